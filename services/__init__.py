@@ -1,0 +1,1 @@
+"""The five services of Everleaf and the program that runs them."""

@@ -1,0 +1,69 @@
+"""The language of the bus: CloudEvents 1.0 in structured JSON mode.
+
+One module per emitting service holds its payload models. A payload names its `type` once; the
+envelope adds identity, time and trace. Consumers ignore fields they do not know, so adding an
+optional field is not a breaking change. No payload ever holds a secret.
+"""
+
+import builtins
+from datetime import datetime
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.ids import new_id
+from shared.trace import traceparent
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+class Payload(BaseModel):
+    """The `data` of an event. Subclasses set `type` and say what their `subject` is."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    type: ClassVar[str]
+
+    def subject(self) -> str:
+        """Return the fingerprint or object id the event is about."""
+        raise NotImplementedError
+
+
+P = TypeVar("P", bound=Payload)
+
+
+class Event(BaseModel, Generic[P]):
+    """A CloudEvent (https://cloudevents.io, version 1.0) around one payload."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = None
+    data: P
+
+    @classmethod
+    def of(cls, payload: P, *, source: str, now: datetime) -> "Event[P]":
+        """Wrap a payload; `source` is the emitting service's name."""
+        return cls(
+            id=new_id(),
+            source=f"/everleaf/{source}",
+            type=payload.type,
+            subject=payload.subject(),
+            time=now,
+            traceparent=traceparent(),
+            data=payload,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the structured JSON form."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+    @classmethod
+    def parse(cls, body: bytes, payload: builtins.type[P]) -> "Event[P]":
+        """Read the structured JSON form; raise `pydantic.ValidationError` where it does not fit."""
+        return Event[payload].model_validate_json(body)  # type: ignore[valid-type]

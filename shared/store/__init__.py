@@ -1,0 +1,172 @@
+"""A service's own database: SQLite in one process, PostgreSQL in production, one code for both.
+
+`Database.transaction()` is the only way to write. Events emitted in it are rows of the same
+transaction (the outbox), so a change and its event are kept together or not at all.
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import anyio
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from shared.errors import Unavailable
+from shared.events import Event, Payload
+from shared.store.columns import Instant, Json
+from shared.store.plumbing import OUTBOX
+
+__all__ = ["Database", "Instant", "Json", "Transaction", "insert"]
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+
+class Transaction:
+    """One unit of work: a session, and the events that become true when it commits."""
+
+    def __init__(self, session: AsyncSession, source: str) -> None:
+        self.session = session
+        self._source = source
+        self._emitted: list[dict[str, Any]] = []
+
+    def emit(self, payload: Payload, *, now: datetime) -> str:
+        """Add an event to this transaction and return its id."""
+        event = Event.of(payload, source=self._source, now=now)
+        self._emitted.append(
+            {"event_id": event.id, "type": event.type, "body": event.to_bytes(), "created_at": now}
+        )
+        return event.id
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what happens inside, events included, where it raises; the transaction goes on."""
+        mark = len(self._emitted)
+        try:
+            async with self.session.begin_nested():
+                yield
+        except BaseException:
+            del self._emitted[mark:]
+            self.session.expire_all()
+            raise
+
+    async def write_outbox(self) -> bool:
+        """Write the emitted events as rows; return whether there were any."""
+        if self._emitted:
+            await self.session.execute(sa.insert(OUTBOX), self._emitted)
+        return bool(self._emitted)
+
+
+class Database:
+    """The datastore of one service.
+
+    `url` is `sqlite:///path/to/file.db` or `postgresql://user:password@host:port/name`.
+    """
+
+    def __init__(
+        self, url: str, *, source: str, tls: ssl.SSLContext | None = None, pool_size: int = 10
+    ) -> None:
+        self.source = source
+        self.url = _with_driver(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.outbox_bell = anyio.Event()
+        # SQLite takes one writer at a time: waiting here is fair, its own busy wait is not.
+        self._one_writer = anyio.Lock() if self.is_sqlite else None
+        self.engine = (
+            _sqlite_engine(self.url)
+            if self.is_sqlite
+            else _postgresql_engine(self.url, tls=tls, pool_size=pool_size)
+        )
+        self._reading = self.engine.execution_options(everleaf_read=True)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a transaction that commits when the block ends and rolls back when it raises."""
+        if self._one_writer is None:
+            async with self._begin() as tx:
+                yield tx
+        else:
+            async with self._one_writer, self._begin() as tx:
+                yield tx
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[Transaction]:
+        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=True) as session:
+            async with session.begin():
+                tx = Transaction(session, self.source)
+                yield tx
+                await session.flush()
+                has_events = await tx.write_outbox()
+        if has_events:
+            self.ring()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Open a session for reading; what it is asked to write is never committed."""
+        async with AsyncSession(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    def ring(self) -> None:
+        """Wake the outbox relay of this process."""
+        self.outbox_bell.set()
+
+    async def ready(self) -> None:
+        """Return when the database answers; raise `Unavailable` where it does not."""
+        try:
+            async with self.read() as session:
+                await session.execute(sa.text("SELECT 1"))
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            raise Unavailable(
+                f"The database of {self.source} does not answer.",
+                next_step="Check that it runs and that the database settings are right.",
+            ) from error
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self.engine.dispose()
+
+
+def insert(tx: Transaction, table: Any) -> Any:
+    """Return an INSERT that knows `on_conflict_do_…` in the dialect of the transaction's database."""
+    backend = tx.session.get_bind().dialect.name
+    return (postgresql if backend == "postgresql" else sqlite).insert(table)
+
+
+def _with_driver(url: str) -> URL:
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    return parsed.set(drivername=_DRIVERS[backend])
+
+
+def _postgresql_engine(url: URL, *, tls: ssl.SSLContext | None, pool_size: int) -> AsyncEngine:
+    arguments: dict[str, Any] = {"timeout": 10}
+    if tls is not None:
+        arguments["ssl"] = tls
+    return create_async_engine(
+        url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, connect_args=arguments
+    )
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=8, max_overflow=8, connect_args={"timeout": 30})
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        # The driver's own implicit BEGIN would start read transactions that fail when they come
+        # to write; we say BEGIN ourselves, below.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        reading = connection.get_execution_options().get("everleaf_read", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine

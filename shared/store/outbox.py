@@ -1,0 +1,98 @@
+"""The relay: takes committed events to the bus, however often the process dies on the way."""
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+
+import anyio
+import sqlalchemy as sa
+import structlog
+
+from shared.bus import Bus, Message
+from shared.errors import Unavailable
+from shared.store import Database
+from shared.store.plumbing import OUTBOX
+
+Rows = Sequence[sa.Row[tuple[int, str, str, bytes]]]
+
+log = structlog.get_logger(__name__)
+
+
+class Relay:
+    """Publishes the outbox of one database and deletes what the bus has confirmed.
+
+    A crash between publishing and deleting publishes again; consumers' inboxes absorb that.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        *,
+        batch: int = 200,
+        poll: timedelta = timedelta(milliseconds=250),
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._batch = batch
+        self._poll = poll
+
+    async def run(self) -> None:
+        """Relay until cancelled; an absent bus or database is waited for, with growing patience."""
+        failures = 0
+        while True:
+            try:
+                while await self.relay_once():
+                    pass
+                failures = 0
+            except (Unavailable, sa.exc.DBAPIError, OSError) as error:
+                failures += 1
+                log.warning(
+                    "outbox.delayed", service=self._database.source, failures=failures, error=str(error)
+                )
+            await self._wait(failures)
+
+    async def _wait(self, failures: int) -> None:
+        # The bell rings after a commit of this process; the poll finds the commits of others.
+        if failures:
+            await anyio.sleep(min(0.25 * math.pow(2, failures), 15))
+            return
+        with anyio.move_on_after(self._poll.total_seconds()):
+            await self._database.outbox_bell.wait()
+        self._database.outbox_bell = anyio.Event()
+
+    async def relay_once(self) -> int:
+        """Move one batch and return how many events it held."""
+        if self._database.is_sqlite:
+            return await self._relay_unlocked()
+        # The row locks are held across the confirm on purpose: another replica skips these rows,
+        # and a rollback is the retry.
+        async with self._database.transaction() as tx:
+            rows = (await tx.session.execute(self._oldest().with_for_update(skip_locked=True))).all()
+            await self._publish(rows)
+            await tx.session.execute(_delete(rows))
+            return len(rows)
+
+    async def _relay_unlocked(self) -> int:
+        # SQLite has one process and one relay, but one writer too: a slow broker must not hold it.
+        async with self._database.read() as session:
+            rows = (await session.execute(self._oldest())).all()
+        if not rows:
+            return 0
+        await self._publish(rows)
+        async with self._database.transaction() as tx:
+            await tx.session.execute(_delete(rows))
+        return len(rows)
+
+    def _oldest(self) -> sa.Select[tuple[int, str, str, bytes]]:
+        columns = (OUTBOX.c.id, OUTBOX.c.event_id, OUTBOX.c.type, OUTBOX.c.body)
+        return sa.select(*columns).order_by(OUTBOX.c.id).limit(self._batch)
+
+    async def _publish(self, rows: Rows) -> None:
+        messages = [Message(id=row.event_id, type=row.type, body=row.body) for row in rows]
+        if messages:
+            await self._bus.publish(messages)
+
+
+def _delete(rows: Rows) -> sa.Delete:
+    return sa.delete(OUTBOX).where(OUTBOX.c.id.in_([row.id for row in rows]))

@@ -1,0 +1,39 @@
+"""The tables every service's database has beside its own: outbox, inbox and remembered requests."""
+
+import sqlalchemy as sa
+
+from shared.store.columns import Instant, Json
+
+PLUMBING = sa.MetaData()
+
+OUTBOX = sa.Table(
+    "outbox",
+    PLUMBING,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("event_id", sa.String(36), nullable=False),
+    sa.Column("type", sa.String(100), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+"""Events that are true but not yet on the bus. Rows are deleted once the bus has them."""
+
+INBOX = sa.Table(
+    "inbox",
+    PLUMBING,
+    sa.Column("queue", sa.String(100), primary_key=True),
+    sa.Column("event_id", sa.String(36), primary_key=True),
+    sa.Column("seen_at", Instant, nullable=False, index=True),
+)
+"""Events whose effect is in this database. Written in the transaction of the effect itself."""
+
+REQUESTS = sa.Table(
+    "requests",
+    PLUMBING,
+    sa.Column("principal", sa.String(100), primary_key=True),
+    sa.Column("route", sa.String(200), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("response", Json, nullable=True),
+    sa.Column("created_at", Instant, nullable=False, index=True),
+)
+"""Answers to requests that carried an `Idempotency-Key`; `response` is null while one runs."""
