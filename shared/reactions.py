@@ -66,11 +66,8 @@ class Reactor:
             return [(await self.handle([delivery]))[0] for delivery in deliveries]
 
     async def _together(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        outcomes = []
         async with self._database.transaction() as tx:
-            for delivery in deliveries:
-                outcomes.append(await self._one(tx, delivery))
-        return outcomes
+            return [await self._one(tx, delivery) for delivery in deliveries]
 
     async def _one(self, tx: Transaction, delivery: Delivery) -> Outcome:
         reaction = self._reactions.get(delivery.message.type)
@@ -94,8 +91,9 @@ class Reactor:
         return DONE
 
     def _failed(self, delivery: Delivery, error: Exception) -> Outcome:
-        log.exception(
+        log.error(
             "reaction.failed",
+            exc_info=error,
             service=self._database.source,
             type=delivery.message.type,
             event_id=delivery.message.id,

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from shared.errors import Unavailable
+from shared.errors import Invalid, Unavailable
 from shared.events import Event, Payload
 from shared.store.columns import Instant, Json
 from shared.store.plumbing import OUTBOX
@@ -68,10 +68,16 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, source: str, tls: ssl.SSLContext | None = None, pool_size: int = 10
+        self,
+        url: str,
+        *,
+        source: str,
+        password: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        pool_size: int = 10,
     ) -> None:
         self.source = source
-        self.url = _with_driver(url)
+        self.url = _with_driver(url, password)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.outbox_bell = anyio.Event()
         # SQLite takes one writer at a time: waiting here is fair, its own busy wait is not.
@@ -95,12 +101,11 @@ class Database:
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[Transaction]:
-        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=True) as session:
-            async with session.begin():
-                tx = Transaction(session, self.source)
-                yield tx
-                await session.flush()
-                has_events = await tx.write_outbox()
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            tx = Transaction(session, self.source)
+            yield tx
+            await session.flush()
+            has_events = await tx.write_outbox()
         if has_events:
             self.ring()
 
@@ -136,10 +141,17 @@ def insert(tx: Transaction, table: Any) -> Any:
     return (postgresql if backend == "postgresql" else sqlite).insert(table)
 
 
-def _with_driver(url: str) -> URL:
-    parsed = make_url(url)
-    backend = parsed.get_backend_name()
-    return parsed.set(drivername=_DRIVERS[backend])
+def _with_driver(url: str, password: str | None) -> URL:
+    try:
+        parsed = make_url(url)
+        driver = _DRIVERS[parsed.get_backend_name()]
+    except (sa.exc.ArgumentError, KeyError) as error:
+        raise Invalid(
+            "The database URL is neither sqlite:///path nor postgresql://user@host:port/name.",
+            next_step="Correct the setting database_url.",
+        ) from error
+    parsed = parsed.set(drivername=driver)
+    return parsed.set(password=password) if password is not None else parsed
 
 
 def _postgresql_engine(url: URL, *, tls: ssl.SSLContext | None, pool_size: int) -> AsyncEngine:

@@ -1,0 +1,101 @@
+"""What discovery says: which certificate is where, and what is no longer where it was."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict
+
+from shared.events import Payload
+
+
+class Place(BaseModel):
+    """Where a certificate is found; `key` identifies it across all services.
+
+    An *endpoint* serves it: `address` (an IP address) and `port`, the SNI name asked for, and the
+    STARTTLS protocol spoken first, if any. A *store* holds it: `address` is the host or account
+    and `path` the file, alias or resource in it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["endpoint", "store"] = "endpoint"
+    address: str
+    port: int | None = None
+    server_name: str | None = None
+    starttls: str | None = None
+    path: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Return the place as one string, the same for the same place, for ever."""
+        if self.kind == "store":
+            return f"store://{self.address}/{self.path}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        scheme = f"{self.starttls}+tls" if self.starttls else "tls"
+        return f"{scheme}://{host}:{self.port}/{self.server_name or ''}"
+
+
+class CertificateFound(Payload):
+    """A certificate was seen at a place; said at every look, also when nothing has changed."""
+
+    type: ClassVar[str] = "certificate.found"
+
+    place: Place
+    fingerprint: str
+    """SHA-256 of the leaf's DER, lower-case hexadecimal."""
+    chain: list[Base64Bytes]
+    """DER certificates as served, leaf first."""
+    observed_at: datetime
+    scan_id: str | None = None
+    tls_version: str | None = None
+    cipher_suite: str | None = None
+
+    def subject(self) -> str:
+        """Return the leaf's fingerprint."""
+        return self.fingerprint
+
+
+class PlaceLost(Payload):
+    """A place that served a certificate does not answer any more."""
+
+    type: ClassVar[str] = "place.lost"
+
+    place: Place
+    fingerprint: str
+    """The certificate last seen there."""
+    observed_at: datetime
+    reason: str
+
+    def subject(self) -> str:
+        """Return the fingerprint of the certificate last seen there."""
+        return self.fingerprint
+
+
+class ScanCounts(BaseModel):
+    """What became of every address and port asked; the parts add up to `asked`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    asked: int = 0
+    tls: int = 0
+    no_tls: int = 0
+    refused: int = 0
+    silent: int = 0
+    excluded: int = 0
+    failed: int = 0
+
+
+class ScanFinished(Payload):
+    """A scan has come to its end, or was stopped."""
+
+    type: ClassVar[str] = "scan.finished"
+
+    scan_id: str
+    state: Literal["finished", "cancelled", "failed"]
+    counts: ScanCounts
+    started_at: datetime
+    finished_at: datetime
+
+    def subject(self) -> str:
+        """Return the scan's id."""
+        return self.scan_id

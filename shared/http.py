@@ -1,0 +1,344 @@
+"""The HTTP face of a service: closed routes, problem documents, pages, and nothing by accident.
+
+Errors become `application/problem+json` (RFC 9457) here and only here. A route is added through
+`Routes`, which refuses one that neither declares a permission nor says that it is public and why.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar, get_type_hints
+
+import structlog
+from fastapi import APIRouter, FastAPI, Query, Request, params
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared import errors
+from shared.access import Verifier
+from shared.trace import following, trace_id
+
+log = structlog.get_logger(__name__)
+
+PROBLEM = "application/problem+json"
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes a request may carry; a bulk upload is sent in several."""
+
+STATUS: dict[type[errors.EverleafError], int] = {
+    errors.TooLarge: 422,
+    errors.Invalid: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Stale: 412,
+    errors.Conflict: 409,
+    errors.Refused: 502,
+    errors.Unavailable: 503,
+}
+
+
+class Body(BaseModel):
+    """What a caller sends; a field we do not know is an error, not a surprise."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class View(BaseModel):
+    """What a caller is shown."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+T = TypeVar("T")
+
+
+class Page(View, Generic[T]):
+    """One page of a list; the absence of `next_cursor` is the only sign of its end."""
+
+    items: list[T]
+    next_cursor: str | None = Field(None, description="Send it as `cursor` to get the next page.")
+
+
+class Paging:
+    """The query parameters of every list: `limit` (50, at most 1000) and `cursor`."""
+
+    def __init__(
+        self,
+        limit: Annotated[int, Query(ge=1, description="Items per page; more than 1000 means 1000.")] = 50,
+        cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    ) -> None:
+        self.limit = min(limit, 1000)
+        self.after = _decode(cursor) if cursor else None
+
+    def page(self, rows: Sequence[T], *, key: Callable[[T], Sequence[str]]) -> Page[T]:
+        """Build a page from `limit + 1` rows; `key` gives what the next page starts after."""
+        kept = list(rows[: self.limit])
+        more = len(rows) > self.limit
+        return Page(items=kept, next_cursor=_encode(key(kept[-1])) if more else None)
+
+
+def _encode(key: Sequence[str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(list(key)).encode()).decode()
+
+
+def _decode(cursor: str) -> list[str]:
+    try:
+        value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+    except ValueError:
+        value = None
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise errors.Invalid(
+            "The cursor is not one of ours.",
+            next_step="Leave it out to start from the first page.",
+            faults=[errors.Fault(pointer="/query/cursor", message="not a cursor")],
+        )
+    return value
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457); `next_step` says what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    next_step: str
+    trace_id: str
+    errors: list[dict[str, str]] = []
+
+
+class OpenRoute(TypeError):
+    """A route that declares no permission: the service does not start with one."""
+
+
+def public(reason: str) -> dict[str, Any]:
+    """Declare that a route needs no token, for `openapi_extra`."""
+    return {"x-public": reason, "security": []}
+
+
+class Routes(APIRouter):
+    """A router that is closed: every route names its permission or says why it is public."""
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Add a route. Raises `OpenRoute` where it declares neither permission nor `public`."""
+        extra = dict(options.pop("openapi_extra", None) or {})
+        permission = _permission(endpoint)
+        if permission is None and "x-public" not in extra:
+            raise OpenRoute(f"{path} ({endpoint.__name__}) declares no permission.")
+        if permission is not None:
+            extra["x-permission"] = permission
+        options.setdefault("operation_id", endpoint.__name__)
+        options["responses"] = {**_problems(is_public=permission is None), **(options.get("responses") or {})}
+        super().add_api_route(path, endpoint, openapi_extra=extra, **options)
+
+
+def _permission(endpoint: Callable[..., Any]) -> str | None:
+    for hint in get_type_hints(endpoint, include_extras=True).values():
+        for marker in getattr(hint, "__metadata__", ()):
+            if isinstance(marker, params.Depends):
+                found = getattr(marker.dependency, "permission", None)
+                if found is not None:
+                    return str(found)
+    return None
+
+
+def _problems(*, is_public: bool) -> dict[int | str, dict[str, Any]]:
+    codes = (422, 503) if is_public else (401, 403, 422, 503)
+    return {code: {"model": Problem, "description": _MEANING[code]} for code in codes}
+
+
+_MEANING = {
+    401: "There is no token, or it is not accepted.",
+    403: "The caller may not do this.",
+    422: "The request cannot be done as asked.",
+    503: "A part that is needed does not answer; try again.",
+}
+
+
+def create_api(*, name: str, summary: str, routers: Sequence[Routes], verifier: Verifier) -> FastAPI:
+    """Build a service's API. Raises `OpenRoute` where a route is not closed."""
+    api = FastAPI(
+        title=f"Everleaf {name}",
+        summary=summary,
+        version="1",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        redoc_url=None,
+        servers=[{"url": f"/{name}"}],
+        root_path_in_servers=False,
+    )
+    api.state.verifier = verifier
+    for router in routers:
+        api.include_router(router, tags=[name])
+    _show_problems_as_they_are(api)
+    _refuse_open_routes(api)
+    _add_error_handlers(api)
+    api.add_middleware(Limits)
+    return api
+
+
+def _show_problems_as_they_are(api: FastAPI) -> None:
+    def schema() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            document = get_openapi(
+                title=api.title,
+                summary=api.summary,
+                version=api.version,
+                routes=api.routes,
+                servers=api.servers,
+                license_info=api.license_info,
+            )
+            for operation in _operations(document):
+                for code, answer in operation["responses"].items():
+                    if int(code) >= 400:  # noqa: PLR2004 - errors begin here (RFC 9110 §15)
+                        answer["content"] = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            for unused in ("HTTPValidationError", "ValidationError"):
+                document.get("components", {}).get("schemas", {}).pop(unused, None)
+            api.openapi_schema = document
+        return api.openapi_schema
+
+    api.openapi = schema  # type: ignore[method-assign] # FastAPI's documented way to extend it
+
+
+def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for path in document.get("paths", {}).values() for operation in path.values()]
+
+
+def _refuse_open_routes(api: FastAPI) -> None:
+    for operation in _operations(api.openapi()):
+        if "x-permission" not in operation and "x-public" not in operation:
+            raise OpenRoute(f"{operation.get('operationId')} was not added through Routes.")
+
+
+def _add_error_handlers(api: FastAPI) -> None:
+    @api.exception_handler(errors.EverleafError)
+    async def known(request: Request, error: errors.EverleafError) -> JSONResponse:
+        status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+        faults = [{"pointer": fault.pointer, "message": fault.message} for fault in error.faults]
+        return _problem(
+            request,
+            error.slug,
+            error.title,
+            status,
+            detail=error.detail,
+            next_step=error.next_step,
+            faults=faults,
+        )
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return _invalid(request, error)
+
+    @api.exception_handler(HTTPException)
+    async def routing(request: Request, error: HTTPException) -> JSONResponse:
+        return _problem(
+            request,
+            "no-such-route" if error.status_code == 404 else "http",  # noqa: PLR2004
+            str(error.detail),
+            error.status_code,
+            detail=f"{request.method} {request.url.path}: {error.detail}.",
+            next_step="See the contract at openapi.json for what there is.",
+        )
+
+    @api.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        log.error("request.failed", path=request.url.path, exc_info=error)
+        return _problem(
+            request,
+            "internal",
+            "Something went wrong on our side",
+            500,
+            detail="The request could not be completed; nothing of it was kept.",
+            next_step="Try again; if it stays, look up the trace id in the log.",
+        )
+
+
+def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    problems = error.errors()
+    not_json = any(problem["type"] == "json_invalid" for problem in problems)
+    faults = [
+        {"pointer": "/" + "/".join(str(part) for part in problem["loc"]), "message": problem["msg"]}
+        for problem in problems
+    ]
+    return _problem(
+        request,
+        "not-json" if not_json else "invalid",
+        "The body is not JSON" if not_json else errors.Invalid.title,
+        400 if not_json else 422,
+        detail="; ".join(f"{fault['pointer']}: {fault['message']}" for fault in faults[:5]),
+        next_step="Correct the fields listed in `errors` and send it again.",
+        faults=faults,
+    )
+
+
+def _problem(
+    request: Request,
+    slug: str,
+    title: str,
+    status: int,
+    *,
+    detail: str,
+    next_step: str,
+    faults: Sequence[dict[str, str]] = (),
+) -> JSONResponse:
+    document = Problem(
+        type=f"https://everleaf.dev/problems/{slug}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        next_step=next_step,
+        trace_id=trace_id(),
+        errors=list(faults),
+    )
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None  # noqa: PLR2004 - RFC 6750 §3
+    return JSONResponse(document.model_dump(), status, headers, PROBLEM)
+
+
+class Limits:
+    """Middleware: one trace per request, and no body beyond `MAX_BODY`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Follow the caller's trace and count the body's bytes."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        with following(headers.get(b"traceparent", b"").decode("latin-1")):
+            await self._app(scope, _bounded(receive), send)
+
+
+def _bounded(receive: Receive) -> Receive:
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY:
+            raise errors.TooLarge(
+                f"The body is larger than {MAX_BODY} bytes.", next_step="Send it in several requests."
+            )
+        return message
+
+    return bounded
+
+
+def etag(version: int) -> str:
+    """Return the `ETag` of a row's version."""
+    return f'"{version}"'
+
+
+def check_if_match(header: str | None, *, version: int) -> None:
+    """Raise `Stale` where `If-Match` names another version than the present one (RFC 9110 §13.1.1)."""
+    if header is not None and header not in ("*", etag(version)):
+        raise errors.Stale(
+            "It was changed since you read it.", next_step="Read it again, and repeat the change on that."
+        )

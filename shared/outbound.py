@@ -1,0 +1,94 @@
+"""The one guarded HTTP client for every address that a user or a certificate has named.
+
+A name is resolved here, every address is held against the policy, and the connection goes to the
+very address that was checked: a name that resolves differently a moment later (DNS rebinding)
+gains nothing, and a redirect passes the same gate because every connection does.
+"""
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+
+import anyio
+import httpcore
+import httpx
+
+from shared.errors import Invalid
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+TIMEOUT = httpx.Timeout(20, connect=10)
+
+
+class Policy:
+    """Which addresses may be reached: the public ones, and what the operator allows beside."""
+
+    def __init__(self, allow: Sequence[str] = ()) -> None:
+        """Take networks like `10.0.0.0/8`. Raises `Invalid` where one is not a network."""
+        try:
+            self._allowed = [ipaddress.ip_network(text, strict=False) for text in allow]
+        except ValueError as error:
+            raise Invalid(
+                f"outbound_allow: {error}.", next_step="Write networks as 10.0.0.0/8, with commas between."
+            ) from error
+
+    def permits(self, address: Address) -> bool:
+        """Return whether a connection to this address may be made."""
+        if any(address in network for network in self._allowed if network.version == address.version):
+            return True
+        mapped = getattr(address, "ipv4_mapped", None)
+        return self.permits(mapped) if mapped is not None else address.is_global and not address.is_multicast
+
+
+class Forbidden(httpx.ConnectError):
+    """The policy does not let us connect to this address."""
+
+
+class _Gate(httpcore.AsyncNetworkBackend):
+    """Opens connections only to addresses the policy permits."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface we implement
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Resolve, check, and connect to what was checked."""
+        try:
+            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(f"{host} cannot be resolved") from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        permitted = [text for text in addresses if self._policy.permits(ipaddress.ip_address(text))]
+        if not permitted:
+            raise Forbidden(
+                f"{host} is at {', '.join(addresses)}, which the outbound policy does not permit; "
+                "an operator can allow its network with EVERLEAF_OUTBOUND_ALLOW"
+            )
+        return await self._backend.connect_tcp(permitted[0], port, timeout, local_address, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as the pool asks."""
+        await anyio.sleep(seconds)
+
+
+def guarded_client(
+    policy: Policy, *, tls: ssl.SSLContext | None = None, follow_redirects: bool = False
+) -> httpx.AsyncClient:
+    """Return a client that reaches only what the policy permits. TLS is always verified."""
+    context = tls or ssl.create_default_context()
+    transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+    # httpx offers no parameter for the network backend of its pool; this is the pool it would make.
+    transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
+        ssl_context=context, max_connections=100, keepalive_expiry=5, network_backend=_Gate(policy)
+    )
+    return httpx.AsyncClient(
+        transport=transport, timeout=TIMEOUT, follow_redirects=follow_redirects, trust_env=False
+    )

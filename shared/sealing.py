@@ -1,0 +1,116 @@
+"""Secrets at rest and on the way: envelope encryption, and HPKE to a receiver's public key.
+
+At rest every secret gets a data key of its own, used once (AES-256-GCM, NIST SP 800-38D), bound to
+its row by associated data, and wrapped by a key-encryption key (AES key wrap, RFC 3394). A
+ciphertext copied to another row does not open. On the way a secret is encrypted to the receiver's
+X25519 key by HPKE (RFC 9180). Python cannot wipe memory reliably; keep what is opened short-lived.
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from shared.errors import Invalid
+
+_VERSION = b"\x01"
+_ID, _WRAPPED, _NONCE = 8, 40, 12
+KEY_BYTES = 32
+
+
+class CannotOpen(Invalid):
+    """A sealed secret that does not open: another row's, changed, or sealed with another key."""
+
+    title = "A sealed secret cannot be opened"
+    slug = "cannot-open"
+
+
+@dataclass(frozen=True)
+class KeyEncryptionKey:
+    """A key that wraps data keys; known by the first 8 bytes of its SHA-256."""
+
+    key: bytes = field(repr=False)
+
+    @property
+    def id(self) -> bytes:
+        """Return 8 bytes that name the key without telling it."""
+        return sha256(b"everleaf key-encryption key" + self.key).digest()[:_ID]
+
+    @classmethod
+    def load_or_make(cls, path: Path) -> "KeyEncryptionKey":
+        """Read 64 hexadecimal digits from a file, made (0600) where there is none yet."""
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        return cls.from_hex(path.read_text())
+
+    @classmethod
+    def from_hex(cls, text: str) -> "KeyEncryptionKey":
+        """Read 64 hexadecimal digits. Raises `Invalid`, without quoting them, where they are not."""
+        try:
+            key = bytes.fromhex(text.strip())
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise Invalid(
+                "The key-encryption key is not 64 hexadecimal digits.",
+                next_step="Make one with `openssl rand -hex 32` and keep a copy in a safe place.",
+            )
+        return cls(key)
+
+
+class Sealer:
+    """Seals with the first key and opens with any of them, so keys can be changed over time."""
+
+    def __init__(self, keys: Sequence[KeyEncryptionKey]) -> None:
+        self._current = keys[0]
+        self._by_id = {key.id: key for key in keys}
+
+    def seal(self, secret: bytes, *, row: str) -> bytes:
+        """Encrypt a secret for one row, named by `row` (for example `renewal/orders/ID/key`)."""
+        data_key, nonce = AESGCM.generate_key(256), os.urandom(_NONCE)
+        wrapped = aes_key_wrap(self._current.key, data_key)
+        sealed = AESGCM(data_key).encrypt(nonce, secret, row.encode())
+        return _VERSION + self._current.id + wrapped + nonce + sealed
+
+    def open(self, sealed: bytes, *, row: str) -> bytes:
+        """Return the secret. Raises `CannotOpen` where it is not this row's or no key fits."""
+        try:
+            key = self._by_id[sealed[1 : 1 + _ID]]
+            rest = sealed[1 + _ID :]
+            data_key = aes_key_unwrap(key.key, rest[:_WRAPPED])
+            nonce, ciphertext = rest[_WRAPPED : _WRAPPED + _NONCE], rest[_WRAPPED + _NONCE :]
+            return AESGCM(data_key).decrypt(nonce, ciphertext, row.encode())
+        except (KeyError, InvalidUnwrap, InvalidTag, ValueError) as error:
+            raise CannotOpen(
+                "A sealed secret does not open.",
+                next_step="Check that the key-encryption key is the one it was sealed with.",
+            ) from error
+
+
+_SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+
+
+def seal_to(public_key: bytes, secret: bytes, *, purpose: str) -> bytes:
+    """Encrypt to a raw 32-byte X25519 public key; `purpose` must be said again to open it."""
+    return _SUITE.encrypt(secret, X25519PublicKey.from_public_bytes(public_key), purpose.encode())
+
+
+def open_with(private_key: bytes, sealed: bytes, *, purpose: str) -> bytes:
+    """Return what `seal_to` sealed. Raises `CannotOpen` where key or purpose are others."""
+    try:
+        return _SUITE.decrypt(sealed, X25519PrivateKey.from_private_bytes(private_key), purpose.encode())
+    except (InvalidTag, ValueError) as error:
+        raise CannotOpen(
+            "A sealed message does not open.",
+            next_step="Ask for it again with the public key of this service.",
+        ) from error

@@ -1,0 +1,125 @@
+"""What a service is, and what a process hands to each of the services it runs."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import anyio
+import httpx
+import sqlalchemy as sa
+import structlog
+from fastapi import FastAPI
+
+from shared.access import Verifier
+from shared.bus import Bus, Queue
+from shared.clock import Clock
+from shared.errors import Unavailable
+from shared.events import Payload
+from shared.outbound import Policy
+from shared.sealing import Sealer
+from shared.settings import ServiceSettings, SettingsSource
+from shared.store import Database
+from shared.tls import client_context
+
+log = structlog.get_logger(__name__)
+
+
+class Siblings(Protocol):
+    """Opens clients to the other services' APIs, by network or, in one process, without."""
+
+    def open(self, name: str, *, caller: str, api_key: str | None) -> httpx.AsyncClient:
+        """Return a client whose base URL is the API of service `name` and which carries a token.
+
+        `caller` is the asking service; `api_key` is what it exchanges for tokens.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a process hands to each of its services."""
+
+    settings: SettingsSource
+    data_dir: Path
+    bus: Bus
+    clock: Clock
+    sealer: Sealer
+    verifier: Verifier
+    token_issuer: str
+    outbound: Policy
+    siblings: Siblings
+    retry_after: tuple[timedelta, ...]
+    """How long a failed event waits before each further try."""
+
+    def open_database(self, name: str, settings: ServiceSettings) -> Database:
+        """Open a service's own database: the one in its settings, else a file in the data folder."""
+        url = settings.database_url or f"sqlite:///{self.data_dir / name}.db"
+        tls = None
+        if settings.database_tls_ca is not None:
+            tls = client_context(
+                settings.database_tls_ca,
+                certificate=settings.database_tls_certificate,
+                key=settings.database_tls_key,
+            )
+        password = settings.database_password.get_secret_value() if settings.database_password else None
+        return Database(url, source=name, password=password, tls=tls)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One of the five, assembled: its API, its work beside the API, and the queue it listens on."""
+
+    name: str
+    api: FastAPI
+    database: Database
+    queues: Sequence[Queue]
+    emits: Sequence[type[Payload]]
+    receives: Sequence[type[Payload]]
+    jobs: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    """Each runs until cancelled; one that raises ends the process."""
+
+    async def work(self) -> None:
+        """Run all jobs until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            for job in self.jobs:
+                tasks.start_soon(job)
+
+
+class Worker:
+    """Repeats a step: at once while there is more to do or when rung, else after a while."""
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[datetime], Awaitable[bool]],
+        *,
+        clock: Clock,
+        every: timedelta,
+    ) -> None:
+        """`step` gets the present instant and returns whether it left something to do."""
+        self._name = name
+        self._step = step
+        self._clock = clock
+        self._every = every
+        self._bell = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake the worker: there is something to do."""
+        self._bell.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. An absent database or broker is waited for; any other error ends it."""
+        failures = 0
+        while True:
+            self._bell = anyio.Event()
+            try:
+                while await self._step(self._clock()):
+                    pass
+                failures = 0
+            except (Unavailable, sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
+                failures += 1
+                log.warning("worker.delayed", worker=self._name, failures=failures, error=str(error))
+            pause = self._every.total_seconds() if not failures else min(0.25 * 2**failures, 15)
+            with anyio.move_on_after(pause):
+                await self._bell.wait()

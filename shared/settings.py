@@ -1,0 +1,147 @@
+"""Settings: read from the environment, files and `everleaf.toml`, and checked before anything starts.
+
+A setting `database_url` of a section `discovery` is looked for, first match wins, in
+`EVERLEAF_DISCOVERY_DATABASE_URL`, in the file named by `EVERLEAF_DISCOVERY_DATABASE_URL_FILE`,
+and under `[discovery]` in `everleaf.toml`; else its default holds. The section `""` is the top.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+
+from shared.errors import Invalid
+
+PREFIX = "EVERLEAF_"
+
+
+def _split(value: object) -> object:
+    """Let a list be written `a,b,c` in the environment."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaList = Annotated[list[str], BeforeValidator(_split)]
+
+
+class Settings(BaseModel):
+    """A section of settings: frozen, and closed to names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServiceSettings(Settings):
+    """What every service can be told."""
+
+    database_url: str | None = None
+    """`postgresql://user@host:port/name`, or `sqlite:///path`; by default a file in the data folder."""
+    database_password: SecretStr | None = None
+    database_tls_ca: Path | None = None
+    """A PEM file: connect to PostgreSQL by TLS only and verify its certificate against this CA."""
+    database_tls_certificate: Path | None = None
+    database_tls_key: Path | None = None
+    api_key: SecretStr | None = None
+    """The key this service exchanges for tokens when it asks another service something."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class WrongSetting(Invalid):
+    """A setting that cannot be used; the text names it, its value's place of origin, and why."""
+
+    title = "A setting is wrong"
+    slug = "wrong-setting"
+
+
+@dataclass(frozen=True)
+class _Found:
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsSource:
+    """Where settings are read from. `environ` is usually `os.environ`."""
+
+    environ: Mapping[str, str]
+    toml: Mapping[str, Any] = field(default_factory=dict)
+    toml_path: Path | None = None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], *, toml_path: Path | None) -> "SettingsSource":
+        """Read `everleaf.toml` where it exists. Raises `WrongSetting` where it is not TOML."""
+        if toml_path is None or not toml_path.exists():
+            return cls(environ=environ)
+        try:
+            content = tomllib.loads(toml_path.read_text())
+        except (tomllib.TOMLDecodeError, OSError) as error:
+            raise WrongSetting(f"{toml_path}: {error}.", next_step="Correct the file.") from error
+        return cls(environ=environ, toml=content, toml_path=toml_path)
+
+    def load(self, model: type[S], *, section: str = "") -> S:
+        """Return the section's settings. Raises `WrongSetting`, one line per wrong setting."""
+        found = {name: self._find(section, name) for name in model.model_fields}
+        present = {name: hit for name, hit in found.items() if hit is not None}
+        try:
+            return model(**{name: hit.value for name, hit in present.items()})
+        except ValidationError as error:
+            lines = [self._explain(section, problem, present) for problem in error.errors()]
+            raise WrongSetting("\n".join(lines), next_step="Correct it and start again.") from None
+
+    def refuse_unknown(self, sections: Mapping[str, type[Settings]]) -> None:
+        """Raise `WrongSetting` for names that no section knows: most often a misspelling."""
+        known = {
+            self._variable(section, name)
+            for section, model in sections.items()
+            for name in model.model_fields
+        }
+        known |= {f"{name}_FILE" for name in known}
+        for variable in self.environ:
+            if variable.startswith(PREFIX) and variable not in known:
+                raise WrongSetting(
+                    f"{variable} (from the environment) is not a setting.",
+                    next_step="Run `everleaf settings` to see all of them.",
+                )
+        self._refuse_unknown_toml(sections)
+
+    def _refuse_unknown_toml(self, sections: Mapping[str, type[Settings]]) -> None:
+        top = sections.get("")
+        for key, value in self.toml.items():
+            model = sections.get(key) if isinstance(value, dict) else top
+            names = value if isinstance(value, dict) else {key: value}
+            for name in names:
+                if model is None or name not in model.model_fields:
+                    raise WrongSetting(
+                        f"{key if model is top else f'{key}.{name}'} (from {self.toml_path}) is not a setting.",
+                        next_step="Run `everleaf settings` to see all of them.",
+                    )
+
+    def _find(self, section: str, name: str) -> _Found | None:
+        variable = self._variable(section, name)
+        if variable in self.environ:
+            return _Found(self.environ[variable], "from the environment")
+        if path := self.environ.get(f"{variable}_FILE"):
+            return self._from_file(variable, Path(path))
+        table = self.toml.get(section, {}) if section else self.toml
+        return _Found(table[name], f"from {self.toml_path}") if name in table else None
+
+    def _from_file(self, variable: str, path: Path) -> _Found:
+        try:
+            return _Found(path.read_text().strip(), f"from the file {path}")
+        except OSError as error:
+            raise WrongSetting(
+                f"{variable}_FILE (from the environment): {path} cannot be read ({error.strerror}).",
+                next_step="Name a file this process may read.",
+            ) from error
+
+    def _explain(self, section: str, problem: Any, present: Mapping[str, _Found]) -> str:
+        name = str(problem["loc"][0]) if problem["loc"] else section
+        origin = present[name].origin if name in present else "not set"
+        return f"{self._variable(section, name)} ({origin}): {problem['msg']}."
+
+    @staticmethod
+    def _variable(section: str, name: str) -> str:
+        return PREFIX + (f"{section}_{name}" if section else name).upper()
