@@ -29,10 +29,14 @@ log = structlog.get_logger(__name__)
 class Siblings(Protocol):
     """Opens clients to the other services' APIs, by network or, in one process, without."""
 
-    def open(self, name: str, *, caller: str, api_key: str | None) -> httpx.AsyncClient:
+    def open(
+        self, name: str, *, caller: str, api_key: str | None, sealing_key: bytes | None = None
+    ) -> httpx.AsyncClient:
         """Return a client whose base URL is the API of service `name` and which carries a token.
 
-        `caller` is the asking service; `api_key` is what it exchanges for tokens.
+        `caller` is the asking service; `api_key` is what it exchanges for tokens (left out, the one
+        made for it at first start, in the data folder); `sealing_key` is its raw X25519 public key,
+        where secrets are to be sealed to it.
         """
 
 
@@ -54,16 +58,21 @@ class Surroundings:
 
     def open_database(self, name: str, settings: ServiceSettings) -> Database:
         """Open a service's own database: the one in its settings, else a file in the data folder."""
-        url = settings.database_url or f"sqlite:///{self.data_dir / name}.db"
-        tls = None
-        if settings.database_tls_ca is not None:
-            tls = client_context(
-                settings.database_tls_ca,
-                certificate=settings.database_tls_certificate,
-                key=settings.database_tls_key,
-            )
-        password = settings.database_password.get_secret_value() if settings.database_password else None
-        return Database(url, source=name, password=password, tls=tls)
+        return open_database(name, settings, data_dir=self.data_dir)
+
+
+def open_database(name: str, settings: ServiceSettings, *, data_dir: Path) -> Database:
+    """Open a service's own database: the one in its settings, else `<name>.db` in the data folder."""
+    tls = None
+    if settings.database_tls_ca is not None:
+        tls = client_context(
+            settings.database_tls_ca,
+            certificate=settings.database_tls_certificate,
+            key=settings.database_tls_key,
+        )
+    password = settings.database_password.get_secret_value() if settings.database_password else None
+    url = settings.database_url or f"sqlite:///{data_dir / name}.db"
+    return Database(url, source=name, password=password, tls=tls)
 
 
 @dataclass(frozen=True, kw_only=True)

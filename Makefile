@@ -1,0 +1,50 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install up demo test check format contracts lock clean
+
+help: ## Show what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make .venv with the platform and its tools
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Everleaf needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+up: install ## Run the platform here: one process, everything included
+	$(BIN)/everleaf up
+
+demo: install ## Walk a certificate through the whole loop, on loopback (KEEP=1 leaves it running)
+	$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+test: install ## Run all tests, against real servers (on Debian as root it installs them)
+	sh tests/servers/install.sh
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install ## Lint, types, import contracts, generated contracts: run it before every commit
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timing
+	$(BIN)/everleaf contracts --check
+
+format: install ## Put the code into the house format
+	$(BIN)/ruff check --fix --quiet
+	$(BIN)/ruff format --quiet
+
+contracts: install ## Write every openapi.json, asyncapi.json and event schema
+	$(BIN)/everleaf contracts
+
+lock: ## Renew the locks from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev pyproject.toml --output-file requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
+
+clean: ## Remove what make made
+	rm -rf $(VENV) build dist

@@ -1,0 +1,206 @@
+"""One process of Everleaf: its settings, checked, and the services assembled from them."""
+
+import fcntl
+import importlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol, cast
+
+import httpx
+from shared.bus.rabbitmq import RabbitBus
+from shared.bus.sqlite import SqliteBus
+from sqlalchemy.engine import make_url
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from services.settings import ProgramSettings
+from services.siblings import SiblingClients, in_process
+from shared.access import PublishedKeys, Verifier
+from shared.bus import Bus, Queue
+from shared.clock import utc_now
+from shared.errors import Conflict, Invalid
+from shared.outbound import Policy
+from shared.sealing import KeyEncryptionKey, Sealer
+from shared.service import Service, Surroundings, open_database
+from shared.settings import ServiceSettings, Settings, SettingsSource
+from shared.store.migrate import Schema
+from shared.tls import client_context
+
+# Inventory first: the others verify tokens with its keys.
+NAMES = ("inventory", "discovery", "renewal", "provisioner", "notifier")
+
+
+class ServiceModule(Protocol):
+    """What `services/<name>/service.py` offers."""
+
+    NAME: str
+    SETTINGS: type[ServiceSettings]
+    SCHEMA: Schema
+
+    def build(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Service]:
+        """Open what the service needs, assemble it, and close it all at the end."""
+
+
+def service_module(name: str) -> ServiceModule:
+    """Import a service by name: only the ones that run are loaded."""
+    return cast("ServiceModule", importlib.import_module(f"services.{name}.service"))
+
+
+def sections() -> dict[str, type[Settings]]:
+    """Return every section of settings there is."""
+    return {"": ProgramSettings, **{name: service_module(name).SETTINGS for name in NAMES}}
+
+
+class Program:
+    """The settings of a process, checked, and what is opened from them."""
+
+    def __init__(self, environ: Mapping[str, str], *, toml_path: Path, data_dir: Path | None = None) -> None:
+        """Read and check all settings. Raises `WrongSetting`."""
+        self.source = SettingsSource.read(environ, toml_path=toml_path)
+        known = sections()
+        self.source.refuse_unknown(known)
+        for section, model in known.items():
+            self.source.load(model, section=section)
+        self.settings = self.source.load(ProgramSettings)
+        self.data_dir = (data_dir or self.settings.data_dir).resolve()
+        self.retry_after = tuple(timedelta(seconds=_seconds(text)) for text in self.settings.retry_after)
+        self.outbound = Policy(self.settings.outbound_allow)
+
+    def prepare_data_dir(self) -> None:
+        """Make the data folder where there is none yet, for its owner only."""
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @contextmanager
+    def only_one(self) -> Iterator[None]:
+        """Hold the data folder for this process. Raises `Conflict` where another one has it."""
+        with (self.data_dir / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise Conflict(
+                    f"Another `everleaf up` is running on {self.data_dir}.",
+                    next_step="Stop it, or give this one another folder with --data.",
+                ) from error
+            yield
+
+    def sealer(self) -> Sealer:
+        """Return the sealer over the present and the former key-encryption keys."""
+        present = self.settings.kek_file or self.data_dir / "kek"
+        former = [KeyEncryptionKey.from_hex(Path(path).read_text()) for path in self.settings.old_kek_files]
+        return Sealer([KeyEncryptionKey.load_or_make(present), *former])
+
+    @asynccontextmanager
+    async def open_bus(self) -> AsyncIterator[Bus]:
+        """Open the transport the settings name, with every service's queues declared."""
+        bus = self._bus()
+        try:
+            await bus.declare(self.queues())
+            yield bus
+        finally:
+            await bus.close()
+
+    def _bus(self) -> Bus:
+        settings = self.settings
+        if settings.bus_url is None:
+            return SqliteBus(self.data_dir / "bus.db")
+        url = make_url(settings.bus_url)
+        if url.drivername not in ("amqp", "amqps"):
+            raise Invalid("EVERLEAF_BUS_URL is not amqp:// or amqps://.", next_step="Correct it.")
+        if settings.bus_password is not None:
+            url = url.set(password=settings.bus_password.get_secret_value())
+        tls: ssl.SSLContext | None = None
+        if url.drivername == "amqps":
+            tls = client_context(
+                settings.bus_tls_ca, certificate=settings.bus_tls_certificate, key=settings.bus_tls_key
+            )
+        return RabbitBus(url.render_as_string(hide_password=False), tls=tls)
+
+    def queues(self) -> list[Queue]:
+        """Return every service's queue, as the committed contracts bind them.
+
+        All of them are declared by whoever starts first: an event published before its consumer
+        has ever run must wait for it.
+        """
+        return [
+            Queue(name=f"{name}.events", types=tuple(received), backoff=self.retry_after)
+            for name in NAMES
+            if (received := _received(name))
+        ]
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise Invalid(
+            f"EVERLEAF_RETRY_AFTER: {text!r} is not a number of seconds.", next_step="Write 5,60,600."
+        ) from error
+
+
+def _received(name: str) -> list[str]:
+    path = Path(__file__).parent / name / "asyncapi.json"
+    if not path.exists():
+        return []
+    operations = json.loads(path.read_text())["operations"].values()
+    return [operation["x-event"] for operation in operations if operation["action"] == "receive"]
+
+
+@asynccontextmanager
+async def open_services(program: Program, names: Sequence[str], bus: Bus) -> AsyncIterator[list[Service]]:
+    """Assemble services, first to last; close them last to first."""
+    services: list[Service] = []
+    siblings = _siblings(program, services, everything=set(names) == set(NAMES))
+    surroundings = Surroundings(
+        settings=program.source,
+        data_dir=program.data_dir,
+        bus=bus,
+        clock=utc_now,
+        sealer=program.sealer(),
+        verifier=Verifier(PublishedKeys(siblings.published_keys), issuer=program.settings.token_issuer),
+        token_issuer=program.settings.token_issuer,
+        outbound=program.outbound,
+        siblings=siblings,
+        retry_after=program.retry_after,
+    )
+    async with AsyncExitStack() as opened:
+        for name in names:
+            service = await opened.enter_async_context(service_module(name).build(surroundings))
+            services.append(service)
+        await bus.declare([queue for service in services for queue in service.queues])
+        yield services
+
+
+def _siblings(program: Program, services: list[Service], *, everything: bool) -> SiblingClients:
+    keys_dir = program.data_dir / "keys"
+    if everything:
+        base, transport = "http://everleaf", in_process(lambda: _mounts(services))
+    else:
+        base = program.settings.gateway_url
+        context = client_context(program.settings.gateway_tls_ca) if base.startswith("https") else True
+
+        def transport() -> httpx.AsyncBaseTransport:
+            return httpx.AsyncHTTPTransport(verify=context)
+
+    return SiblingClients(base, transport, keys_dir=keys_dir, clock=utc_now)
+
+
+async def migrate(program: Program, names: Sequence[str]) -> None:
+    """Bring the databases of these services to the newest version."""
+    for name in names:
+        module = service_module(name)
+        settings = program.source.load(module.SETTINGS, section=name)
+        database = open_database(name, settings, data_dir=program.data_dir)
+        try:
+            await module.SCHEMA.upgrade(database)
+        finally:
+            await database.close()
+
+
+def _mounts(services: Sequence[Service]) -> ASGIApp:
+    """Return the services' APIs, each below its name."""
+    return Starlette(routes=[Mount(f"/{service.name}", service.api) for service in services])

@@ -1,0 +1,102 @@
+"""Serves assembled services over HTTP, their workers beside, until told to stop."""
+
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+
+import anyio
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from shared.bus import Bus
+from shared.errors import Conflict, EverleafError
+from shared.service import Service
+
+
+def front_door(services: Sequence[Service], bus: Bus) -> ASGIApp:
+    """Return the whole HTTP face of the process: the APIs, health and metrics."""
+
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def ready(_request: Request) -> Response:
+        report = {"bus": await _answers(bus.ready)}
+        report |= {service.name: await _answers(service.database.ready) for service in services}
+        is_ready = all(state == "ready" for state in report.values())
+        return JSONResponse(report, status_code=200 if is_ready else 503)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    async def index(_request: Request) -> Response:
+        contracts = {service.name: f"/{service.name}/openapi.json" for service in services}
+        return JSONResponse({"everleaf": contracts})
+
+    routes = [
+        Route("/", index),
+        Route("/livez", live),
+        Route("/readyz", ready),
+        Route("/metrics", metrics),
+        *(Mount(f"/{service.name}", service.api) for service in services),
+    ]
+    return Starlette(routes=routes)
+
+
+async def _answers(check: Callable[[], Awaitable[None]]) -> str:
+    try:
+        await check()
+    except EverleafError as error:
+        return error.detail
+    return "ready"
+
+
+class HttpServer(uvicorn.Server):
+    """Uvicorn without its own signal handling."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Do nothing: uvicorn raises SIGTERM again when it has stopped, before our resources are closed."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket. Raises `Conflict` where the port is taken, `Invalid` where it is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise Conflict(
+            f"Cannot listen on {host} port {port}: {error}.",
+            next_step="Choose another with --host or --port.",
+        ) from error
+    return bound
+
+
+async def serve(app: ASGIApp, services: Sequence[Service], bound: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; a worker that fails ends everything with its error."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=5, lifespan="off"
+    )
+    server = HttpServer(config)
+    # Workers run beside the server in one group: inside a lifespan a dead one would go unnoticed.
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, server)
+        for service in services:
+            tasks.start_soon(service.work)
+        await server.serve(sockets=[bound])
+        tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(server: HttpServer) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _number in signals:
+            server.should_exit = True

@@ -1,0 +1,42 @@
+"""What the program as a whole can be told; each service adds a section of its own."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from shared.settings import CommaList, Settings
+
+
+def _data_folder() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "everleaf"
+
+
+class ProgramSettings(Settings):
+    """The settings at the top: `EVERLEAF_…`, or above all tables in `everleaf.toml`."""
+
+    data_dir: Path = Field(default_factory=_data_folder)
+    """Where databases, the first token and the key-encryption key are kept (made 0700)."""
+    bus_url: str | None = None
+    """`amqps://user@host:5671/vhost` for RabbitMQ; by default the embedded bus in the data folder."""
+    bus_password: SecretStr | None = None
+    bus_tls_ca: Path | None = None
+    bus_tls_certificate: Path | None = None
+    bus_tls_key: Path | None = None
+    retry_after: CommaList = Field(default=["5", "60", "600"])
+    """Seconds a failed event waits before each further try; then it is a dead letter."""
+    kek_file: Path | None = None
+    """64 hexadecimal digits that wrap all secrets; by default `kek` in the data folder."""
+    old_kek_files: CommaList = Field(default=[])
+    """Key-encryption keys that still open what they once sealed."""
+    gateway_url: str = "http://127.0.0.1:8400"
+    """Where the services of a production set-up find one another."""
+    gateway_tls_ca: Path | None = None
+    token_issuer: str = "everleaf"  # noqa: S105 - a name, not a secret
+    outbound_allow: CommaList = Field(default=[])
+    """Networks beside the public ones that user-given URLs may lead to, as `10.0.0.0/8`."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] | None = None
+    """By default text on a terminal, JSON otherwise."""

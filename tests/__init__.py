@@ -1,0 +1,1 @@
+"""Everything that is proven, in the shape of the source tree."""

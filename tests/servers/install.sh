@@ -1,0 +1,33 @@
+#!/bin/sh
+# Installs the real servers the tests run against. Needs Debian and root; where it cannot install,
+# it says what is missing, and the tests that need it fail.
+set -eu
+
+missing=""
+need() { # PROGRAM PACKAGE
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need rabbitmq-server rabbitmq-server
+[ -x /usr/lib/postgresql/15/bin/postgres ] || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+need pebble pebble
+need sshd openssh-server
+need nginx nginx-light
+need named bind9
+need setpriv util-linux
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "The tests need these Debian packages, and only root can install them:$missing" >&2
+    exit 0
+fi
+# The packages' services must not start: the tests start private ones, on free ports.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt="apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3"
+$apt update
+# shellcheck disable=SC2086 # the options and the packages are lists
+$apt install -y --no-install-recommends $missing >/dev/null

@@ -1,0 +1,142 @@
+"""OpenSSH's real sshd on loopback, with one account: the one that runs the tests."""
+
+import contextlib
+import os
+import pwd
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from tests.servers.processes import Process, free_port, program
+
+PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled into Debian's sshd; its init script makes it
+
+
+class Sshd:
+    """A running sshd that lets `username` in with `client_key` (an OpenSSH private key, as text)."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self.username = pwd.getpwuid(os.getuid()).pw_name
+        client = Ed25519PrivateKey.generate()
+        self.client_key = private_text(client)
+        self._directory = directory
+        self._host_key = Ed25519PrivateKey.generate()
+        self._process: Process | None = None
+        (directory / "authorized_keys").write_text(public_text(client) + "\n")
+        (directory / "sshd_config").write_text(self._config())
+
+    @property
+    def host_key(self) -> str:
+        """The host's public key, as text: "ssh-ed25519 AAAA…"."""
+        return public_text(self._host_key)
+
+    @property
+    def known_hosts(self) -> str:
+        """The line of a known_hosts file that vouches for this server."""
+        return f"[{self.host}]:{self.port} {self.host_key}\n"
+
+    def start(self) -> None:
+        """Start sshd and return when it accepts connections."""
+        key = self._directory / "host_key"
+        key.touch(mode=0o600)
+        key.write_text(private_text(self._host_key))
+        if os.getuid() == 0:
+            PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
+        args = [
+            program("sshd", package="openssh-server"),
+            "-D",
+            "-e",
+            "-f",
+            str(self._directory / "sshd_config"),
+        ]
+        self._process = Process(args, log=self._directory / "sshd.log")
+        self._process.wait_port(self.port)
+
+    def stop(self) -> None:
+        """Stop sshd and cut the connections it still has."""
+        if self._process is None:
+            return
+        sessions = _descendants(self._process.pid)
+        self._process.stop()
+        self._process = None
+        _kill(sessions)
+
+    def drop_sessions(self) -> None:
+        """Cut every connection, as a network failure would; sshd goes on listening."""
+        if self._process is not None:
+            _kill(_descendants(self._process.pid))
+
+    def replace_host_key(self) -> None:
+        """Become another host on the same port, as a rebuilt machine or an impostor would."""
+        self.stop()
+        self._host_key = Ed25519PrivateKey.generate()
+        self.start()
+
+    def log(self) -> str:
+        """Return the end of what sshd wrote: who came, with which key."""
+        path = self._directory / "sshd.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _config(self) -> str:
+        return f"""
+ListenAddress {self.host}
+Port {self.port}
+HostKey {self._directory}/host_key
+AuthorizedKeysFile {self._directory}/authorized_keys
+PidFile none
+StrictModes no
+UsePAM no
+UseDNS no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+AllowTcpForwarding no
+X11Forwarding no
+PrintMotd no
+PrintLastLog no
+MaxStartups 200
+MaxSessions 100
+Subsystem sftp internal-sftp
+LogLevel VERBOSE
+"""
+
+
+def private_text(key: Ed25519PrivateKey) -> str:
+    """Return the key as an OpenSSH private key file's text, without a passphrase."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+
+
+def public_text(key: Ed25519PrivateKey) -> str:
+    """Return the public half as one line, without a comment."""
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def _descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(child) for child in children.read_text().split()] if children.exists() else []
+    return found + [below for child in found for below in _descendants(child)]
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """One sshd for this test."""
+    directory = tmp_path / "sshd"
+    directory.mkdir()
+    server = Sshd(directory)
+    with contextlib.ExitStack() as running:
+        running.callback(server.stop)
+        server.start()
+        yield server
