@@ -1,0 +1,1 @@
+"""The demonstration: a small real estate on loopback, and one certificate's way through the loop."""
