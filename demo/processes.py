@@ -1,6 +1,7 @@
 """Starts the estate and the platform as processes of their own, and ends them by pid."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -95,3 +96,10 @@ def start_platform(data: Path, *, port: int) -> tuple[Child, httpx.Client]:
     token = (data / "admin.token").read_text().strip()
     client.headers["Authorization"] = f"Bearer {token}"
     return child, client
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,31 +1,45 @@
 """The contracts that others build on, generated from the code and committed beside it.
 
 Each service has an `openapi.json` (its HTTP face) and an `asyncapi.json` (AsyncAPI 3: what it
-sends and receives); the schemas of all events are in `shared/events/schemas/`.
+sends and receives), and the tables at the end of its README; the schemas of all events are in
+`shared/events/schemas/`, and who says what to whom is in `docs/events.md`.
 """
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 from shared.bus.sqlite import SqliteBus
 
-from services.program import NAMES, Program, open_services
+from services.program import NAMES, Program, migrate, open_services, service_module
 from shared.events import CONTENT_TYPE, Payload
 from shared.service import Service
+from shared.settings import variable
 
 SCHEMAS = "../../shared/events/schemas"
+GENERATED = "<!-- written by `make contracts` from the code -->"
+EVENTS_PAGE = """# Events
+
+<!-- written by `make contracts` from the code -->
+
+Every event is a CloudEvent 1.0 in structured JSON, routed by its `type` on the topic exchange `everleaf.events`. It is
+delivered at least once and in no promised order: keep the `id` of those you have handled. Ignore fields you do not know.
+No event holds a secret. `traceparent` ties together everything that one request has caused.
+
+| event | from | to | meaning |
+|---|---|---|---|
+"""
 
 
 def write_or_check(services_dir: Path, *, check: bool) -> list[Path]:
     """Bring the contract files up to date (or only look); return those that were not."""
     outdated = []
-    for path, document in anyio.run(_documents, services_dir):
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    for path, text in anyio.run(_files, services_dir):
         if path.exists() and path.read_text() == text:
             continue
         outdated.append(path)
@@ -35,23 +49,78 @@ def write_or_check(services_dir: Path, *, check: bool) -> list[Path]:
     return outdated
 
 
-async def _documents(services_dir: Path) -> list[tuple[Path, Any]]:
+async def _files(services_dir: Path) -> list[tuple[Path, str]]:
     with tempfile.TemporaryDirectory() as folder:
         program = Program({}, toml_path=Path(folder) / "none", data_dir=Path(folder))
+        await migrate(program, NAMES)
         bus = SqliteBus(Path(folder) / "bus.db")
         try:
             async with open_services(program, NAMES, bus) as services:
-                return list(_all_documents(services_dir, services))
+                return list(_all_files(services_dir, services))
         finally:
             await bus.close()
 
 
-def _all_documents(services_dir: Path, services: list[Service]) -> Iterator[tuple[Path, Any]]:
+def _all_files(services_dir: Path, services: list[Service]) -> Iterator[tuple[Path, str]]:
     for service in services:
-        yield services_dir / service.name / "openapi.json", service.api.openapi()
-        yield services_dir / service.name / "asyncapi.json", asyncapi(service)
+        home = services_dir / service.name
+        yield home / "openapi.json", _json(service.api.openapi())
+        yield home / "asyncapi.json", _json(asyncapi(service))
+        yield home / "README.md", with_tables(service, (home / "README.md").read_text())
         for payload in service.emits:
-            yield services_dir.parent / "shared/events/schemas" / f"{payload.type}.json", schema(payload)
+            yield services_dir.parent / f"shared/events/schemas/{payload.type}.json", _json(schema(payload))
+    yield services_dir.parent / "docs/events.md", conversation(services)
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def with_tables(service: Service, readme: str) -> str:
+    """Return a service's README with its generated tables brought up to date."""
+    settings = service_module(service.name).SETTINGS
+    rows = [
+        f"| `{variable(service.name, name)}` | {_default(field)} | {_first_line(field.description)} |"
+        for name, field in settings.model_fields.items()
+    ]
+    tables = [
+        GENERATED,
+        "",
+        f"Emits: {_names(service.emits)}. Reacts to: {_names(service.receives)}.",
+        "",
+        "| setting | default | |",
+        "|---|---|---|",
+        *rows,
+        "",
+    ]
+    return readme.split(GENERATED, maxsplit=1)[0].rstrip() + "\n\n" + "\n".join(tables)
+
+
+def _names(payloads: Sequence[type[Payload]]) -> str:
+    return " · ".join(f"`{payload.type}`" for payload in payloads) or "nothing"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is None or value == []:
+        return ""
+    return f"`{','.join(value) if isinstance(value, list) else value}`"
+
+
+def _first_line(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+def conversation(services: Sequence[Service]) -> str:
+    """Return the page of all events: who says them, who listens, and what they mean."""
+    rows = [
+        f"| [`{payload.type}`](../shared/events/schemas/{payload.type}.json) | {service.name} "
+        f"| {', '.join(s.name for s in services if payload in s.receives) or 'nobody here'} "
+        f"| {(payload.__doc__ or '').splitlines()[0]} |"
+        for service in services
+        for payload in service.emits
+    ]
+    return EVENTS_PAGE + "\n".join(rows) + "\n"
 
 
 def schema(payload: type[Payload]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ CommaList = Annotated[list[str], BeforeValidator(_split)]
 class Settings(BaseModel):
     """A section of settings: frozen, and closed to names it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ServiceSettings(Settings):
@@ -94,15 +94,13 @@ class SettingsSource:
     def refuse_unknown(self, sections: Mapping[str, type[Settings]]) -> None:
         """Raise `WrongSetting` for names that no section knows: most often a misspelling."""
         known = {
-            self._variable(section, name)
-            for section, model in sections.items()
-            for name in model.model_fields
+            variable(section, name) for section, model in sections.items() for name in model.model_fields
         }
         known |= {f"{name}_FILE" for name in known}
-        for variable in self.environ:
-            if variable.startswith(PREFIX) and variable not in known:
+        for given in self.environ:
+            if given.startswith(PREFIX) and given not in known:
                 raise WrongSetting(
-                    f"{variable} (from the environment) is not a setting.",
+                    f"{given} (from the environment) is not a setting.",
                     next_step="Run `everleaf settings` to see all of them.",
                 )
         self._refuse_unknown_toml(sections)
@@ -120,28 +118,29 @@ class SettingsSource:
                     )
 
     def _find(self, section: str, name: str) -> _Found | None:
-        variable = self._variable(section, name)
-        if variable in self.environ:
-            return _Found(self.environ[variable], "from the environment")
-        if path := self.environ.get(f"{variable}_FILE"):
-            return self._from_file(variable, Path(path))
+        key = variable(section, name)
+        if key in self.environ:
+            return _Found(self.environ[key], "from the environment")
+        if path := self.environ.get(f"{key}_FILE"):
+            return self._from_file(key, Path(path))
         table = self.toml.get(section, {}) if section else self.toml
         return _Found(table[name], f"from {self.toml_path}") if name in table else None
 
-    def _from_file(self, variable: str, path: Path) -> _Found:
+    def _from_file(self, key: str, path: Path) -> _Found:
         try:
             return _Found(path.read_text().strip(), f"from the file {path}")
         except OSError as error:
             raise WrongSetting(
-                f"{variable}_FILE (from the environment): {path} cannot be read ({error.strerror}).",
+                f"{key}_FILE (from the environment): {path} cannot be read ({error.strerror}).",
                 next_step="Name a file this process may read.",
             ) from error
 
     def _explain(self, section: str, problem: Any, present: Mapping[str, _Found]) -> str:
         name = str(problem["loc"][0]) if problem["loc"] else section
         origin = present[name].origin if name in present else "not set"
-        return f"{self._variable(section, name)} ({origin}): {problem['msg']}."
+        return f"{variable(section, name)} ({origin}): {problem['msg']}."
 
-    @staticmethod
-    def _variable(section: str, name: str) -> str:
-        return PREFIX + (f"{section}_{name}" if section else name).upper()
+
+def variable(section: str, name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + (f"{section}_{name}" if section else name).upper()

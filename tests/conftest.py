@@ -3,6 +3,8 @@
 import pytest
 
 pytest_plugins = [
+    "tests.servers.postgres",
+    "tests.servers.rabbitmq",
     "tests.servers.tls",
     "tests.servers.pebble",
     "tests.servers.bind",
@@ -10,6 +12,7 @@ pytest_plugins = [
     "tests.servers.nginx",
     "tests.servers.smtp",
     "tests.servers.webhook",
+    "tests.servers.fault_proxy",
 ]
 
 

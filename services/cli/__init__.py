@@ -15,6 +15,7 @@ from services.program import NAMES, Program, migrate, open_services, sections
 from services.run import front_door, listen, serve
 from shared.errors import EverleafError, Invalid
 from shared.logs import configure
+from shared.settings import variable
 
 app = typer.Typer(
     help="Certificate lifecycle management that ends certificate outages.",
@@ -101,9 +102,9 @@ def settings() -> None:
     """List every setting with its default."""
     for section, model in sections().items():
         for name, field in model.model_fields.items():
-            variable = "EVERLEAF_" + (f"{section}_{name}" if section else name).upper()
             default = field.get_default(call_default_factory=True)
-            typer.echo(f"{variable}={'' if default is None else default}")
+            text = ",".join(default) if isinstance(default, list) else default
+            typer.echo(f"{variable(section, name)}={'' if text is None else text}")
 
 
 def _names(service: str) -> tuple[str, ...]:

@@ -61,7 +61,9 @@ class Event(BaseModel, Generic[P]):
 
     def to_bytes(self) -> bytes:
         """Return the structured JSON form."""
-        return self.model_dump_json(exclude_none=True).encode()
+        # A context attribute that is absent must not be null (CloudEvents 1.0); in the data null has a meaning.
+        absent = {"traceparent"} if self.traceparent is None else None
+        return self.model_dump_json(exclude=absent).encode()
 
     @classmethod
     def parse(cls, body: bytes, payload: builtins.type[P]) -> "Event[P]":

@@ -48,6 +48,8 @@ class DeploymentFailed(Payload):
     """True where the previous certificate, key and configuration are in place again."""
     attempt: int
     next_attempt_at: datetime | None
+    old_fingerprint: str | None = None
+    """The certificate that was to be replaced."""
 
     def subject(self) -> str:
         """Return the deployment's id."""

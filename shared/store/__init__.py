@@ -5,7 +5,7 @@ transaction (the outbox), so a change and its event are kept together or not at 
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,7 @@ class Transaction:
         self.session = session
         self._source = source
         self._emitted: list[dict[str, Any]] = []
+        self._afterwards: list[Callable[[], None]] = []
 
     def emit(self, payload: Payload, *, now: datetime) -> str:
         """Add an event to this transaction and return its id."""
@@ -41,6 +42,15 @@ class Transaction:
             {"event_id": event.id, "type": event.type, "body": event.to_bytes(), "created_at": now}
         )
         return event.id
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this when the transaction has committed: to wake who works on what was written."""
+        self._afterwards.append(call)
+
+    def committed(self) -> None:
+        """Do what was to be done after the commit."""
+        for call in self._afterwards:
+            call()
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -108,6 +118,7 @@ class Database:
             has_events = await tx.write_outbox()
         if has_events:
             self.ring()
+        tx.committed()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

@@ -25,10 +25,9 @@ class Gateway:
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "nginx.conf"
         config.write_text(self._config(ports))
-        args = [
-            program("nginx", package=PACKAGE),
-            *("-p", self._directory, "-e", self._directory / "error.log", "-c", config, "-g", "daemon off;"),
-        ]
+        here = self._directory
+        args: list[str | Path] = [program("nginx", package=PACKAGE), "-p", here, "-e", here / "error.log"]
+        args += ["-c", config, "-g", "daemon off;"]
         self._process = Process(args, log=self._directory / "gateway.log")
         self._process.wait_port(self.port)
 
