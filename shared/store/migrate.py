@@ -28,7 +28,7 @@ class Schema:
 
     def _upgrade(self, connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7_305_804)"))
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7305804)"))
         command.upgrade(self._config(connection), "head")
 
     async def differences(self, database: Database) -> list[object]:

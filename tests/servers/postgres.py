@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class OwnDatabase:
 
 
 class Postgres:
-    """A private cluster in a directory; `tls` holds certificate and key files to serve TLS with."""
+    """A private cluster in a directory that the account PostgreSQL runs as can reach; `tls` is its certificate and key."""
 
     def __init__(self, directory: Path, *, tls: tuple[Path, Path] | None = None) -> None:
         self.port = free_port()
@@ -59,10 +60,6 @@ class Postgres:
         self.directory.mkdir(parents=True, exist_ok=True)
         password = self.directory / "password"
         password.write_text(self._password)
-        # The account that PostgreSQL runs as must reach the directory.
-        for folder in (self.directory, *self.directory.parents):
-            if folder.owner() == pwd.getpwuid(os.getuid()).pw_name and folder != Path("/"):
-                folder.chmod(folder.stat().st_mode | 0o011)
         if os.getuid() == 0:
             shutil.chown(self.directory, ACCOUNT)
             shutil.chown(password, ACCOUNT)
@@ -150,12 +147,15 @@ class Postgres:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """One cluster for the test run: `postgres.database()` makes a fresh database with its own user."""
-    server = Postgres(tmp_path_factory.mktemp("postgres") / "cluster")
-    server.create()
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    # Not in pytest's own folder: each test run closes that to the account PostgreSQL runs as.
+    with tempfile.TemporaryDirectory(prefix="everleaf-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = Postgres(Path(folder) / "cluster")
+        server.create()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
