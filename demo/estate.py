@@ -9,6 +9,7 @@ writes `FOLDER/estate.json` when it is ready and runs until SIGTERM.
 """
 
 import asyncio
+import base64
 import json
 import os
 import secrets
@@ -52,6 +53,7 @@ class EstateInfo(BaseModel):
     smtp_ca: Path
     mail_dir: Path
     webhook_port: int
+    webhook_secret: str
     webhook_dir: Path
 
 
@@ -233,6 +235,7 @@ async def run(folder: Path) -> None:
         smtp_ca=smtp_ca,
         mail_dir=folder / "mail",
         webhook_port=webhook_port,
+        webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
         webhook_dir=webhook_dir,
     )
     await _until_told(sites, lambda: _announce(folder, estate))

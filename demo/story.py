@@ -58,16 +58,16 @@ class Story:
             "port": estate.smtp_port,
             "security": "starttls",
             "username": estate.smtp_user,
-            "sender": "everleaf@demo.test",
-            "recipients": ["operations@demo.test"],
+            "from": "everleaf@demo.test",
+            "to": ["operations@demo.test"],
             "ca_pem": estate.smtp_ca.read_text(),
         }
         self._post(
             "/notifier/v1/channels", name="mail", kind="email", options=mail, secret=estate.smtp_password
         )
         hook = {"url": f"http://{HOST}:{estate.webhook_port}/hooks/everleaf"}
-        secret = "whsec_" + "ZGVtby1zZWNyZXQtZm9yLXRoZS13ZWJob29rLTEyMzQ="
-        self._post("/notifier/v1/channels", name="hook", kind="webhook", options=hook, secret=secret)
+        signing = {"signing_secret": estate.webhook_secret}
+        self._post("/notifier/v1/channels", name="hook", kind="webhook", options=hook, secrets=signing)
         return "mail over STARTTLS with a login, and a signed webhook"
 
     def authority(self) -> str:
@@ -117,7 +117,7 @@ class Story:
             port=estate.ssh_port,
             username="deploy",
             host_key=estate.ssh_host_key,
-            private_key=estate.ssh_client_key.read_text(),
+            credential={"private_key": estate.ssh_client_key.read_text()},
         )
         slot = {
             "certificate_path": str(shop.certificate),

@@ -106,8 +106,12 @@ class Database:
             async with self._begin() as tx:
                 yield tx
         else:
-            async with self._one_writer, self._begin() as tx:
-                yield tx
+            # A statement that is cancelled while the driver's thread runs it leaves its connection, and
+            # with it the one write lock, open for good; so a transaction that has begun is ended.
+            async with self._one_writer:
+                with anyio.CancelScope(shield=True):
+                    async with self._begin() as tx:
+                        yield tx
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[Transaction]:
@@ -123,8 +127,9 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Open a session for reading; what it is asked to write is never committed."""
-        async with AsyncSession(self._reading, expire_on_commit=False) as session:
-            yield session
+        with anyio.CancelScope(shield=self.is_sqlite):
+            async with AsyncSession(self._reading, expire_on_commit=False) as session:
+                yield session
 
     def ring(self) -> None:
         """Wake the outbox relay of this process."""
