@@ -1,0 +1,139 @@
+"""The whole loop through public APIs and events alone, on both shapes of the platform."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.journeys.conftest import StartPlatform
+from tests.journeys.estate import Estate, found, known, scan
+from tests.journeys.platforms import Json, accepted, until
+from tests.journeys.recorder import Recorder
+from tests.servers.pebble import StartPebble
+from tests.servers.processes import free_port
+from tests.servers.rabbitmq import Vhost
+from tests.servers.tls import CertificateAuthority, fingerprint
+
+NAME = "shop.example.test"
+BACKBONE = [
+    "certificate.found",
+    "certificate.expiring",
+    "certificate.renewed",
+    "certificate.deployed",
+    "certificate.replaced",
+    "alert.resolved",
+]
+
+
+def builtin(client: httpx.Client) -> None:
+    """The platform's own CA issues."""
+    accepted(
+        client.post("/renewal/v1/authorities", json={"name": "house-ca", "kind": "builtin", "options": {}})
+    )
+    accepted(client.post("/renewal/v1/profiles", json=profile("house-ca")))
+
+
+def acme(client: httpx.Client, *, dir_url: str, ca_pem: str) -> None:
+    """A real ACME CA issues, after an http-01 challenge that the platform answers."""
+    options = {"directory_url": dir_url, "ca_pem": ca_pem, "contacts": ["mailto:pki@example.test"]}
+    accepted(
+        client.post("/renewal/v1/authorities", json={"name": "pebble", "kind": "acme", "options": options})
+    )
+    accepted(client.post("/renewal/v1/profiles", json={**profile("pebble"), "challenge": "http-01"}))
+
+
+def profile(authority: str) -> Json:
+    return {
+        "name": "web",
+        "authority": authority,
+        "key_type": "ecdsa-p256",
+        "lifetime": "P90D",
+        "allowed_names": ["*.example.test"],
+    }
+
+
+async def close_the_loop(
+    client: httpx.Client, estate: Estate, *, ca: CertificateAuthority, trust: Callable[[httpx.Client], None]
+) -> Json:
+    """Walk the loop and assert on what is observed at each step; return the order."""
+    site = estate.expiring_site(NAME, ca=ca)
+    old = fingerprint(site.served())
+    estate.tell_notifier(client)
+    trust(client)
+
+    counts = scan(client, site)["counts"]
+    assert counts["asked"] == sum(value for name, value in counts.items() if name != "asked")
+    assert counts["tls"] >= 1
+    lineage_id = known(client, site)["lineage_id"]
+
+    alert = found(client, "/notifier/v1/alerts", lineage_id=lineage_id, problem="expiring", state="open")
+    mail = until(lambda: [m for m in estate.smtp.inbox if NAME in m.message["subject"]], what="the mail")[0]
+    assert mail.recipients == ["operations@example.test"]
+    hooks = until(
+        lambda: [r for r in estate.webhook.requests if alert["id"].encode() in r.body], what="the webhook"
+    )
+    assert all(estate.is_signed(request) for request in hooks)
+
+    estate.bind(client, site, lineage_id=lineage_id)
+    accepted(client.put(f"/renewal/v1/enrolments/{lineage_id}", json={"profile": "web"}))
+    order = found(client, "/renewal/v1/orders", lineage_id=lineage_id, state="renewed")
+    found(client, "/provisioner/v1/deployments", lineage_id=lineage_id, state="deployed")
+
+    now = site.served()
+    assert fingerprint(now) != old
+    assert now.public_key() != site.issued.certificate.public_key()
+    assert now.not_valid_after_utc > datetime.now(UTC) + timedelta(days=30)
+
+    found(client, "/inventory/v1/replacements", lineage_id=lineage_id, state="replaced")
+    path = f"/notifier/v1/alerts/{alert['id']}"
+    until(lambda: accepted(client.get(path))["state"] == "resolved", what="the end of the alert")
+    resolved = until(
+        lambda: [m for m in estate.smtp.inbox if "resolved" in m.message["subject"].lower()],
+        what="the last mail",
+    )
+    assert len(resolved) == 1
+    assert known(client, site)["lineage_id"] == lineage_id
+    return order
+
+
+@pytest.mark.parametrize("shape", ["embedded", "production"])
+async def test_the_loop_closes_with_the_built_in_authority(
+    shape: str, start_platform: StartPlatform, estate: Estate, lab_ca: CertificateAuthority
+) -> None:
+    platform = start_platform(shape)
+    with platform.client() as client:
+        await close_the_loop(client, estate, ca=lab_ca, trust=builtin)
+    assert "PRIVATE KEY" not in platform.logs()
+
+
+async def test_the_loop_closes_with_an_acme_authority_and_the_bus_carries_it_in_order(
+    start_platform: StartPlatform,
+    start_pebble: StartPebble,
+    estate: Estate,
+    vhost: Vhost,
+    lab_ca: CertificateAuthority,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    port = free_port()
+    pebble = start_pebble(http01_port=port)
+    platform = start_platform("production", EVERLEAF_RENEWAL_HTTP01_LISTEN=f"127.0.0.1:{port}")
+
+    def trust(client: httpx.Client) -> None:
+        acme(client, dir_url=pebble.dir_url, ca_pem=pebble.ca_pem.read_text())
+
+    async with Recorder(vhost.url) as recorder:
+        with platform.client() as client:
+            await close_the_loop(client, estate, ca=lab_ca, trust=trust)
+        events = await recorder.events()
+    with capsys.disabled():
+        print("\nThe events as the bus carried them:")
+        for event in events:
+            print(f"  {event['time'][11:23]}  {event['source'].rsplit('/')[-1]:<12} {event['type']}")
+    first: dict[str, Any] = {}
+    for number, event in enumerate(events):
+        first.setdefault(event["type"], number)
+    assert [first[name] for name in BACKBONE] == sorted(first[name] for name in BACKBONE)
+    assert recorder.has_no_secrets()
+    assert "PRIVATE KEY" not in platform.logs()
