@@ -10,6 +10,7 @@ import anyio
 import structlog
 import typer
 
+from services.cli.scan import scan
 from services.contracts import write_or_check
 from services.program import NAMES, Program, migrate, open_services, sections
 from services.run import front_door, listen, serve
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+app.command()(scan)
 log = structlog.get_logger(__name__)
 
 Data = Annotated[Path | None, typer.Option(help="The data folder; EVERLEAF_DATA_DIR without it.")]

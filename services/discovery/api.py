@@ -1,0 +1,167 @@
+"""Discovery's HTTP door: scans, their results, and the places known."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Query, Request, Response
+from pydantic import Field
+
+from services.discovery import store
+from services.discovery.actions.scans import NewScan, Scans
+from services.discovery.domain.answers import Outcome
+from services.discovery.settings import DiscoverySettings
+from shared.access import Principal, requires
+from shared.clock import Clock
+from shared.events.discovery import ScanCounts
+from shared.http import Body, Page, Paging, Routes, View
+from shared.idempotency import IdempotencyKey, Once
+
+ScanReader = Annotated[Principal, requires("scans:read")]
+ScanWriter = Annotated[Principal, requires("scans:write")]
+PlaceReader = Annotated[Principal, requires("places:read")]
+AllPages = Annotated[Paging, Depends()]
+
+
+class ScanBody(Body):
+    """What to look at."""
+
+    targets: list[str] = Field(
+        min_length=1,
+        max_length=10_000,
+        description="Networks, ranges, addresses, host names and URLs, IPv4 and IPv6.",
+        examples=[["192.0.2.0/24", "[2001:db8::1]:8443", "https://www.example.com"]],
+    )
+    ports: str = Field("443", max_length=1000, examples=["443,8443,9000-9010"])
+    exclude: list[str] = Field(
+        default=[], max_length=10_000, description="Networks to leave out.", examples=[["192.0.2.7"]]
+    )
+    server_names: list[str] = Field(
+        default=[],
+        max_length=1000,
+        description="Names to ask each address for (SNI), beside the host names among the targets.",
+        examples=[["shop.example.com"]],
+    )
+    timeout: float | None = Field(None, gt=0, le=60, description="Seconds one connection may take.")
+    concurrency: int | None = Field(None, ge=1, le=10_000, description="Connections at a time.")
+
+
+class ScanView(View):
+    """A scan and how far it has come; the parts of `counts` add up to `asked`."""
+
+    id: str = Field(examples=["0191d7a2-8f4e-7c3b-9d5e-1f2a3b4c5d6e"])
+    state: str = Field(description="queued, running, finished or cancelled.", examples=["running"])
+    targets: list[str]
+    exclude: list[str]
+    unresolved: dict[str, str] = Field(description="Host names without an address, and why.")
+    total: int = Field(description="Places to be asked, host names without an address not among them.")
+    counts: ScanCounts
+    percent: float
+    per_second: float | None = Field(description="Places asked per second so far.")
+    seconds_left: float | None = Field(description="At that rate.")
+    created_at: datetime
+    created_by: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, scan: store.Scan, *, now: datetime) -> "ScanView":
+        """Show a scan as it stands."""
+        spent = (scan.finished_at or now) - (scan.started_at or now)
+        rate = scan.position / spent.total_seconds() if spent > timedelta(0) else None
+        is_running = scan.state == "running"
+        shared = {name: getattr(scan, name) for name in cls.model_fields if hasattr(scan, name)}
+        return cls(
+            **{**shared, "counts": ScanCounts(**scan.counts)},
+            percent=round(100 * scan.position / scan.total, 1) if scan.total else 100.0,
+            per_second=round(rate, 1) if rate else None,
+            seconds_left=round((scan.total - scan.position) / rate, 1) if rate and is_running else None,
+        )
+
+
+class ResultView(View):
+    """What came of one place."""
+
+    number: int = Field(description="Its place in the walk.")
+    address: str = Field(examples=["192.0.2.7"])
+    port: int
+    server_name: str | None
+    outcome: Outcome
+    reason: str = Field(description="Why, where it is not plain.")
+    fingerprint: str | None
+    tls_version: str | None = Field(examples=["TLSv1.3"])
+    cipher_suite: str | None
+
+
+class PlaceView(View):
+    """A place that has served a certificate."""
+
+    key: str = Field(examples=["tls://192.0.2.7:443/www.example.com"])
+    address: str
+    port: int
+    server_name: str | None
+    fingerprint: str
+    first_seen: datetime
+    last_seen: datetime
+    misses: int = Field(description="How often in a row it has been missed.")
+
+
+def routes(scans: Scans, *, once: Once, clock: Clock, settings: DiscoverySettings) -> Routes:
+    """Build the routes."""
+    routes = Routes(prefix="/v1")
+    _add_reading(routes, scans, clock)
+
+    @routes.post("/scans", summary="Start a scan", status_code=202)
+    async def create_scan(
+        caller: ScanWriter, request: Request, response: Response, body: ScanBody, key: IdempotencyKey = None
+    ) -> ScanView:
+        async def create() -> ScanView:
+            new = NewScan(
+                targets=body.targets,
+                ports=body.ports,
+                exclude=body.exclude,
+                server_names=body.server_names,
+                timeout=body.timeout or settings.timeout,
+                concurrency=min(body.concurrency or settings.concurrency, settings.concurrency),
+            )
+            now = clock()
+            return ScanView.of(await scans.create(new, caller=caller, now=now), now=now)
+
+        view = await once.run(request, key=key, caller=caller, body=body, view=ScanView, create=create)
+        response.headers["Location"] = f"/discovery/v1/scans/{view.id}"
+        return view
+
+    @routes.post("/scans/{scan_id}/cancel", summary="Stop a scan")
+    async def cancel_scan(_caller: ScanWriter, scan_id: str) -> ScanView:
+        now = clock()
+        return ScanView.of(await scans.cancel(scan_id, now=now), now=now)
+
+    return routes
+
+
+def _add_reading(routes: Routes, scans: Scans, clock: Clock) -> None:
+    @routes.get("/scans", summary="List scans, newest first")
+    async def list_scans(_caller: ScanReader, paging: AllPages) -> Page[ScanView]:
+        rows = await scans.page(after=paging.after[0] if paging.after else None, limit=paging.limit)
+        now = clock()
+        return paging.page([ScanView.of(row, now=now) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/scans/{scan_id}", summary="Show a scan and its progress")
+    async def get_scan(_caller: ScanReader, scan_id: str) -> ScanView:
+        return ScanView.of(await scans.get(scan_id), now=clock())
+
+    @routes.get("/scans/{scan_id}/results", summary="List what came of each place")
+    async def list_scan_results(
+        _caller: ScanReader,
+        scan_id: str,
+        paging: AllPages,
+        outcome: Annotated[Outcome | None, Query()] = None,
+    ) -> Page[ResultView]:
+        after = int(paging.after[0]) if paging.after and paging.after[0].isdigit() else None
+        rows = await scans.results(scan_id, outcome=outcome, after=after, limit=paging.limit)
+        views = [ResultView.model_validate(row) for row in rows]
+        return paging.page(views, key=lambda view: [str(view.number)])
+
+    @routes.get("/places", summary="List places that have served certificates")
+    async def list_places(_caller: PlaceReader, paging: AllPages) -> Page[PlaceView]:
+        rows = await scans.places(after=paging.after[0] if paging.after else None, limit=paging.limit)
+        return paging.page([PlaceView.model_validate(row) for row in rows], key=lambda view: [view.key])

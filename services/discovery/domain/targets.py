@@ -1,0 +1,279 @@
+"""What a scan is asked to look at: a walk over addresses, ports and names that is never written out."""
+
+import ipaddress
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.errors import Fault, Invalid, TooLarge
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LAST_PORT = 65535
+_HOST = re.compile(r"(?=.{1,253}\.?$)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_SCHEME_PORTS = {"https": 443, "ldaps": 636, "imaps": 993, "pop3s": 995, "smtps": 465, "ftps": 990}
+
+ALWAYS_DENIED = (
+    "0.0.0.0/8",
+    "169.254.0.0/16",  # link-local, where clouds keep their metadata services
+    "224.0.0.0/4",
+    "255.255.255.255/32",
+    "::/128",
+    "fe80::/10",
+    "fd00:ec2::254/128",  # the same metadata service over IPv6
+    "ff00::/8",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One place to look at: an IP address and port, and the server name to ask for, if any."""
+
+    address: str
+    port: int
+    server_name: str | None = None
+
+
+class Segment(BaseModel):
+    """`count` consecutive addresses from `first`, each with every port and every server name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    first: str
+    count: int
+    ports: tuple[tuple[int, int], ...]
+    """Ranges, both ends included."""
+    server_names: tuple[str | None, ...] = (None,)
+
+    @property
+    def ports_count(self) -> int:
+        """Return how many ports the ranges hold."""
+        return sum(last - first + 1 for first, last in self.ports)
+
+    def __len__(self) -> int:
+        return self.count * self.ports_count * len(self.server_names)
+
+    def at(self, index: int) -> Asked:
+        """Return the `index`th place; neighbours in the walk are different addresses."""
+        rest, offset = divmod(index, self.count)
+        name_index, port_index = divmod(rest, self.ports_count)
+        return Asked(
+            address=str(ipaddress.ip_address(self.first) + offset),
+            port=self._port(port_index),
+            server_name=self.server_names[name_index],
+        )
+
+    def _port(self, index: int) -> int:
+        for first, last in self.ports:
+            if index <= last - first:
+                return first + index
+            index -= last - first + 1
+        raise IndexError(index)
+
+
+class Walk:
+    """All segments of a scan as one sequence; nothing of it is built, so a /8 costs nothing."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._segments = segments
+        self._ends = list(accumulate(len(segment) for segment in segments))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def at(self, index: int) -> Asked:
+        """Return the `index`th place of the walk."""
+        number = bisect_right(self._ends, index)
+        return self._segments[number].at(index - (self._ends[number - 1] if number else 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """One target as it was written: addresses, or a host name that is still to be resolved."""
+
+    text: str
+    pointer: str
+    first: Address | None = None
+    count: int = 1
+    host: str | None = None
+    port: int | None = None
+
+
+def parse_target(text: str, *, pointer: str) -> Wish:
+    """Read an address, a CIDR, a range, a host name or a URL. Raises `Invalid` with the pointer."""
+    text = text.strip()
+    if "://" in text:
+        return _url(text, pointer)
+    for read in (_network, _range, _host_and_port):
+        wish = read(text, pointer)
+        if wish is not None:
+            return wish
+    raise _invalid(pointer, f"{text!r} is not an address, a network, a range, a host name or a URL")
+
+
+def _url(text: str, pointer: str) -> Wish:
+    try:
+        parts = urlsplit(text)
+        port = parts.port or _SCHEME_PORTS.get(parts.scheme)
+        host = parts.hostname
+    except ValueError as error:
+        raise _invalid(pointer, f"{text!r} is not a URL: {error}") from error
+    if not host or port is None:
+        raise _invalid(pointer, f"{text!r}: write https://host or scheme://host:port")
+    return _host(host, pointer, text=text, port=port)
+
+
+def _network(text: str, pointer: str) -> Wish | None:
+    if "/" not in text:
+        return None
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    return Wish(text=text, pointer=pointer, first=network.network_address, count=network.num_addresses)
+
+
+def _range(text: str, pointer: str) -> Wish | None:
+    start, dash, end = text.partition("-")
+    first = _address(start)
+    if not dash or first is None:
+        return None
+    last = _address(end) or _address(f"{start.rpartition('.')[0]}.{end}")
+    if last is None or last.version != first.version or int(last) < int(first):
+        raise _invalid(pointer, f"{text!r} is not a range: write 10.0.0.1-10.0.0.20 or 10.0.0.1-20")
+    return Wish(text=text, pointer=pointer, first=first, count=int(last) - int(first) + 1)
+
+
+def _host_and_port(text: str, pointer: str) -> Wish | None:
+    if _address(text) is not None:
+        return _host(text, pointer, text=text)
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        return _host(host, pointer, text=text, port=_port(port[1:], pointer) if port else None)
+    host, colon, port = text.partition(":")
+    if not _HOST.fullmatch(host):
+        return None
+    return _host(host, pointer, text=text, port=_port(port, pointer) if colon else None)
+
+
+def _host(host: str, pointer: str, *, text: str, port: int | None = None) -> Wish:
+    address = _address(host)
+    if address is not None:
+        return Wish(text=text, pointer=pointer, first=address, port=port)
+    if not _HOST.fullmatch(host) or re.fullmatch(r"[0-9.]+", host):
+        raise _invalid(pointer, f"{host!r} is neither an address nor a host name")
+    return Wish(text=text, pointer=pointer, host=host.rstrip(".").lower(), port=port)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+
+
+def parse_ports(text: str, *, pointer: str) -> tuple[tuple[int, int], ...]:
+    """Read `443,8443,9000-9010` into ranges. Raises `Invalid` with the pointer."""
+    ranges = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        first, dash, last = part.partition("-")
+        low = _port(first, pointer)
+        high = _port(last, pointer) if dash else low
+        if high < low:
+            raise _invalid(pointer, f"{part!r} is not a range of ports")
+        ranges.append((low, high))
+    if not ranges:
+        raise _invalid(pointer, "there is no port")
+    return _merged(ranges)
+
+
+def _merged(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def _port(text: str, pointer: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LAST_PORT:
+        raise _invalid(pointer, f"{text!r} is not a port: ports are 1 to {LAST_PORT}")
+    return int(text)
+
+
+def plan(
+    wishes: Sequence[Wish],
+    *,
+    resolved: Mapping[str, Sequence[str]],
+    ports: tuple[tuple[int, int], ...],
+    server_names: Sequence[str],
+    most: int,
+) -> list[Segment]:
+    """Return the segments of a scan. Raises `TooLarge` where they hold more than `most` places."""
+    segments = []
+    for wish in wishes:
+        wished_ports = ((wish.port, wish.port),) if wish.port else ports
+        if wish.host is None:
+            names = tuple(server_names) or (None,)
+            segments.append(
+                Segment(first=str(wish.first), count=wish.count, ports=wished_ports, server_names=names)
+            )
+            continue
+        names = tuple(dict.fromkeys((wish.host, *server_names)))
+        segments += [
+            Segment(first=address, count=1, ports=wished_ports, server_names=names)
+            for address in resolved[wish.host]
+        ]
+    total = sum(segment.count * segment.ports_count * len(segment.server_names) for segment in segments)
+    if total > most:
+        raise TooLarge(
+            f"The scan would look at {total:,} places; the limit is {most:,}.",
+            next_step="Split it into smaller scans, name fewer ports, or raise EVERLEAF_DISCOVERY_MAX_TARGETS.",
+            faults=[Fault(pointer="/body/targets", message=f"{total} places, at most {most}")],
+        )
+    return segments
+
+
+class Limits:
+    """Which addresses may be looked at: all but the denied ones; where there is an allow list, only its."""
+
+    def __init__(
+        self, *, allow: Sequence[str] = (), deny: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> None:
+        """Take networks. Raises `Invalid` where one is not."""
+        self._allow = [_net(text, "allow") for text in allow]
+        self._deny = [_net(text, "deny") for text in (*ALWAYS_DENIED, *deny)]
+        self._deny += [_net(text, f"/body/exclude/{number}") for number, text in enumerate(exclude)]
+
+    def permits(self, address: str) -> bool:
+        """Return whether this address may be looked at."""
+        ip = ipaddress.ip_address(address)
+        mapped = getattr(ip, "ipv4_mapped", None)
+        if mapped is not None:
+            return self.permits(str(mapped))
+        if any(ip in network for network in self._deny if network.version == ip.version):
+            return False
+        return not self._allow or any(ip in net for net in self._allow if net.version == ip.version)
+
+
+def _net(text: str, pointer: str) -> Network:
+    try:
+        return ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError as error:
+        raise _invalid(pointer, f"{text!r} is not an address or a network") from error
+
+
+def _invalid(pointer: str, message: str) -> Invalid:
+    return Invalid(
+        f"{message}.",
+        next_step="Write 192.0.2.0/24, 192.0.2.1-20, [2001:db8::1]:443, www.example.com:8443 or a URL.",
+        faults=[Fault(pointer=pointer, message=message)],
+    )

@@ -1,0 +1,24 @@
+"""What discovery can be told."""
+
+from pydantic import Field
+
+from shared.settings import CommaList, ServiceSettings
+
+
+class DiscoverySettings(ServiceSettings):
+    """The section `discovery`; durations are seconds."""
+
+    max_targets: int = Field(1_048_576, ge=1)
+    """How many places (address, port and server name) one scan may ask."""
+    allow: CommaList = Field(default=[])
+    """Networks that may be scanned; empty means all that are not denied."""
+    deny: CommaList = Field(default=[])
+    """Networks that are never scanned, beside link-local, metadata and multicast addresses."""
+    concurrency: int = Field(500, ge=1, le=10_000)
+    """Connections at a time, unless a scan asks for fewer."""
+    timeout: float = Field(3, gt=0, le=60)
+    """How long one connection may take, unless a scan says otherwise."""
+    misses_until_lost: int = Field(3, ge=1)
+    """How often in a row a place must be missed before it counts as lost."""
+    lease: float = Field(60, gt=0)
+    """After this long without a sign of life another process goes on with a scan."""
