@@ -62,9 +62,8 @@ class Story:
             "to": ["operations@demo.test"],
             "ca_pem": estate.smtp_ca.read_text(),
         }
-        self._post(
-            "/notifier/v1/channels", name="mail", kind="email", options=mail, secret=estate.smtp_password
-        )
+        login = {"password": estate.smtp_password}
+        self._post("/notifier/v1/channels", name="mail", kind="email", options=mail, secrets=login)
         hook = {"url": f"http://{HOST}:{estate.webhook_port}/hooks/everleaf"}
         signing = {"signing_secret": estate.webhook_secret}
         self._post("/notifier/v1/channels", name="hook", kind="webhook", options=hook, secrets=signing)

@@ -6,15 +6,29 @@ optional field is not a breaking change. No payload ever holds a secret.
 """
 
 import builtins
+from base64 import b64decode, b64encode
 from datetime import datetime
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 from shared.ids import new_id
 from shared.trace import traceparent
 
 CONTENT_TYPE = "application/cloudevents+json"
+
+
+def _from_text(value: object) -> object:
+    return b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+Der = Annotated[
+    bytes,
+    BeforeValidator(_from_text),
+    PlainSerializer(lambda der: b64encode(der).decode(), when_used="json"),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+"""DER bytes in the code, base64 in JSON."""
 
 
 class Payload(BaseModel):

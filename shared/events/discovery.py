@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
-from shared.events import Payload
+from shared.events import Der, Payload
 
 
 class Place(BaseModel):
@@ -43,7 +43,7 @@ class CertificateFound(Payload):
     place: Place
     fingerprint: str
     """SHA-256 of the leaf's DER, lower-case hexadecimal."""
-    chain: list[Base64Bytes]
+    chain: list[Der]
     """DER certificates as served, leaf first."""
     observed_at: datetime
     scan_id: str | None = None

@@ -3,9 +3,7 @@
 from datetime import datetime
 from typing import ClassVar
 
-from pydantic import Base64Bytes
-
-from shared.events import Payload
+from shared.events import Der, Payload
 
 
 class CertificateRenewed(Payload):
@@ -20,7 +18,7 @@ class CertificateRenewed(Payload):
     order_id: str
     old_fingerprint: str | None
     fingerprint: str
-    chain: list[Base64Bytes]
+    chain: list[Der]
     """DER certificates, leaf first, without the root."""
     names: list[str]
     not_before: datetime
