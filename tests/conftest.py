@@ -1,6 +1,11 @@
 """What every test shares."""
 
 import pytest
+from hypothesis import settings
+
+# Machines are noisy: no test fails for being slow once.
+settings.register_profile("everleaf", deadline=None)
+settings.load_profile("everleaf")
 
 pytest_plugins = [
     "tests.servers.postgres",

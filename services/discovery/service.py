@@ -45,7 +45,6 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
             source=_network(timedelta(seconds=settings.timeout), settings.concurrency),
             misses_until_lost=settings.misses_until_lost,
             clock=clock,
-            ring=workers.watching.ring,
         )
         workers.do(scan=scans.work, watch=watches.work)
         reacts = reactions(watches, clock=clock)

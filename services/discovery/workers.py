@@ -16,7 +16,7 @@ class Workers:
         self._scan: Step = _nothing
         self._watch: Step = _nothing
         self.scanning = Worker("scans", self._scan_step, clock=clock, every=timedelta(seconds=2))
-        self.watching = Worker("watches", self._watch_step, clock=clock, every=timedelta(seconds=1))
+        self.watching = Worker("watches", self._watch_step, clock=clock, every=timedelta(milliseconds=500))
 
     def do(self, *, scan: Step, watch: Step) -> None:
         """Say what they do."""

@@ -1,13 +1,13 @@
 """Watches: places of a certificate that was renewed are looked at until they serve another one."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from services.discovery import store
 from services.discovery.actions.sightings import fingerprint_of, keep, place_of
 from services.discovery.connectors import Sighting, Source
 from services.discovery.domain.targets import Asked
-from services.discovery.domain.watches import AFTER_RENEWAL, next_look
+from services.discovery.domain.watches import AFTER_DEPLOYMENT, AFTER_RENEWAL, next_look
 from shared.clock import Clock
 from shared.events import Event
 from shared.events.discovery import Place
@@ -29,22 +29,20 @@ class Watches:
         source: Source,
         misses_until_lost: int,
         clock: Clock,
-        ring: Callable[[], None],
     ) -> None:
         self._database = database
         self._source = source
         self._misses_until_lost = misses_until_lost
         self._clock = clock
-        self._ring = ring
 
     async def deployed(self, tx: Transaction, event: Event[CertificateDeployed], *, now: datetime) -> None:
-        """Look at once at every place of the old certificate, and where the new one should be."""
+        """Look at every place of the old certificate, and where the new one should be."""
         old = event.data.old_fingerprint
         places = {place.key: place for place in event.data.places if place.kind == "endpoint"}
         if old is not None:
             places |= {known.key: _place(known) for known in await store.places_serving(tx, old)}
-        await store.write_watches(tx, _rows(places.values(), old=old, at=now), sooner_only=False)
-        tx.after_commit(self._ring)
+        rows = _rows(places.values(), old=old, at=now + AFTER_DEPLOYMENT)
+        await store.write_watches(tx, rows, sooner_only=False)
 
     async def renewed(self, tx: Transaction, event: Event[CertificateRenewed], *, now: datetime) -> None:
         """Look in a while: something else than the provisioner may put it in place."""

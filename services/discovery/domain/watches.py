@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+AFTER_DEPLOYMENT = timedelta(seconds=1)
+"""A server that was reloaded lets its old workers answer a moment longer: not a finding yet."""
 AFTER_RENEWAL = timedelta(minutes=10)
 """Something other than the provisioner may put a renewed certificate in place."""
 WAITS = (

@@ -1,0 +1,40 @@
+"""Discoveries on either database."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.discovery.service import SCHEMA, build
+from shared.bus.sqlite import SqliteBus
+from shared.service import Service
+from shared.store import Database
+from tests.builders import surroundings
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/discovery.db"
+    return str(request.getfixturevalue("postgres").database("discovery").url)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated database."""
+    opened = Database(database_url, source="discovery")
+    await SCHEMA.upgrade(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def service(database: Database, tmp_path: Path) -> AsyncIterator[Service]:
+    """The whole service over that database, its workers not running."""
+    bus = SqliteBus(tmp_path / "bus.db")
+    url = database.url.set(drivername=database.url.get_backend_name()).render_as_string(hide_password=False)
+    made = surroundings(tmp_path, environ={"EVERLEAF_DISCOVERY_DATABASE_URL": url}, bus=bus)
+    async with build(made) as opened:
+        yield opened
+    await bus.close()

@@ -1,0 +1,149 @@
+"""Targets as people write them, and the walk that is made of them."""
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.discovery.domain.targets import (
+    LAST_PORT,
+    Asked,
+    Limits,
+    Segment,
+    Walk,
+    parse_ports,
+    parse_target,
+    plan,
+)
+from shared.errors import Invalid, TooLarge
+
+HTTPS = ((443, 443),)
+
+
+def asked(*texts: str, ports: str = "443", names: tuple[str, ...] = (), **resolved: list[str]) -> list[Asked]:
+    wishes = [parse_target(text, pointer="/t") for text in texts]
+    hosts = {name.replace("_", "."): addresses for name, addresses in resolved.items()}
+    segments = plan(
+        wishes, resolved=hosts, ports=parse_ports(ports, pointer="/p"), server_names=names, most=10_000
+    )
+    walk = Walk(segments)
+    return [walk.at(index) for index in range(len(walk))]
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("192.0.2.1", ["192.0.2.1"]),
+        ("192.0.2.0/30", ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.3"]),
+        ("192.0.2.9-192.0.2.11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
+        ("192.0.2.9-11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
+        ("2001:db8::1", ["2001:db8::1"]),
+        ("2001:db8::/127", ["2001:db8::", "2001:db8::1"]),
+    ],
+)
+def test_networks_ranges_and_addresses_are_walked_in_full(text: str, addresses: list[str]) -> None:
+    assert [one.address for one in asked(text)] == addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("https://192.0.2.1", 443),
+        ("https://192.0.2.1:8443/path?x=1", 8443),
+        ("ldaps://192.0.2.1", 636),
+        ("192.0.2.1:9443", 9443),
+        ("https://[2001:db8::1]:8443/", 8443),
+        ("[2001:db8::1]:8443", 8443),
+    ],
+)
+def test_a_port_in_the_target_is_the_only_one_asked(text: str, port: int) -> None:
+    assert [one.port for one in asked(text, ports="1-5")] == [port]
+
+
+def test_a_host_name_is_asked_for_at_each_of_its_addresses() -> None:
+    places = asked("https://www.example.test", www_example_test=["192.0.2.1", "2001:db8::1"])
+    assert places == [
+        Asked(address="192.0.2.1", port=443, server_name="www.example.test"),
+        Asked(address="2001:db8::1", port=443, server_name="www.example.test"),
+    ]
+
+
+def test_every_address_is_asked_for_every_given_name() -> None:
+    places = asked("192.0.2.0/31", names=("a.test", "b.test"))
+    assert {(one.address, one.server_name) for one in places} == {
+        ("192.0.2.0", "a.test"),
+        ("192.0.2.1", "a.test"),
+        ("192.0.2.0", "b.test"),
+        ("192.0.2.1", "b.test"),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "192.0.2.0/33", "192.0.2.9-5", "exa mple.com", "300.1.1.1", "http://", "ftp://host", "a:b:c", "-x"],
+)
+def test_what_is_no_target_is_refused_with_its_pointer(text: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_target(text, pointer="/body/targets/3")
+    assert caught.value.faults[0].pointer == "/body/targets/3"
+
+
+@pytest.mark.parametrize("text", ["70000", "0", "443-80", "x", "", "-1", "4٤3"])
+def test_what_is_no_port_is_refused(text: str) -> None:
+    with pytest.raises(Invalid):
+        parse_ports(text, pointer="/body/ports")
+
+
+def test_overlapping_ports_are_asked_once() -> None:
+    assert parse_ports("443,440-445,443,8443", pointer="/p") == ((440, 445), (8443, 8443))
+
+
+def test_too_much_is_refused_before_anything_is_built() -> None:
+    wish = parse_target("2001:db8::/32", pointer="/t")
+    with pytest.raises(TooLarge, match="the limit is 1,048,576"):
+        plan([wish], resolved={}, ports=HTTPS, server_names=[], most=1_048_576)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Segment,
+            first=st.integers(0, 2**32 - 300).map(lambda n: str(ipaddress.IPv4Address(n))),
+            count=st.integers(1, 20),
+            ports=st.lists(st.tuples(st.integers(45, 50), st.integers(51, 55)), min_size=1, max_size=1).map(
+                tuple
+            ),
+            server_names=st.sampled_from([(None,), ("a.test", "b.test")]),
+        ),
+        max_size=4,
+    ),
+    st.data(),
+)
+def test_a_walk_visits_what_its_segments_hold_each_once(segments: list[Segment], data: st.DataObject) -> None:
+    walk = Walk(segments)
+    assert len(walk) == sum(len(segment) for segment in segments)
+    if len(walk):
+        index = data.draw(st.integers(0, len(walk) - 1))
+        place = walk.at(index)
+        assert 1 <= place.port <= LAST_PORT
+    for segment in segments:
+        places = [segment.at(index) for index in range(len(segment))]
+        assert len(set(places)) == len(places)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "fd00:ec2::254", "::"],
+)
+def test_metadata_link_local_and_multicast_are_never_looked_at(address: str) -> None:
+    assert not Limits().permits(address)
+
+
+def test_the_operators_lists_bound_what_is_looked_at() -> None:
+    limits = Limits(allow=["10.0.0.0/8"], deny=["10.1.0.0/16"], exclude=["10.2.0.1"])
+    assert limits.permits("10.0.0.1")
+    assert not limits.permits("10.1.0.1")
+    assert not limits.permits("10.2.0.1")
+    assert not limits.permits("192.0.2.1")
+    assert Limits().permits("127.0.0.1")
