@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Protocol
 
+import anyio
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from fastapi import Depends, Request
@@ -21,6 +22,7 @@ from shared.errors import Forbidden, Unauthenticated, Unavailable
 
 AUDIENCE = "everleaf"
 LEEWAY = timedelta(seconds=60)
+_TYPES = ("at+jwt", "application/at+jwt")  # RFC 9068 §4: no other token of the same issuer will do
 
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": frozenset({"read"}),
@@ -77,7 +79,10 @@ class Verifier:
     async def verify(self, token: str) -> Principal:
         """Return who the token speaks for. Raises `Unauthenticated`."""
         try:
-            key = await self._keys.key(str(jwt.get_unverified_header(token).get("kid", "")))
+            header = jwt.get_unverified_header(token)
+            if str(header.get("typ", "")).lower() not in _TYPES:
+                raise _untrusted("it is not an access token")
+            key = await self._keys.key(str(header.get("kid", "")))
             if key is None:
                 raise _untrusted("it is signed with an unknown key")
             claims = jwt.decode(
@@ -166,18 +171,33 @@ class PublishedKeys:
         self._fetch = fetch
         self._pause = at_most_every.total_seconds()
         self._keys: dict[str, Ed25519PublicKey] = {}
-        self._fetched_at = -self._pause
+        self._fetched_at: float | None = None
+        self._one_fetch = anyio.Lock()
 
     async def key(self, key_id: str) -> Ed25519PublicKey | None:
         """Return the key of this id, or None. Raises `Unavailable` where the document is not to be had."""
-        if key_id not in self._keys and time.monotonic() - self._fetched_at >= self._pause:
-            self._fetched_at = time.monotonic()
-            self._keys = {jwk["kid"]: _public_key(jwk) for jwk in (await self._fetch())["keys"]}
+        if key_id not in self._keys:
+            async with self._one_fetch:  # who comes meanwhile waits for the same answer
+                if key_id not in self._keys and self._may_fetch():
+                    self._keys = _public_keys(await self._fetch())
+                    self._fetched_at = time.monotonic()
         return self._keys.get(key_id)
 
+    def _may_fetch(self) -> bool:
+        # A failed fetch does not count: without keys the answer must stay "unavailable", not "unknown".
+        return self._fetched_at is None or time.monotonic() - self._fetched_at >= self._pause
 
-def _public_key(jwk: Mapping[str, str]) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(unbase64url(jwk["x"]))
+
+def _public_keys(document: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
+    """Return the Ed25519 keys of a JWKS; others may stand beside them (RFC 7517 §5)."""
+    try:
+        ours = [jwk for jwk in document["keys"] if jwk.get("crv") == "Ed25519" and "kid" in jwk]
+        return {jwk["kid"]: Ed25519PublicKey.from_public_bytes(unbase64url(jwk["x"])) for jwk in ours}
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Unavailable(
+            "The published keys cannot be read, so tokens cannot be verified.",
+            next_step="Look at inventory's jwks.json.",
+        ) from error
 
 
 class Exchange(Protocol):

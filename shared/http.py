@@ -6,7 +6,7 @@ Errors become `application/problem+json` (RFC 9457) here and only here. A route 
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 import structlog
@@ -14,12 +14,15 @@ from fastapi import APIRouter, FastAPI, Query, Request, params
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import errors
 from shared.access import Verifier
+from shared.store import is_away
 from shared.trace import following, trace_id
 
 log = structlog.get_logger(__name__)
@@ -88,7 +91,7 @@ def _encode(key: Sequence[str]) -> str:
 def _decode(cursor: str) -> list[str]:
     try:
         value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
         raise errors.Invalid(
@@ -132,7 +135,7 @@ class Routes(APIRouter):
             raise OpenRoute(f"{path} ({endpoint.__name__}) declares no permission.")
         if permission is not None:
             extra["x-permission"] = permission
-        options.setdefault("operation_id", endpoint.__name__)
+        options["operation_id"] = options.get("operation_id") or endpoint.__name__
         options["responses"] = {**_problems(is_public=permission is None), **(options.get("responses") or {})}
         super().add_api_route(path, endpoint, openapi_extra=extra, **options)
 
@@ -174,8 +177,10 @@ def create_api(*, name: str, summary: str, routers: Sequence[Routes], verifier: 
     api.state.verifier = verifier
     for router in routers:
         api.include_router(router, tags=[name])
+    api.state.routers = tuple(routers)
+    api.state.known_routes = tuple(api.routes)
     _show_problems_as_they_are(api)
-    _refuse_open_routes(api)
+    refuse_open_routes(api)
     _add_error_handlers(api)
     api.add_middleware(Limits)
     return api
@@ -208,10 +213,25 @@ def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [operation for path in document.get("paths", {}).values() for operation in path.values()]
 
 
-def _refuse_open_routes(api: FastAPI) -> None:
-    for operation in _operations(api.openapi()):
-        if "x-permission" not in operation and "x-public" not in operation:
-            raise OpenRoute(f"{operation.get('operationId')} was not added through Routes.")
+def refuse_open_routes(api: FastAPI) -> None:
+    """Raise `OpenRoute` where a route got past `Routes`, be it hidden from the contract or added late."""
+    for route in _strangers(api):
+        name = getattr(route, "path", None) or type(route).__name__
+        raise OpenRoute(f"{name} of {api.title} was not added through Routes and create_api.")
+
+
+def _strangers(api: FastAPI) -> Iterator[BaseRoute | APIRouter]:
+    known = getattr(api.state, "known_routes", ())
+    yield from (route for route in api.routes if route not in known)
+    for router in getattr(api.state, "routers", ()):
+        if not isinstance(router, Routes):
+            yield router
+        yield from (route for route in router.routes if not _is_closed(route))
+
+
+def _is_closed(route: BaseRoute) -> bool:
+    extra = (route.openapi_extra or {}) if isinstance(route, APIRoute) else {}
+    return "x-permission" in extra or "x-public" in extra
 
 
 def _add_error_handlers(api: FastAPI) -> None:
@@ -235,26 +255,46 @@ def _add_error_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> JSONResponse:
+        slug, next_step = _ROUTING.get(error.status_code, ("http", _SEE_CONTRACT))
         return _problem(
             request,
-            "no-such-route" if error.status_code == 404 else "http",  # noqa: PLR2004
+            slug,
             str(error.detail),
             error.status_code,
             detail=f"{request.method} {request.url.path}: {error.detail}.",
-            next_step="See the contract at openapi.json for what there is.",
+            next_step=next_step,
+            headers=error.headers,
         )
 
-    @api.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        log.error("request.failed", path=request.url.path, exc_info=error)
+
+_SEE_CONTRACT = "See the contract at openapi.json for what there is."
+_ROUTING = {
+    404: ("no-such-route", _SEE_CONTRACT),
+    405: ("no-such-method", "Use one of the methods in the header `Allow`."),
+    413: ("too-large", f"Send it in several requests of at most {MAX_BODY} bytes each."),
+}
+
+
+def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    if is_away(error):
+        log.warning("request.database_away", path=request.url.path, error=type(error).__name__)
         return _problem(
             request,
-            "internal",
-            "Something went wrong on our side",
-            500,
-            detail="The request could not be completed; nothing of it was kept.",
-            next_step="Try again; if it stays, look up the trace id in the log.",
+            errors.Unavailable.slug,
+            "The database does not answer",
+            503,
+            detail="The request could not be completed, because the database of this service does not answer.",
+            next_step="Try again shortly.",
         )
+    log.error("request.failed", path=request.url.path, exc_info=error)
+    return _problem(
+        request,
+        "internal",
+        "Something went wrong on our side",
+        500,
+        detail="The request could not be completed.",
+        next_step="Try again; if it stays, look up the trace id in the log.",
+    )
 
 
 def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -284,6 +324,7 @@ def _problem(
     detail: str,
     next_step: str,
     faults: Sequence[dict[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     document = Problem(
         type=f"https://everleaf.dev/problems/{slug}",
@@ -295,37 +336,56 @@ def _problem(
         trace_id=trace_id(),
         errors=list(faults),
     )
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None  # noqa: PLR2004 - RFC 6750 §3
-    return JSONResponse(document.model_dump(), status, headers, PROBLEM)
+    asking = {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 - RFC 6750 §3
+    return JSONResponse(document.model_dump(), status, {**(headers or {}), **asking}, PROBLEM)
 
 
 class Limits:
-    """Middleware: one trace per request, and no body beyond `MAX_BODY`."""
+    """Middleware: one trace per request, no body beyond `MAX_BODY`, and no error without an answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Follow the caller's trace and count the body's bytes."""
+        """Follow the caller's trace, count the body's bytes, and answer what nobody foresaw."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         with following(headers.get(b"traceparent", b"").decode("latin-1")):
-            await self._app(scope, _bounded(receive), send)
+            bounded = _bounded(receive, declared=headers.get(b"content-length", b"0"))
+            await self._answered(scope, bounded, send)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Not a handler of Starlette's for `Exception`: those run outside of this, without the trace.
+        has_started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            answer = _unforeseen(Request(scope), error)
+            if has_started:
+                raise
+            await answer(scope, receive, send)
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, *, declared: bytes) -> Receive:
     taken = 0
+    refused = HTTPException(413, f"The body is larger than {MAX_BODY} bytes")
 
     async def bounded() -> Message:
         nonlocal taken
+        if declared.isdigit() and int(declared) > MAX_BODY:
+            raise refused
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > MAX_BODY:
-            raise errors.TooLarge(
-                f"The body is larger than {MAX_BODY} bytes.", next_step="Send it in several requests."
-            )
+            raise refused
         return message
 
     return bounded
@@ -337,8 +397,9 @@ def etag(version: int) -> str:
 
 
 def check_if_match(header: str | None, *, version: int) -> None:
-    """Raise `Stale` where `If-Match` names another version than the present one (RFC 9110 §13.1.1)."""
-    if header is not None and header not in ("*", etag(version)):
+    """Raise `Stale` where `If-Match` names other versions than the present one (RFC 9110 §13.1.1)."""
+    named = {part.strip() for part in (header or "*").split(",")}
+    if not named & {"*", etag(version)}:
         raise errors.Stale(
             "It was changed since you read it.", next_step="Read it again, and repeat the change on that."
         )

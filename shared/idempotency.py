@@ -10,6 +10,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
+import anyio
 import sqlalchemy as sa
 from fastapi import Header, Request
 from pydantic import BaseModel
@@ -62,7 +63,8 @@ class Once:
         try:
             answer = await create()
         except BaseException:
-            await self._forget(row)
+            with anyio.CancelScope(shield=True):
+                await self._forget(row)
             raise
         await self._keep(row, answer)
         return answer
@@ -75,14 +77,19 @@ class Once:
             fresh = insert(tx, REQUESTS).values(values).on_conflict_do_nothing().returning(REQUESTS.c.key)
             if (await tx.session.execute(fresh)).first():
                 return None
-            found = (await tx.session.execute(sa.select(REQUESTS).where(*_same(row)))).one()
+            query = sa.select(REQUESTS).where(*_same(row)).with_for_update()
+            found = (await tx.session.execute(query)).one()
             if found.fingerprint != fingerprint:
                 raise Invalid(
                     "This Idempotency-Key was used with another body.", next_step="Use a fresh key."
                 )
             if found.response is None and now - found.created_at < RUNNING:
                 raise Conflict("The first request is still running.", next_step="Try again shortly.")
-            return dict(found.response) if found.response is not None else None
+            if found.response is not None:
+                return dict(found.response)
+            # The dead request's place is taken, so that of two repetitions only one runs.
+            await tx.session.execute(sa.update(REQUESTS).where(*_same(row)).values(created_at=now))
+            return None
 
     async def _keep(self, row: dict[str, str], answer: BaseModel) -> None:
         async with self._database.transaction() as tx:

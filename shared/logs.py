@@ -17,7 +17,7 @@ def configure(*, level: str, style: LogFormat) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _add_trace,
+        add_trace,
         structlog.processors.format_exc_info,
     ]
     renderer: structlog.typing.Processor = (
@@ -38,7 +38,8 @@ def configure(*, level: str, style: LogFormat) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def _add_trace(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def add_trace(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Add the id of the trace in force to a line."""
     event["trace_id"] = trace_id()
     return event
 

@@ -9,6 +9,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import anyio
 import httpcore
@@ -18,6 +19,9 @@ from shared.errors import Invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that IANA has given out for the public network (RFC 4291 §2.4)."""
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 TIMEOUT = httpx.Timeout(20, connect=10)
 
 
@@ -37,8 +41,18 @@ class Policy:
         """Return whether a connection to this address may be made."""
         if any(address in network for network in self._allowed if network.version == address.version):
             return True
-        mapped = getattr(address, "ipv4_mapped", None)
-        return self.permits(mapped) if mapped is not None else address.is_global and not address.is_multicast
+        inner = _inside(address) if isinstance(address, ipaddress.IPv6Address) else None
+        if inner is not None:
+            return self.permits(inner)
+        in_use = address.version == 4 or address in _GLOBAL_UNICAST  # noqa: PLR2004
+        return in_use and address.is_global and not address.is_multicast
+
+
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a mapped, 6to4 or NAT64 (RFC 6052) address leads to."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 class Forbidden(httpx.ConnectError):
@@ -60,23 +74,33 @@ class _Gate(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve, check, and connect to what was checked."""
-        try:
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host} cannot be resolved") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        """Resolve, check, and connect to what was checked: the first address that answers."""
+        addresses = await _resolve(host, port, timeout=timeout)
         permitted = [text for text in addresses if self._policy.permits(ipaddress.ip_address(text))]
         if not permitted:
             raise Forbidden(
                 f"{host} is at {', '.join(addresses)}, which the outbound policy does not permit; "
                 "an operator can allow its network with EVERLEAF_OUTBOUND_ALLOW"
             )
-        return await self._backend.connect_tcp(permitted[0], port, timeout, local_address, socket_options)
+        for text in permitted[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._backend.connect_tcp(text, port, timeout, local_address, socket_options)
+        return await self._backend.connect_tcp(permitted[-1], port, timeout, local_address, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, as the pool asks."""
         await anyio.sleep(seconds)
+
+
+async def _resolve(host: str, port: int, *, timeout: float | None) -> list[str]:  # noqa: ASYNC109
+    try:
+        with anyio.fail_after(timeout):
+            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
+    except (OSError, ValueError) as error:  # ValueError: what cannot be a name at all
+        raise httpcore.ConnectError(f"{host} cannot be resolved") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def guarded_client(

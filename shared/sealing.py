@@ -9,6 +9,7 @@ X25519 key by HPKE (RFC 9180). Python cannot wipe memory reliably; keep what is 
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -46,12 +47,20 @@ class KeyEncryptionKey:
 
     @classmethod
     def load_or_make(cls, path: Path) -> "KeyEncryptionKey":
-        """Read 64 hexadecimal digits from a file, made (0600) where there is none yet."""
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(KEY_BYTES) + "\n")
-        return cls.from_hex(path.read_text())
+        """Read 64 hexadecimal digits from a file, made (0600) where there is none yet.
+
+        Raises `Invalid` where the file cannot be read, cannot be made, or holds something else.
+        """
+        try:
+            if not path.exists():
+                _make_key_file(path)
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Invalid(
+                f"The key-encryption key {path} cannot be used: {getattr(error, 'strerror', 'not text')}.",
+                next_step="Name a file that this process may read.",
+            ) from error
+        return cls.from_hex(text)
 
     @classmethod
     def from_hex(cls, text: str) -> "KeyEncryptionKey":
@@ -66,6 +75,27 @@ class KeyEncryptionKey:
                 next_step="Make one with `openssl rand -hex 32` and keep a copy in a safe place.",
             )
         return cls(key)
+
+
+def _make_key_file(path: Path) -> None:
+    # Written whole and safely on disk before it has its name: two processes that start together
+    # must not see half a key, and a key that a power cut takes away takes every secret with it.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class Sealer:
@@ -85,7 +115,7 @@ class Sealer:
     def open(self, sealed: bytes, *, row: str) -> bytes:
         """Return the secret. Raises `CannotOpen` where it is not this row's or no key fits."""
         try:
-            key = self._by_id[sealed[1 : 1 + _ID]]
+            key = self._by_id[sealed[1 : 1 + _ID] if sealed[:1] == _VERSION else b""]
             rest = sealed[1 + _ID :]
             data_key = aes_key_unwrap(key.key, rest[:_WRAPPED])
             nonce, ciphertext = rest[_WRAPPED : _WRAPPED + _NONCE], rest[_WRAPPED + _NONCE :]
@@ -101,8 +131,16 @@ _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM
 
 
 def seal_to(public_key: bytes, secret: bytes, *, purpose: str) -> bytes:
-    """Encrypt to a raw 32-byte X25519 public key; `purpose` must be said again to open it."""
-    return _SUITE.encrypt(secret, X25519PublicKey.from_public_bytes(public_key), purpose.encode())
+    """Encrypt to a raw 32-byte X25519 public key; `purpose` must be said again to open it.
+
+    Raises `Invalid` where the public key is none.
+    """
+    try:
+        return _SUITE.encrypt(secret, X25519PublicKey.from_public_bytes(public_key), purpose.encode())
+    except ValueError as error:
+        raise Invalid(
+            "The public key to seal to is not an X25519 key.", next_step="Send its 32 raw bytes."
+        ) from error
 
 
 def open_with(private_key: bytes, sealed: bytes, *, purpose: str) -> bytes:

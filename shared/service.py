@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import anyio
 import httpx
-import sqlalchemy as sa
 import structlog
 from fastapi import FastAPI
 
@@ -17,11 +16,13 @@ from shared.bus import Bus, Queue
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.events import Payload
+from shared.http import refuse_open_routes
 from shared.outbound import Policy
 from shared.sealing import Sealer
 from shared.settings import ServiceSettings, SettingsSource
-from shared.store import Database
+from shared.store import Database, is_away
 from shared.tls import client_context
+from shared.trace import following
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,10 @@ class Service:
     jobs: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     """Each runs until cancelled; one that raises ends the process."""
 
+    def __post_init__(self) -> None:
+        """Raise `OpenRoute` where the API has a route that is not closed."""
+        refuse_open_routes(self.api)
+
     async def work(self) -> None:
         """Run all jobs until cancelled."""
         async with anyio.create_task_group() as tasks:
@@ -123,12 +128,23 @@ class Worker:
         while True:
             self._bell = anyio.Event()
             try:
-                while await self._step(self._clock()):
+                while await self._traced_step():
                     pass
                 failures = 0
-            except (Unavailable, sa.exc.OperationalError, sa.exc.InterfaceError, OSError) as error:
+            except Exception as error:
+                if not (isinstance(error, Unavailable | OSError) or is_away(error)):
+                    raise
                 failures += 1
                 log.warning("worker.delayed", worker=self._name, failures=failures, error=str(error))
-            pause = self._every.total_seconds() if not failures else min(0.25 * 2**failures, 15)
+            pause = self._every.total_seconds() if not failures else backoff(failures)
             with anyio.move_on_after(pause):
                 await self._bell.wait()
+
+    async def _traced_step(self) -> bool:
+        with following(None):  # what one step does belongs together, and not with the step before
+            return await self._step(self._clock())
+
+
+def backoff(failures: int) -> float:
+    """Return how many seconds to wait after so many failures in a row: half a second to 15."""
+    return min(0.25 * 2.0 ** min(failures, 10), 15.0)

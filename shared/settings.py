@@ -77,7 +77,7 @@ class SettingsSource:
             return cls(environ=environ)
         try:
             content = tomllib.loads(toml_path.read_text())
-        except (tomllib.TOMLDecodeError, OSError) as error:
+        except (ValueError, OSError) as error:  # not TOML, not UTF-8, not readable
             raise WrongSetting(f"{toml_path}: {error}.", next_step="Correct the file.") from error
         return cls(environ=environ, toml=content, toml_path=toml_path)
 
@@ -106,16 +106,12 @@ class SettingsSource:
         self._refuse_unknown_toml(sections)
 
     def _refuse_unknown_toml(self, sections: Mapping[str, type[Settings]]) -> None:
-        top = sections.get("")
         for key, value in self.toml.items():
-            model = sections.get(key) if isinstance(value, dict) else top
-            names = value if isinstance(value, dict) else {key: value}
-            for name in names:
-                if model is None or name not in model.model_fields:
-                    raise WrongSetting(
-                        f"{key if model is top else f'{key}.{name}'} (from {self.toml_path}) is not a setting.",
-                        next_step="Run `everleaf settings` to see all of them.",
-                    )
+            for unknown in _unknown(sections, key, value):
+                raise WrongSetting(
+                    f"{unknown} (from {self.toml_path}) is not a setting.",
+                    next_step="Run `everleaf settings` to see all of them.",
+                )
 
     def _find(self, section: str, name: str) -> _Found | None:
         key = variable(section, name)
@@ -123,22 +119,36 @@ class SettingsSource:
             return _Found(self.environ[key], "from the environment")
         if path := self.environ.get(f"{key}_FILE"):
             return self._from_file(key, Path(path))
-        table = self.toml.get(section, {}) if section else self.toml
+        table = self._table(section)
         return _Found(table[name], f"from {self.toml_path}") if name in table else None
+
+    def _table(self, section: str) -> Mapping[str, Any]:
+        table = self.toml.get(section, {}) if section else self.toml
+        return table if isinstance(table, dict) else {}
 
     def _from_file(self, key: str, path: Path) -> _Found:
         try:
             return _Found(path.read_text().strip(), f"from the file {path}")
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise WrongSetting(
-                f"{key}_FILE (from the environment): {path} cannot be read ({error.strerror}).",
+                f"{key}_FILE (from the environment): {path} cannot be read ({why}).",
                 next_step="Name a file this process may read.",
-            ) from error
+            ) from None  # the cause would show bytes of what may be a secret
 
     def _explain(self, section: str, problem: Any, present: Mapping[str, _Found]) -> str:
         name = str(problem["loc"][0]) if problem["loc"] else section
         origin = present[name].origin if name in present else "not set"
         return f"{variable(section, name)} ({origin}): {problem['msg']}."
+
+
+def _unknown(sections: Mapping[str, type[Settings]], key: str, value: object) -> list[str]:
+    model = sections.get(key if isinstance(value, dict) else "")
+    if model is None:
+        return [key]
+    if not isinstance(value, dict):
+        return [] if key in model.model_fields else [key]
+    return [f"{key}.{name}" for name in value if name not in model.model_fields]
 
 
 def variable(section: str, name: str) -> str:

@@ -15,6 +15,15 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from shared.errors import Invalid
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,  # a name attribute of an ASN.1 type that it must not have
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateFacts:
@@ -54,7 +63,7 @@ def load(der: bytes) -> x509.Certificate:
     """Parse DER. Raises `Invalid` where it is not a certificate."""
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise Invalid(
             f"The bytes are not an X.509 certificate ({error}).", next_step="Send DER or PEM of one."
         ) from error
@@ -65,7 +74,7 @@ def read(der: bytes) -> CertificateFacts:
     certificate = load(der)
     try:
         return _facts(certificate, der)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise Invalid(
             f"The certificate cannot be read ({error}).", next_step="Look at it with `openssl asn1parse`."
         ) from error
@@ -144,7 +153,7 @@ def from_pem(text: str) -> list[bytes]:
     """Return the certificates of a PEM text as DER. Raises `Invalid` where there is none."""
     try:
         return [c.public_bytes(Encoding.DER) for c in x509.load_pem_x509_certificates(text.encode())]
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise Invalid("The text holds no PEM certificate.", next_step="Send the whole PEM text.") from error
 
 

@@ -4,6 +4,7 @@
 transaction (the outbox), so a change and its event are kept together or not at all.
 """
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,9 +22,11 @@ from shared.events import Event, Payload
 from shared.store.columns import Instant, Json
 from shared.store.plumbing import OUTBOX
 
-__all__ = ["Database", "Instant", "Json", "Transaction", "insert"]
+__all__ = ["Database", "Instant", "Json", "Transaction", "insert", "is_away"]
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_PATIENCE = 10
+"""Seconds that a connection, or the answer to whether the database is ready, may take."""
 
 
 class Transaction:
@@ -55,12 +58,13 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo what happens inside, events included, where it raises; the transaction goes on."""
-        mark = len(self._emitted)
+        mark, rung = len(self._emitted), len(self._afterwards)
         try:
             async with self.session.begin_nested():
                 yield
         except BaseException:
             del self._emitted[mark:]
+            del self._afterwards[rung:]
             self.session.expire_all()
             raise
 
@@ -138,8 +142,9 @@ class Database:
     async def ready(self) -> None:
         """Return when the database answers; raise `Unavailable` where it does not."""
         try:
-            async with self.read() as session:
-                await session.execute(sa.text("SELECT 1"))
+            with anyio.fail_after(_PATIENCE):
+                async with self.read() as session:
+                    await session.execute(sa.text("SELECT 1"))
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise Unavailable(
                 f"The database of {self.source} does not answer.",
@@ -149,6 +154,18 @@ class Database:
     async def close(self) -> None:
         """Let go of all connections."""
         await self.engine.dispose()
+
+
+def is_away(error: BaseException) -> bool:
+    """Return whether the database was not reached or gave up, so that trying again may help."""
+    if isinstance(error, (ConnectionError, TimeoutError, socket.gaierror, sa.exc.TimeoutError)):
+        return True
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    # PostgreSQL's classes of errors that pass: connection, rollback, resources, operator (its appendix A).
+    has_passing_state = str(getattr(error.orig, "sqlstate", None))[:2] in ("08", "40", "53", "57")
+    lost = (sa.exc.OperationalError, sa.exc.InterfaceError)
+    return error.connection_invalidated or has_passing_state or isinstance(error, lost)
 
 
 def insert(tx: Transaction, table: Any) -> Any:
@@ -171,16 +188,23 @@ def _with_driver(url: str, password: str | None) -> URL:
 
 
 def _postgresql_engine(url: URL, *, tls: ssl.SSLContext | None, pool_size: int) -> AsyncEngine:
-    arguments: dict[str, Any] = {"timeout": 10}
+    arguments: dict[str, Any] = {"timeout": _PATIENCE}
     if tls is not None:
         arguments["ssl"] = tls
     return create_async_engine(
-        url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, connect_args=arguments
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        hide_parameters=True,  # errors are logged and kept with dead letters; values are nobody's business
+        connect_args=arguments,
     )
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=8, max_overflow=8, connect_args={"timeout": 30})
+    engine = create_async_engine(
+        url, pool_size=8, max_overflow=8, hide_parameters=True, connect_args={"timeout": 30}
+    )
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:

@@ -1,6 +1,5 @@
 """The relay: takes committed events to the bus, however often the process dies on the way."""
 
-import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -55,7 +54,7 @@ class Relay:
     async def _wait(self, failures: int) -> None:
         # The bell rings after a commit of this process; the poll finds the commits of others.
         if failures:
-            await anyio.sleep(min(0.25 * math.pow(2, failures), 15))
+            await anyio.sleep(min(0.25 * 2.0 ** min(failures, 10), 15.0))
             return
         with anyio.move_on_after(self._poll.total_seconds()):
             await self._database.outbox_bell.wait()

@@ -1,0 +1,159 @@
+"""Takes in what discovery has seen: which certificate is where, and what does not answer any more."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.inventory.actions.certificates import Chain, chain_of, know
+from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.replacements import Replacements, Succession
+from services.inventory.actions.timeline import Entry, note
+from services.inventory.domain.certificates import chain_digest, have_same_names
+from services.inventory.domain.servings import Serving, observe
+from services.inventory.domain.timeline import Happening
+from services.inventory.store import certificates, places, replacements
+from services.inventory.store.locks import hold
+from services.inventory.store.tables import Certificate
+from shared.events import Event
+from shared.events.discovery import CertificateFound, PlaceLost
+from shared.store import Transaction
+
+
+class Observations:
+    """What was seen, worked into the inventory."""
+
+    def __init__(self, *, replacements: Replacements, crossings: Crossings) -> None:
+        self._replacements = replacements
+        self._crossings = crossings
+
+    async def found(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
+        """Take in that a place serves a certificate; mostly it did so before, and that costs one UPDATE."""
+        seen = event.data
+        chain = chain_of(seen.fingerprint, seen.chain)
+        watched = await places.touch(
+            tx,
+            places.place_id(seen.place.key),
+            fingerprint=seen.fingerprint,
+            chain_digest=chain_digest(chain.fingerprints),
+            at=seen.observed_at,
+        )
+        if watched is None:
+            await self._changed(tx, event, chain, now=now)
+        elif watched:
+            await self._replacements.settle(tx, [seen.fingerprint], now=now)
+
+    async def _changed(
+        self, tx: Transaction, event: Event[CertificateFound], chain: Chain, *, now: datetime
+    ) -> None:
+        seen = event.data
+        place = await places.keep_place(tx, seen.place)
+        await hold(tx, place)
+        before, after = await places.neighbours(tx, place, at=seen.observed_at)
+        beside = [fingerprint for fingerprint in (before, after) if fingerprint is not None]
+        await hold(tx, seen.fingerprint, *beside)
+        row = await know(tx, chain, lineage_id=None, beside=beside, now=now)
+        old = await places.window(tx, place, at=seen.observed_at)
+        new = observe(old, fingerprint=seen.fingerprint, at=seen.observed_at)
+        await _keep(tx, place, old=old, new=new, chain=chain)
+        if new[-1].until is None and new[-1].last_seen == seen.observed_at:
+            row.chain = chain.fingerprints[1:]
+        if _is_one_more(old, new, seen.fingerprint):
+            note(tx, row.lineage_id, _found_entry(event))
+            await self._succeed(tx, before, row, at=seen.observed_at)
+            await self._precede(tx, row, after, servings=new)
+        await self._reconsider(tx, [*beside, seen.fingerprint], now=now)
+
+    async def _succeed(self, tx: Transaction, before: str | None, row: Certificate, *, at: datetime) -> None:
+        """Where a place went over to a newer certificate for the same names, that is a replacement."""
+        old = await certificates.certificate(tx.session, before) if before else None
+        if old is not None and _is_newer(row, old):
+            await self._replacements.open(tx, _noticed(old, row, at=at))
+
+    async def _precede(
+        self, tx: Transaction, row: Certificate, after: str | None, *, servings: Sequence[Serving]
+    ) -> None:
+        new = await certificates.certificate(tx.session, after) if after else None
+        if new is not None and _is_newer(new, row):
+            at = next((serving.since for serving in servings if serving.fingerprint == after), None)
+            await self._replacements.open(tx, _noticed(row, new, at=at or servings[-1].since))
+
+    async def lost(self, tx: Transaction, event: Event[PlaceLost], *, now: datetime) -> None:
+        """Take in that a place does not answer any more."""
+        said = event.data
+        place = await places.keep_place(tx, said.place)
+        await hold(tx, place)
+        old = await places.window(tx, place, at=said.observed_at)
+        new = observe(old, fingerprint=None, at=said.observed_at)
+        await _keep(tx, place, old=old, new=new, chain=None)
+        before, _after = await places.neighbours(tx, place, at=said.observed_at)
+        fingerprint = before or said.fingerprint
+        await hold(tx, fingerprint)
+        row = await certificates.certificate(tx.session, fingerprint)
+        if row is not None and _is_one_more(old, new, None):
+            note(tx, row.lineage_id, _lost_entry(event, fingerprint))
+        await self._reconsider(tx, [fingerprint], now=now)
+
+    async def _reconsider(self, tx: Transaction, fingerprints: Sequence[str], *, now: datetime) -> None:
+        await self._replacements.settle(tx, fingerprints, now=now)
+        await self._crossings.assess(tx, fingerprints, now=now)
+
+
+async def _keep(
+    tx: Transaction, place: str, *, old: Sequence[Serving], new: Sequence[Serving], chain: Chain | None
+) -> None:
+    await places.rewrite(tx, place, old=old, new=new)
+    latest = new[-1]
+    if latest.until is not None or latest in old:
+        return
+    is_ours = chain is not None and latest.fingerprint == chain.fingerprint
+    digest = chain_digest(chain.fingerprints) if chain is not None and is_ours else None
+    watched = latest.fingerprint is not None and bool(
+        await replacements.successors(tx.session, latest.fingerprint)
+    )
+    await places.set_sighting(tx, place, serving=latest, chain_digest=digest, is_watched=watched)
+
+
+def _is_one_more(old: Sequence[Serving], new: Sequence[Serving], fingerprint: str | None) -> bool:
+    def count(servings: Sequence[Serving]) -> int:
+        return sum(serving.fingerprint == fingerprint for serving in servings)
+
+    return count(new) > count(old)
+
+
+def _is_newer(one: Certificate, other: Certificate) -> bool:
+    if one.not_before is None or other.not_before is None or one.fingerprint == other.fingerprint:
+        return False
+    return one.not_before > other.not_before and have_same_names(one.names, other.names)
+
+
+def _noticed(old: Certificate, new: Certificate, *, at: datetime) -> Succession:
+    return Succession(
+        lineage_id=old.lineage_id,
+        old_fingerprint=old.fingerprint,
+        fingerprint=new.fingerprint,
+        order_id=None,
+        at=at,
+    )
+
+
+def _found_entry(event: Event[CertificateFound]) -> Entry:
+    seen = event.data
+    return Entry(
+        kind=Happening.FOUND,
+        text=f"Found at {seen.place.key}.",
+        at=seen.observed_at,
+        fingerprint=seen.fingerprint,
+        place_key=seen.place.key,
+        event_id=event.id,
+    )
+
+
+def _lost_entry(event: Event[PlaceLost], fingerprint: str) -> Entry:
+    said = event.data
+    return Entry(
+        kind=Happening.LOST,
+        text=f"{said.place.key} does not answer any more: {said.reason}",
+        at=said.observed_at,
+        fingerprint=fingerprint,
+        place_key=said.place.key,
+        event_id=event.id,
+    )

@@ -1,0 +1,86 @@
+"""Takes in what renewal and provisioner say: a certificate has a successor, and that one was put in place."""
+
+from datetime import datetime
+
+from services.inventory.actions.certificates import begin_lineage, chain_of, know
+from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.replacements import Replacements, Succession
+from services.inventory.actions.timeline import Entry, note
+from services.inventory.domain.timeline import Happening
+from services.inventory.store import certificates, lineages
+from services.inventory.store.locks import hold
+from shared.events import Event
+from shared.events.provisioner import CertificateDeployed
+from shared.events.renewal import CertificateRenewed
+from shared.store import Transaction
+
+
+class Renewals:
+    """Renewals and deployments, worked into the inventory."""
+
+    def __init__(self, *, replacements: Replacements, crossings: Crossings) -> None:
+        self._replacements = replacements
+        self._crossings = crossings
+
+    async def renewed(self, tx: Transaction, event: Event[CertificateRenewed], *, now: datetime) -> None:
+        """Keep the new certificate in the lineage it is for, also where it was seen somewhere before."""
+        said = event.data
+        both = [print_ for print_ in (said.old_fingerprint, said.fingerprint) if print_ is not None]
+        await hold(tx, *both)
+        title = said.names[0] if said.names else "unnamed"
+        await begin_lineage(tx, said.lineage_id, title=title, now=now)
+        chain = chain_of(said.fingerprint, said.chain)
+        row = await know(tx, chain, lineage_id=said.lineage_id, beside=(), now=now)
+        row.is_from_renewal = True
+        await _gather(tx, both, lineage_id=said.lineage_id)
+        text = f"{said.authority} issued a new certificate."
+        note(tx, said.lineage_id, _entry(event, Happening.RENEWED, text, at=event.time))
+        if said.old_fingerprint is not None:
+            await self._replacements.open(tx, _succession(event))
+        await self._replacements.settle(tx, both, now=now)
+        await self._crossings.assess(tx, both, now=now)
+
+    async def deployed(self, tx: Transaction, event: Event[CertificateDeployed], *, now: datetime) -> None:
+        """Note that a target serves the new certificate; with the last one, none may serve the old any more."""
+        said = event.data
+        both = [print_ for print_ in (said.old_fingerprint, said.fingerprint) if print_ is not None]
+        await hold(tx, *both)
+        await begin_lineage(tx, said.lineage_id, title="", now=now)
+        text = f"{said.target} serves the new certificate."
+        note(tx, said.lineage_id, _entry(event, Happening.DEPLOYED, text, at=said.deployed_at))
+        if said.old_fingerprint is None:
+            return
+        await _gather(tx, both, lineage_id=said.lineage_id)
+        row = await self._replacements.open(tx, _succession(event))
+        if said.is_last:
+            row.deployed_at = max(said.deployed_at, row.deployed_at or said.deployed_at)
+        await self._replacements.settle(tx, both, now=now)
+        await self._crossings.assess(tx, both, now=now)
+
+
+async def _gather(tx: Transaction, fingerprints: list[str], *, lineage_id: str) -> None:
+    """Put certificates that are elsewhere into this lineage."""
+    for row in await certificates.certificates(tx.session, fingerprints):
+        if row.lineage_id != lineage_id:
+            await lineages.move_certificate(tx, row, to=lineage_id)
+
+
+def _succession(event: Event[CertificateRenewed] | Event[CertificateDeployed]) -> Succession:
+    said = event.data
+    return Succession(
+        lineage_id=said.lineage_id,
+        old_fingerprint=said.old_fingerprint or "",
+        fingerprint=said.fingerprint,
+        order_id=said.order_id,
+        at=event.time,
+    )
+
+
+def _entry(
+    event: Event[CertificateRenewed] | Event[CertificateDeployed],
+    kind: Happening,
+    text: str,
+    *,
+    at: datetime,
+) -> Entry:
+    return Entry(kind=kind, text=text, at=at, fingerprint=event.data.fingerprint, event_id=event.id)

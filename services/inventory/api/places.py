@@ -1,0 +1,141 @@
+"""The routes of places and of replacements: what is served where, and what is to be served instead."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Query
+from pydantic import AfterValidator, Field
+
+from services.inventory.actions.reading import PlaceHistory, Reading
+from services.inventory.domain.replacements import State
+from services.inventory.store.tables import PlaceRow, Sighting
+from shared.access import Principal, requires
+from shared.http import Page, Paging, Routes, View
+
+Reader = Annotated[Principal, requires("places:read")]
+ReplacementReader = Annotated[Principal, requires("lineages:read")]
+AllPages = Annotated[Paging, Depends()]
+Moment = Annotated[
+    datetime, AfterValidator(lambda value: value if value.tzinfo else value.replace(tzinfo=UTC))
+]
+
+
+class PlaceView(View):
+    """Where a certificate is found."""
+
+    id: str
+    key: str = Field(examples=["tls://192.0.2.10:443/shop.example.com"])
+    kind: str
+    address: str
+    port: int | None
+    server_name: str | None
+    starttls: str | None
+    path: str | None
+
+
+class SeenPlaceView(PlaceView):
+    """A place, and what it serves now."""
+
+    fingerprint: str | None = Field(description="Empty where it does not answer any more.")
+    first_seen: datetime = Field(description="Since when it has been as it is now.")
+    last_seen: datetime
+
+
+class ServingView(View):
+    """What a place served from when until when."""
+
+    fingerprint: str | None = Field(description="Empty where it did not answer.")
+    since: datetime
+    last_seen: datetime
+    until: datetime | None = Field(description="When it was first seen otherwise; empty if it is so now.")
+
+
+class PlaceHistoryView(View):
+    """What a place served, the latest first, at most 1000 changes."""
+
+    place: PlaceView
+    servings: list[ServingView]
+
+
+class ReplacementView(View):
+    """A certificate that is to take the place of another, and how far that has come."""
+
+    id: str
+    lineage_id: str
+    old_fingerprint: str
+    fingerprint: str
+    order_id: str | None = Field(description="Empty where somebody else has put the new one in place.")
+    state: State
+    opened_at: datetime
+    deployed_at: datetime | None
+    replaced_at: datetime | None
+    stale_places: list[PlaceView] = Field(description="Where the old one was still served.")
+
+
+def place_routes(reading: Reading) -> Routes:
+    """Build the routes."""
+    routes = Routes(prefix="/v1")
+
+    @routes.get("/places", summary="List places and what they serve")
+    async def list_places(
+        _caller: Reader,
+        paging: AllPages,
+        *,
+        address: Annotated[str | None, Query(max_length=255)] = None,
+        port: Annotated[int | None, Query(ge=1, le=65535)] = None,
+        fingerprint: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> Page[SeenPlaceView]:
+        rows = await reading.places(
+            after=paging.after[0] if paging.after else None,
+            limit=paging.limit,
+            address=address,
+            port=port,
+            fingerprint=fingerprint,
+        )
+        return paging.page([seen_place(place, seen) for place, seen in rows], key=lambda view: [view.id])
+
+    @routes.get("/places/history", summary="Show what a place served, or what it served at one instant")
+    async def get_place_history(
+        _caller: Reader,
+        key: Annotated[str, Query(examples=["tls://192.0.2.10:443/shop.example.com"])],
+        at: Moment | None = None,
+    ) -> PlaceHistoryView:
+        return _history(await reading.history(key, at=at))
+
+    @routes.get("/replacements", summary="List replacements and how far they have come")
+    async def list_replacements(
+        _caller: ReplacementReader,
+        paging: AllPages,
+        *,
+        lineage_id: Annotated[str | None, Query(max_length=100)] = None,
+        state: State | None = None,
+    ) -> Page[ReplacementView]:
+        rows = await reading.replacements(
+            after=paging.after[0] if paging.after else None,
+            limit=paging.limit,
+            lineage_id=lineage_id,
+            state=state,
+        )
+        views = [
+            ReplacementView.model_validate({**row.model_dump(), "stale_places": stale}) for row, stale in rows
+        ]
+        return paging.page(views, key=lambda view: [view.id])
+
+    return routes
+
+
+def seen_place(place: PlaceRow, seen: Sighting) -> SeenPlaceView:
+    """Show a place and what it serves."""
+    return SeenPlaceView(
+        **PlaceView.model_validate(place).model_dump(),
+        fingerprint=seen.fingerprint,
+        first_seen=seen.first_seen,
+        last_seen=seen.last_seen,
+    )
+
+
+def _history(found: PlaceHistory) -> PlaceHistoryView:
+    return PlaceHistoryView(
+        place=PlaceView.model_validate(found.place),
+        servings=[ServingView.model_validate(serving) for serving in found.servings],
+    )

@@ -1,0 +1,1 @@
+"""The rules of the inventory: urgency, what a place served when, replacements, and API keys."""

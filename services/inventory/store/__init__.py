@@ -1,0 +1,1 @@
+"""What the inventory remembers: the only room that knows SQL."""

@@ -1,0 +1,197 @@
+"""Places, what they serve now, and what they served before."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from services.inventory.domain.servings import Serving
+from services.inventory.store.tables import PlaceRow, ServingRow, Sighting
+from shared.events.discovery import Place
+from shared.store import Transaction, insert
+
+
+def place_id(key: str) -> str:
+    """Return the id of a place: keys are of any length, ids are not."""
+    return sha256(key.encode()).hexdigest()[:32]
+
+
+async def touch(
+    tx: Transaction, place: str, *, fingerprint: str, chain_digest: str, at: datetime
+) -> bool | None:
+    """Note that a place serves what it served before: one narrow UPDATE, the usual case.
+
+    Returns whether that certificate is watched there, or None where something is not as before.
+    """
+    query = (
+        sa.update(Sighting)
+        .where(
+            col(Sighting.place_id) == place,
+            col(Sighting.fingerprint) == fingerprint,
+            col(Sighting.chain_digest) == chain_digest,
+            col(Sighting.last_seen) <= at,
+        )
+        .values(last_seen=at)
+        .returning(col(Sighting.is_watched))
+        .execution_options(synchronize_session=False)
+    )
+    watched: bool | None = await tx.session.scalar(query)
+    return watched
+
+
+async def keep_place(tx: Transaction, place: Place) -> str:
+    """Make a place known and return its id."""
+    row = {"id": place_id(place.key), "key": place.key, **place.model_dump()}
+    await tx.session.execute(insert(tx, PlaceRow).values(row).on_conflict_do_nothing())
+    return str(row["id"])
+
+
+async def sighting(tx: Transaction, place: str) -> Sighting | None:
+    """Return what a place serves now, as the database has it."""
+    query = sa.select(Sighting).where(col(Sighting.place_id) == place)
+    found: Sighting | None = await tx.session.scalar(query.execution_options(populate_existing=True))
+    return found
+
+
+async def window(tx: Transaction, place: str, *, at: datetime) -> list[Serving]:
+    """Return the servings beside an instant: the last that began by then, and the next."""
+    mine = sa.select(ServingRow).where(col(ServingRow.place_id) == place)
+    before = mine.where(col(ServingRow.since) <= at).order_by(col(ServingRow.since).desc()).limit(1)
+    after = mine.where(col(ServingRow.since) > at).order_by(col(ServingRow.since)).limit(1)
+    rows = [*(await tx.session.scalars(before)).all(), *(await tx.session.scalars(after)).all()]
+    now = await sighting(tx, place)
+    return [_serving(row, now) for row in rows]
+
+
+def _serving(row: ServingRow, now: Sighting | None) -> Serving:
+    last_seen = max(row.last_seen, now.last_seen) if now is not None and row.until is None else row.last_seen
+    return Serving(fingerprint=row.fingerprint, since=row.since, last_seen=last_seen, until=row.until)
+
+
+async def neighbours(tx: Transaction, place: str, *, at: datetime) -> tuple[str | None, str | None]:
+    """Return the certificates that a place served last before an instant and first after it."""
+    mine = sa.select(col(ServingRow.fingerprint)).where(
+        col(ServingRow.place_id) == place, col(ServingRow.fingerprint).is_not(None)
+    )
+    before = mine.where(col(ServingRow.since) < at).order_by(col(ServingRow.since).desc()).limit(1)
+    after = mine.where(col(ServingRow.since) > at).order_by(col(ServingRow.since)).limit(1)
+    return await tx.session.scalar(before), await tx.session.scalar(after)
+
+
+async def rewrite(tx: Transaction, place: str, *, old: Sequence[Serving], new: Sequence[Serving]) -> None:
+    """Put new servings in the place of old ones."""
+    gone = [serving.since for serving in old if serving not in new]
+    fresh = [serving for serving in new if serving not in old]
+    mine = col(ServingRow.place_id) == place
+    if gone:
+        await tx.session.execute(sa.delete(ServingRow).where(mine, col(ServingRow.since).in_(gone)))
+    if fresh:
+        rows = [
+            {
+                "place_id": place,
+                "since": serving.since,
+                "fingerprint": serving.fingerprint,
+                "last_seen": serving.last_seen,
+                "until": serving.until,
+            }
+            for serving in fresh
+        ]
+        await tx.session.execute(sa.insert(ServingRow), rows)
+
+
+async def set_sighting(
+    tx: Transaction, place: str, *, serving: Serving, chain_digest: str | None, is_watched: bool
+) -> None:
+    """Say what a place serves now."""
+    values = {
+        "fingerprint": serving.fingerprint,
+        "chain_digest": chain_digest,
+        "first_seen": serving.since,
+        "last_seen": serving.last_seen,
+        "is_watched": is_watched,
+    }
+    row = insert(tx, Sighting).values(place_id=place, **values)
+    await tx.session.execute(row.on_conflict_do_update(index_elements=["place_id"], set_=values))
+
+
+async def watch(tx: Transaction, fingerprint: str) -> None:
+    """From now on, seeing this certificate anywhere again means something."""
+    query = sa.update(Sighting).where(col(Sighting.fingerprint) == fingerprint).values(is_watched=True)
+    await tx.session.execute(query.execution_options(synchronize_session=False))
+
+
+async def places_serving(
+    session: AsyncSession, fingerprint: str, *, limit: int
+) -> Sequence[tuple[PlaceRow, Sighting]]:
+    """Return the places that serve a certificate now."""
+    query = (
+        sa.select(PlaceRow, Sighting)
+        .join(Sighting, col(Sighting.place_id) == col(PlaceRow.id))
+        .where(col(Sighting.fingerprint) == fingerprint)
+        .order_by(col(PlaceRow.id))
+        .limit(limit)
+    )
+    return [(place, seen) for place, seen in (await session.execute(query)).all()]
+
+
+async def is_served(session: AsyncSession, fingerprint: str) -> bool:
+    """Return whether any place serves a certificate now."""
+    query = sa.select(col(Sighting.place_id)).where(col(Sighting.fingerprint) == fingerprint).limit(1)
+    return await session.scalar(query) is not None
+
+
+async def count_serving(session: AsyncSession, fingerprint: str) -> int:
+    """Return how many places serve a certificate now."""
+    query = sa.select(sa.func.count()).where(col(Sighting.fingerprint) == fingerprint)
+    return await session.scalar(query) or 0
+
+
+async def rows_of(session: AsyncSession, ids: Sequence[str]) -> Sequence[PlaceRow]:
+    """Return places by their ids."""
+    query = sa.select(PlaceRow).where(col(PlaceRow.id).in_(ids)).order_by(col(PlaceRow.id))
+    return (await session.scalars(query)).all()
+
+
+def as_place(row: PlaceRow) -> Place:
+    """Return a row as events name places."""
+    return Place.model_validate({name: getattr(row, name) for name in Place.model_fields})
+
+
+async def page(
+    session: AsyncSession,
+    *,
+    after: str | None,
+    limit: int,
+    address: str | None,
+    port: int | None,
+    fingerprint: str | None,
+) -> Sequence[tuple[PlaceRow, Sighting]]:
+    """Return `limit + 1` places and what they serve."""
+    query = sa.select(PlaceRow, Sighting).join(Sighting, col(Sighting.place_id) == col(PlaceRow.id))
+    wanted = ((PlaceRow.address, address), (PlaceRow.port, port), (Sighting.fingerprint, fingerprint))
+    query = query.where(*(col(column) == value for column, value in wanted if value is not None))
+    if after is not None:
+        query = query.where(col(PlaceRow.id) > after)
+    found = await session.execute(query.order_by(col(PlaceRow.id)).limit(limit + 1))
+    return [(place, seen) for place, seen in found.all()]
+
+
+async def history(session: AsyncSession, place: str, *, at: datetime | None, limit: int) -> list[Serving]:
+    """Return what a place served, the latest first; with `at`, only what it served at that instant."""
+    query = sa.select(ServingRow).where(col(ServingRow.place_id) == place)
+    if at is not None:
+        query = query.where(col(ServingRow.since) <= at)
+    newest = query.order_by(col(ServingRow.since).desc()).limit(1 if at is not None else limit)
+    now = await session.scalar(sa.select(Sighting).where(col(Sighting.place_id) == place))
+    return [_serving(row, now) for row in (await session.scalars(newest)).all()]
+
+
+async def counts(session: AsyncSession) -> tuple[int, int]:
+    """Return how many places are known, and how many of them do not answer any more."""
+    every = sa.func.count()
+    query = sa.select(every, every.filter(col(Sighting.fingerprint).is_(None))).select_from(Sighting)
+    known, lost = (await session.execute(query)).one()
+    return known, lost

@@ -1,0 +1,69 @@
+"""Inventories on either database."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from services.inventory.service import SCHEMA
+from shared.bus.sqlite import SqliteBus
+from shared.store import Database
+from tests.inventory.ledger import DAY, NOON, Ledger
+from tests.servers.tls import CertificateAuthority, Issued
+
+Issue = Callable[..., Issued]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/inventory.db"
+    return str(request.getfixturevalue("postgres").database("inventory").url)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated database."""
+    opened = Database(database_url, source="inventory")
+    await SCHEMA.upgrade(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def bus(tmp_path: Path) -> AsyncIterator[SqliteBus]:
+    """A bus of its own."""
+    opened = SqliteBus(tmp_path / "bus.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def ledger(database: Database, bus: SqliteBus) -> Ledger:
+    """An inventory that knows nothing yet."""
+    return Ledger(database, bus)
+
+
+@pytest.fixture(scope="session")
+def issue(lab_ca: CertificateAuthority) -> Issue:
+    """Issues certificates: names, and how many days before and after `NOON` they begin and end."""
+
+    def issue(*names: str, since: float = 1, ends_in: float = 89, at: datetime = NOON) -> Issued:
+        wanted = names or ("shop.test",)
+        return lab_ca.issue(*wanted, not_before=at - since * DAY, not_after=at + ends_in * DAY)
+
+    return issue
+
+
+@pytest.fixture(scope="session")
+def old(issue: Issue) -> Issued:
+    """A certificate that is in use, with two thirds of its life to come."""
+    return issue(since=30, ends_in=60)
+
+
+@pytest.fixture(scope="session")
+def new(issue: Issue) -> Issued:
+    """Its successor."""
+    return issue(since=0, ends_in=90)

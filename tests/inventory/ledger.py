@@ -1,0 +1,175 @@
+"""An inventory whose events a test tells in any order and at any time, and what it has said in turn."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.observations import Observations
+from services.inventory.actions.reading import Reading
+from services.inventory.actions.renewals import Renewals
+from services.inventory.actions.replacements import Replacements
+from services.inventory.domain.thresholds import Limit
+from services.inventory.events import reactions
+from services.inventory.service import SCHEMA
+from services.inventory.store.tables import Certificate, Replacement
+from shared.bus import Delivery, Message, Verdict
+from shared.bus.sqlite import SqliteBus
+from shared.events import Event, Payload
+from shared.events.discovery import CertificateFound, Place, PlaceLost
+from shared.events.inventory import Urgency
+from shared.events.provisioner import CertificateDeployed
+from shared.events.renewal import CertificateRenewed
+from shared.reactions import Reactor
+from shared.store import Database
+from shared.store.plumbing import OUTBOX
+from tests.servers.tls import Issued
+
+NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+P = TypeVar("P", bound=Payload)
+
+
+def place(number: int = 1, *, name: str = "shop.test") -> Place:
+    """Return an endpoint."""
+    return Place(address=f"192.0.2.{number}", port=443, server_name=name)
+
+
+def chain(issued: Issued) -> list[bytes]:
+    """Return what a server would send."""
+    return [each.public_bytes(Encoding.DER) for each in (issued.certificate, *issued.issuers)]
+
+
+def found(issued: Issued, where: Place, at: datetime) -> Event[Any]:
+    """Return discovery's event."""
+    payload = CertificateFound.model_construct(
+        place=where, fingerprint=issued.fingerprint, chain=chain(issued), observed_at=at
+    )
+    return Event[CertificateFound].of(payload, source="discovery", now=at)
+
+
+def found_bytes(fingerprint: str, ders: list[bytes], where: Place, at: datetime) -> Event[Any]:
+    """Return discovery's event of bytes that may be anything."""
+    payload = CertificateFound.model_construct(
+        place=where, fingerprint=fingerprint, chain=ders, observed_at=at
+    )
+    return Event[CertificateFound].of(payload, source="discovery", now=at)
+
+
+def lost(issued: Issued, where: Place, at: datetime) -> Event[Any]:
+    """Return discovery's event of a place that does not answer."""
+    payload = PlaceLost(place=where, fingerprint=issued.fingerprint, observed_at=at, reason="refused")
+    return Event[PlaceLost].of(payload, source="discovery", now=at)
+
+
+def renewed(old: Issued | None, new: Issued, at: datetime, *, lineage: str = "lineage") -> Event[Any]:
+    """Return renewal's event."""
+    payload = CertificateRenewed.model_construct(
+        lineage_id=lineage,
+        order_id="order",
+        old_fingerprint=old.fingerprint if old else None,
+        fingerprint=new.fingerprint,
+        chain=chain(new),
+        names=["shop.test"],
+        not_before=new.certificate.not_valid_before_utc,
+        not_after=new.certificate.not_valid_after_utc,
+        authority="house-ca",
+    )
+    return Event[CertificateRenewed].of(payload, source="renewal", now=at)
+
+
+def deployed(
+    old: Issued, new: Issued, at: datetime, *, lineage: str = "lineage", is_last: bool = True
+) -> Event[Any]:
+    """Return the provisioner's event."""
+    payload = CertificateDeployed(
+        lineage_id=lineage,
+        order_id="order",
+        deployment_id="deployment",
+        target="web-1",
+        old_fingerprint=old.fingerprint,
+        fingerprint=new.fingerprint,
+        places=[],
+        is_last=is_last,
+        deployed_at=at,
+    )
+    return Event[CertificateDeployed].of(payload, source="provisioner", now=at)
+
+
+class Ledger:
+    """The inventory's actions behind its reactions, over a migrated database, with time in hand."""
+
+    def __init__(
+        self,
+        database: Database,
+        bus: SqliteBus,
+        *,
+        now: datetime = NOON,
+        limits: dict[Urgency, Limit] | None = None,
+    ) -> None:
+        self.database = database
+        self.now = now
+        self.crossings = Crossings(database, limits=limits or {})
+        self.replacements = Replacements(database, stale_after=DAY)
+        observations = Observations(replacements=self.replacements, crossings=self.crossings)
+        renewals = Renewals(replacements=self.replacements, crossings=self.crossings)
+        table = reactions(observations, renewals, clock=lambda: self.now)
+        self.reactor = Reactor(database, bus, table, clock=lambda: self.now)
+        self.reading = Reading(database)
+
+    async def hear(self, *events: Event[Any]) -> None:
+        """React to events, in this order, in one batch."""
+        outcomes = await self.reactor.handle(deliveries(events))
+        assert all(outcome.verdict is Verdict.DONE for outcome in outcomes), outcomes
+
+    async def forget(self) -> None:
+        """Begin again with empty tables."""
+        async with self.database.transaction() as tx:
+            for metadata in SCHEMA.metadata:
+                for table in reversed(metadata.sorted_tables):
+                    await tx.session.execute(sa.delete(table))
+
+    async def work(self) -> None:
+        """Do what is due by the clock."""
+        while await self.crossings.cross_due(self.now):
+            pass
+        while await self.replacements.settle_due(self.now):
+            pass
+
+    async def said(self, payload: type[P]) -> list[P]:
+        """Return the events of this type, the oldest first."""
+        async with self.database.read() as session:
+            bodies = (await session.scalars(sa.select(OUTBOX.c.body).order_by(OUTBOX.c.id))).all()
+        return [
+            Event.parse(body, payload).data for body in bodies if json.loads(body)["type"] == payload.type
+        ]
+
+    async def row(self, issued: Issued) -> Certificate:
+        """Return what is kept of a certificate."""
+        return (await self.reading.certificate(issued.fingerprint)).row
+
+    async def replacement(self) -> Replacement:
+        """Return the one replacement there is."""
+        [(row, _places)] = await self.reading.replacements(after=None, limit=10, lineage_id=None, state=None)
+        return row
+
+    async def served(self, where: Place, *, at: datetime | None = None) -> list[str | None]:
+        """Return what a place served, the latest first."""
+        return [serving.fingerprint for serving in (await self.reading.history(where.key, at=at)).servings]
+
+    async def told(self, lineage_id: str) -> list[str]:
+        """Return the kinds of what happened to a lineage, the first first."""
+        return [row.kind for row in await self.reading.timeline(lineage_id, after=None, limit=100)]
+
+
+def deliveries(events: Iterable[Event[Any]]) -> Sequence[Delivery]:
+    """Return events as the bus hands them over."""
+    return [
+        Delivery(message=Message(id=event.id, type=event.type, body=event.to_bytes()), attempt=1)
+        for event in events
+    ]
