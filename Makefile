@@ -32,7 +32,7 @@ check: install ## Lint, types, import contracts, generated contracts: run it bef
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timing
+	$(BIN)/lint-imports
 	$(BIN)/everleaf contracts --check
 
 format: install ## Put the code into the house format

@@ -14,9 +14,9 @@ from typing import Any
 import anyio
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
-from shared.bus.sqlite import SqliteBus
 
 from services.program import NAMES, Program, migrate, open_services, service_module
+from shared.bus.sqlite import SqliteBus
 from shared.events import CONTENT_TYPE, Payload
 from shared.service import Service
 from shared.settings import variable

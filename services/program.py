@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import httpx
-from shared.bus.rabbitmq import RabbitBus
-from shared.bus.sqlite import SqliteBus
 from sqlalchemy.engine import make_url
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -22,6 +20,8 @@ from services.settings import ProgramSettings
 from services.siblings import SiblingClients, in_process
 from shared.access import PublishedKeys, Verifier
 from shared.bus import Bus, Queue
+from shared.bus.rabbitmq import RabbitBus
+from shared.bus.sqlite import SqliteBus
 from shared.clock import utc_now
 from shared.errors import Conflict, Invalid
 from shared.outbound import Policy

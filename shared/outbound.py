@@ -22,6 +22,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 """All of IPv6 that IANA has given out for the public network (RFC 4291 §2.4)."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+"""Not for everyday traffic, though Python 3.11 calls them global (IANA special-purpose registries);
+one cloud serves its instances' credentials at 192.0.0.192."""
 TIMEOUT = httpx.Timeout(20, connect=10)
 
 
@@ -44,8 +47,7 @@ class Policy:
         inner = _inside(address) if isinstance(address, ipaddress.IPv6Address) else None
         if inner is not None:
             return self.permits(inner)
-        in_use = address.version == 4 or address in _GLOBAL_UNICAST  # noqa: PLR2004
-        return in_use and address.is_global and not address.is_multicast
+        return address.is_global and not address.is_multicast and not _is_special(address)
 
 
 def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
@@ -53,6 +55,12 @@ def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour
+
+
+def _is_special(address: Address) -> bool:
+    if address.version == 6 and address not in _GLOBAL_UNICAST:  # noqa: PLR2004
+        return True
+    return any(address in network for network in _SPECIAL)
 
 
 class Forbidden(httpx.ConnectError):

@@ -1,0 +1,1 @@
+"""What the notifier can do: the verbs on alerts, channels, rules and deliveries."""

@@ -1,0 +1,198 @@
+"""Deliveries: claimed, sent, and their outcome remembered; what fails is tried again by schedule.
+
+An attempt is counted, and the delivery leased, before anything is sent: after a `kill -9` the lease
+runs out and the same notice, with the same id, goes out again.
+"""
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.notifier import store
+from services.notifier.actions import turns
+from services.notifier.actions.channels import Channels
+from services.notifier.connectors import Delivered, Later, Never, Progress, Sent
+from services.notifier.domain.alerts import Details
+from services.notifier.domain.deliveries import DeliveryState, next_attempt
+from services.notifier.domain.evidence import channel_subject, of_dead_channel
+from services.notifier.domain.notices import Notice, Turn
+from shared.access import Principal
+from shared.errors import Conflict, NotFound
+from shared.events.notifier import Severity
+from shared.store import Database, Transaction
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When failed deliveries are tried again, and from when on their channel is reported."""
+
+    waits: tuple[timedelta, ...]
+    report_after: int
+    lease: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A claimed delivery, with all that sending it takes."""
+
+    delivery_id: str
+    attempts: int
+    channel: store.Channel
+    notice: Notice
+    progress: Progress
+
+
+class Deliveries:
+    """The verbs on deliveries."""
+
+    def __init__(
+        self, database: Database, *, channels: Channels, schedule: Schedule, portal_url: str | None
+    ) -> None:
+        self._database = database
+        self._channels = channels
+        self._schedule = schedule
+        self._portal_url = portal_url
+
+    async def recover(self) -> None:
+        """Take up at once what a process that has died was sending. Only SQLite has just one process."""
+        if self._database.is_sqlite:
+            async with self._database.transaction() as tx:
+                await store.end_all_leases(tx)
+
+    async def claim(self, *, busy: Collection[str], now: datetime) -> Job | None:
+        """Take a due delivery through a channel that is not busy, or return None."""
+        async with self._database.read() as session:
+            if not await store.is_any_due(session, now, busy=busy):
+                return None
+        async with self._database.transaction() as tx:
+            delivery = await store.claim(tx, until=now + self._schedule.lease, busy=busy, now=now)
+            return await self._job(tx, delivery) if delivery is not None else None
+
+    async def _job(self, tx: Transaction, delivery: store.Delivery) -> Job:
+        alert = await tx.session.get_one(store.Alert, delivery.alert_id)
+        entry = await tx.session.get_one(store.Entry, (delivery.alert_id, delivery.number))
+        return Job(
+            delivery_id=delivery.id,
+            attempts=delivery.attempts,
+            channel=await tx.session.get_one(store.Channel, delivery.channel_id),
+            notice=_notice(delivery.id, alert=alert, entry=entry, portal_url=self._portal_url),
+            progress=Progress(told=tuple(delivery.told), refused=delivery.refused),
+        )
+
+    async def send(self, job: Job, *, now: datetime) -> Sent:
+        """Send it once."""
+        return await self._channels.send(job.channel, job.notice, progress=job.progress, now=now)
+
+    async def record(self, job: Job, *, sent: Sent, now: datetime) -> None:
+        """Remember what became of it; nothing where another process has taken it up meanwhile."""
+        async with self._database.transaction() as tx:
+            # First of all locks, in every transaction that takes several.
+            await store.lock_subject(tx, channel_subject(job.channel.id), name=job.channel.name, now=now)
+            delivery = await store.still_ours(tx, job.delivery_id, attempts=job.attempts)
+            if delivery is None:
+                log.warning("delivery.overtaken", delivery=job.delivery_id)
+                return
+            delivery.lease_until = None
+            delivery.told = list(sent.progress.told)
+            delivery.refused = dict(sent.progress.refused)
+            match sent:
+                case Delivered():
+                    await self._delivered(tx, delivery, job=job, sent=sent, now=now)
+                case Later():
+                    await self._postponed(tx, delivery, job=job, sent=sent, now=now)
+                case Never():
+                    await self._refused(tx, delivery, job=job, sent=sent, now=now)
+
+    async def _delivered(
+        self, tx: Transaction, delivery: store.Delivery, *, job: Job, sent: Delivered, now: datetime
+    ) -> None:
+        delivery.state = DeliveryState.DELIVERED
+        delivery.answer = sent.answer
+        delivery.delivered_at = now
+        delivery.next_attempt_at = None
+        await turns.clear_channel(tx, job.channel, answer=sent.answer, now=now)
+
+    async def _postponed(
+        self, tx: Transaction, delivery: store.Delivery, *, job: Job, sent: Later, now: datetime
+    ) -> None:
+        delivery.last_error = sent.reason
+        delivery.next_attempt_at = next_attempt(
+            delivery.attempts,
+            waits=self._schedule.waits,
+            retry_after=sent.retry_after,
+            jitter=random.random(),  # noqa: S311 - it spreads load and protects nothing
+            now=now,
+        )
+        is_last = delivery.next_attempt_at is None
+        if is_last:
+            delivery.state = DeliveryState.FAILED
+        if is_last or delivery.attempts >= self._schedule.report_after:
+            await _report(tx, job, reason=sent.reason, now=now)
+
+    async def _refused(
+        self, tx: Transaction, delivery: store.Delivery, *, job: Job, sent: Never, now: datetime
+    ) -> None:
+        delivery.state = DeliveryState.FAILED
+        delivery.last_error = sent.reason
+        delivery.next_attempt_at = None
+        if sent.is_gone:
+            channel = await tx.session.get_one(store.Channel, job.channel.id)
+            channel.enabled, channel.disabled_because = False, sent.reason
+            channel.version += 1
+            channel.updated_at = now
+            await tx.session.flush()
+            await store.give_up_pending(tx, channel_id=channel.id, reason=sent.reason)
+        await _report(tx, job, reason=sent.reason, now=now)
+
+    async def page(
+        self, *, only: Mapping[str, str], after: str | None, limit: int
+    ) -> Sequence[store.Delivery]:
+        """Return up to `limit + 1` deliveries, newest first."""
+        async with self._database.read() as session:
+            return await store.deliveries_page(session, only=only, after=after, limit=limit)
+
+    async def retry(self, delivery_id: str, *, caller: Principal, now: datetime) -> store.Delivery:
+        """Let a delivery be tried at once, and again by the whole schedule. Raises `NotFound` or `Conflict`."""
+        async with self._database.transaction() as tx:
+            row = await store.held_delivery(tx, delivery_id)
+            if row is None:
+                raise NotFound("There is no such delivery.", next_step="List them at GET /v1/deliveries.")
+            if row.state == DeliveryState.DELIVERED:
+                raise Conflict("It was delivered.", next_step="Nothing: the receiver has it.")
+            if await tx.session.get(store.Channel, row.channel_id) is None:
+                raise Conflict("Its channel was removed.", next_step="Nothing: there is no way to send it.")
+            if row.state == DeliveryState.FAILED:
+                row.state, row.attempts, row.refused = DeliveryState.PENDING, 0, {}
+            row.next_attempt_at = now
+        log.info("delivery.retried", delivery=delivery_id, by=caller.id)
+        return row
+
+
+async def _report(tx: Transaction, job: Job, *, reason: str, now: datetime) -> None:
+    channel = job.channel
+    await turns.report_channel(
+        tx, of_dead_channel(channel.id, name=channel.name, reason=reason, told_at=now), now=now
+    )
+
+
+def _notice(delivery_id: str, *, alert: store.Alert, entry: store.Entry, portal_url: str | None) -> Notice:
+    return Notice(
+        id=delivery_id,
+        alert_id=alert.id,
+        number=entry.number,
+        turn=Turn(entry.turn),
+        problem=alert.problem,
+        severity=Severity(entry.severity),
+        headline=entry.text,
+        details=Details.model_validate(entry.details),
+        lineage_id=alert.lineage_id,
+        fingerprint=alert.fingerprint,
+        opened_at=alert.opened_at,
+        at=entry.at,
+        link=f"{portal_url.rstrip('/')}/alerts/{alert.id}" if portal_url else None,
+    )

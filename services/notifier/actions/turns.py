@@ -1,0 +1,217 @@
+"""The turns of an alert: each is remembered, said on the bus and put on its way to people, in one transaction.
+
+All of it is for a transaction that holds the alert's subject (`store.lock_subject`).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.notifier import store
+from services.notifier.domain.alerts import (
+    AlertState,
+    Evidence,
+    Problem,
+    Replacement,
+    is_over,
+    is_worse,
+    merged,
+    worst,
+)
+from services.notifier.domain.deliveries import DeliveryState, Routing, recipients
+from services.notifier.domain.evidence import channel_subject
+from services.notifier.domain.notices import Turn, headline, resolved_headline
+from shared.events.notifier import AlertOpened, AlertResolved, Severity
+from shared.ids import new_id
+from shared.store import Transaction
+
+
+async def tell(tx: Transaction, evidence: Evidence, *, now: datetime) -> None:
+    """Let evidence open an alert or raise its severity; nothing where an observation has overtaken it."""
+    name = await store.lock_subject(tx, evidence.subject, name=evidence.name, now=now)
+    if is_over(evidence, await store.replacements_of(tx.session, evidence.subject)):
+        return
+    stands = merged(evidence, await store.earlier_evidence(tx.session, evidence))
+    await store.keep_evidence(tx, stands)
+    words = headline(stands.problem, name=name or _nameless(stands.subject), details=stands.details, now=now)
+    alert = await store.open_alert(tx.session, subject=stands.subject, problem=stands.problem)
+    if alert is None:
+        await _open(tx, stands, words=words, now=now)
+    elif is_worse(stands.severity, Severity(alert.severity)):
+        _update(alert, stands, words=words, now=now)
+        alert.severity = stands.severity
+        alert.acknowledged_at = alert.acknowledged_by = None  # what was acknowledged was less than this
+        await take_turn(tx, alert, turn=Turn.RAISED, text=words, now=now)
+    elif words != alert.summary and not is_worse(Severity(alert.severity), stands.severity):
+        _update(alert, stands, words=words, now=now)
+        await take_turn(tx, alert, turn=Turn.NOTED, text=words, now=now)
+
+
+async def _open(tx: Transaction, evidence: Evidence, *, words: str, now: datetime) -> None:
+    alert = store.Alert(
+        id=new_id(),
+        subject=evidence.subject,
+        lineage_id=evidence.lineage_id,
+        fingerprint=evidence.fingerprint,
+        problem=evidence.problem,
+        severity=evidence.severity,
+        summary=words,
+        details=evidence.details.model_dump(mode="json"),
+        state=AlertState.OPEN,
+        opened_at=now,
+        updated_at=now,
+    )
+    tx.session.add(alert)
+    await tx.session.flush()
+    await take_turn(tx, alert, turn=Turn.OPENED, text=words, now=now)
+
+
+def _update(alert: store.Alert, evidence: Evidence, *, words: str, now: datetime) -> None:
+    alert.fingerprint = evidence.fingerprint
+    alert.summary = words
+    alert.details = evidence.details.model_dump(mode="json")
+    alert.updated_at = now
+
+
+async def end(tx: Transaction, replacement: Replacement, *, now: datetime) -> None:
+    """Take away what a replacement has ended, and resolve the alerts that nothing stands for any more."""
+    name = await store.lock_subject(tx, replacement.subject, name=None, now=now)
+    await store.keep_replacement(tx, replacement)
+    for alert in await store.open_alerts(tx.session, replacement.subject):
+        standing = await store.standing_evidence(tx.session, subject=alert.subject, problem=alert.problem)
+        left = [evidence for evidence in standing if not is_over(evidence, [replacement])]
+        if len(left) == len(standing):
+            continue
+        over = {evidence.key for evidence in standing} - {evidence.key for evidence in left}
+        await store.drop_evidence(tx, subject=alert.subject, problem=alert.problem, keys=over)
+        if left:
+            _show_worst(alert, left, name=name or _nameless(alert.subject), now=now)
+            await take_turn(tx, alert, turn=Turn.NOTED, text=alert.summary, now=now)
+        else:
+            reason = f"The certificate {replacement.fingerprint} was seen at every place of the old one."
+            await resolve(tx, alert, name=name, reason=reason, now=now)
+
+
+def _show_worst(alert: store.Alert, standing: Sequence[Evidence], *, name: str, now: datetime) -> None:
+    top = worst([evidence.severity for evidence in standing])
+    shown = next(evidence for evidence in standing if evidence.severity == top)
+    words = headline(shown.problem, name=name, details=shown.details, now=now)
+    _update(alert, shown, words=words, now=now)
+
+
+async def resolve(
+    tx: Transaction, alert: store.Alert, *, name: str | None, reason: str, now: datetime
+) -> None:
+    """Close an alert because of what was observed."""
+    alert.state = AlertState.RESOLVED
+    alert.resolved_at = alert.updated_at = now
+    alert.resolved_because = reason
+    words = resolved_headline(alert.problem, name=name or _nameless(alert.subject))
+    await take_turn(tx, alert, turn=Turn.RESOLVED, text=words, now=now)
+
+
+async def note(tx: Transaction, subject: str, *, name: str | None, text: str, now: datetime) -> None:
+    """Write a line into the history of every open alert of a subject; nobody is told."""
+    await store.lock_subject(tx, subject, name=name, now=now)
+    for alert in await store.open_alerts(tx.session, subject):
+        await take_turn(tx, alert, turn=Turn.NOTED, text=text, now=now)
+
+
+async def take_turn(
+    tx: Transaction, alert: store.Alert, *, turn: Turn, text: str, now: datetime, by: str | None = None
+) -> None:
+    """Remember a turn, emit it, and make a delivery for each channel that is to be told."""
+    alert.turns += 1
+    entry = store.Entry(
+        alert_id=alert.id,
+        number=alert.turns,
+        turn=turn,
+        at=now,
+        severity=alert.severity,
+        text=text,
+        details=alert.details,
+        by=by,
+    )
+    tx.session.add(entry)
+    for channel_id in await _audience(tx, alert, turn=turn):
+        tx.session.add(_delivery(alert, channel_id=channel_id, now=now))
+    await tx.session.flush()
+    _emit(tx, alert, turn=turn, now=now)
+
+
+async def _audience(tx: Transaction, alert: store.Alert, *, turn: Turn) -> list[str]:
+    enabled = await store.enabled_channels(tx.session)
+    usable = [channel for channel in enabled if channel_subject(channel) != alert.subject]
+    if turn is Turn.RESOLVED:
+        # Who was told of the problem is told of its end, whatever the rules say by now.
+        told = await store.channels_told(tx.session, alert.id)
+        return [channel for channel in usable if channel in told]
+    if turn not in (Turn.OPENED, Turn.RAISED):
+        return []
+    rules = [routing(rule) for rule in await store.all_rules(tx.session)]
+    severity = Severity(alert.severity)
+    return recipients(rules, problem=alert.problem, severity=severity, enabled=usable)
+
+
+def routing(rule: store.Rule) -> Routing:
+    """Return what a rule's row says."""
+    return Routing(
+        min_severity=Severity(rule.min_severity),
+        problems=frozenset(rule.problems),
+        channels=frozenset(rule.channels) if rule.channels is not None else None,
+    )
+
+
+def _delivery(alert: store.Alert, *, channel_id: str, now: datetime) -> store.Delivery:
+    return store.Delivery(
+        id=new_id(),
+        alert_id=alert.id,
+        number=alert.turns,
+        channel_id=channel_id,
+        state=DeliveryState.PENDING,
+        next_attempt_at=now,
+        told=[],
+        refused={},
+        created_at=now,
+    )
+
+
+def _emit(tx: Transaction, alert: store.Alert, *, turn: Turn, now: datetime) -> None:
+    if turn in (Turn.OPENED, Turn.RAISED):
+        opened = AlertOpened(
+            alert_id=alert.id,
+            lineage_id=alert.lineage_id,
+            problem=alert.problem,
+            severity=Severity(alert.severity),
+            summary=alert.summary,
+            opened_at=alert.opened_at,
+        )
+        tx.emit(opened, now=now)
+    elif turn is Turn.RESOLVED:
+        resolved = AlertResolved(
+            alert_id=alert.id,
+            lineage_id=alert.lineage_id,
+            problem=alert.problem,
+            reason=alert.resolved_because or "",
+            resolved_at=now,
+        )
+        tx.emit(resolved, now=now)
+
+
+async def report_channel(tx: Transaction, evidence: Evidence, *, now: datetime) -> None:
+    """Open the alert about a channel that does not deliver, where it is not open yet."""
+    if await store.open_alert(tx.session, subject=evidence.subject, problem=Problem.CHANNEL_DEAD) is None:
+        await tell(tx, evidence, now=now)
+
+
+async def clear_channel(tx: Transaction, channel: store.Channel, *, answer: str, now: datetime) -> None:
+    """Resolve the alert about a channel that was seen to deliver. The caller holds the channel's subject."""
+    subject = channel_subject(channel.id)
+    alert = await store.open_alert(tx.session, subject=subject, problem=Problem.CHANNEL_DEAD)
+    if alert is not None:
+        keys = {channel.id}
+        await store.drop_evidence(tx, subject=subject, problem=Problem.CHANNEL_DEAD, keys=keys)
+        await resolve(tx, alert, name=channel.name, reason=f"It delivered: {answer}", now=now)
+
+
+def _nameless(subject: str) -> str:
+    return f"The certificate of lineage {subject}"

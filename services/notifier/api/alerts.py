@@ -1,0 +1,99 @@
+"""Routes on alerts: what is wrong now, what was, and who has taken it up."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query
+from pydantic import Field
+
+from services.notifier.actions.alerts import Alerts, Story
+from services.notifier.api.deliveries import DeliveryView
+from services.notifier.domain.alerts import AlertState, Details, Problem
+from services.notifier.domain.notices import Turn
+from shared.access import Principal, requires
+from shared.clock import Clock
+from shared.events.notifier import Severity
+from shared.http import Body, Page, Paging, Routes, View
+
+Reader = Annotated[Principal, requires("alerts:read")]
+Writer = Annotated[Principal, requires("alerts:write")]
+
+
+class AlertView(View):
+    """A problem: open, or seen to be over."""
+
+    id: str = Field(examples=["0191d7a2-8f4e-7c3b-9d5e-1f2a3b4c5d6e"])
+    lineage_id: str | None
+    fingerprint: str | None = Field(description="SHA-256 of the certificate in trouble.")
+    problem: Problem = Field(examples=["expiring"])
+    severity: Severity
+    summary: str = Field(examples=["www.example.test expires in 3 days"])
+    details: Details
+    state: AlertState
+    opened_at: datetime
+    updated_at: datetime
+    resolved_at: datetime | None
+    resolved_because: str | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+
+
+class EntryView(View):
+    """One thing that happened to an alert."""
+
+    number: int = Field(examples=[1])
+    turn: Turn
+    at: datetime
+    severity: Severity
+    text: str
+    by: str | None = Field(description="The caller, where it was one.")
+
+
+class AlertStory(AlertView):
+    """An alert, its history and its deliveries."""
+
+    history: list[EntryView]
+    deliveries: list[DeliveryView]
+
+
+class Acknowledgement(Body):
+    """Somebody has taken it up."""
+
+    note: str = Field("", max_length=1000, examples=["Vendor called; new certificate on Monday."])
+
+
+def alert_routes(alerts: Alerts, *, clock: Clock) -> Routes:
+    """Build the routes."""
+    routes = Routes(prefix="/v1/alerts")
+
+    @routes.get("", summary="List alerts, newest first")
+    async def list_alerts(
+        _caller: Reader,
+        paging: Annotated[Paging, Depends()],
+        state: Annotated[Literal["open", "resolved"] | None, Query()] = None,
+        severity: Annotated[Severity | None, Query()] = None,
+        problem: Annotated[Problem | None, Query()] = None,
+        lineage_id: Annotated[str | None, Query(max_length=100)] = None,
+    ) -> Page[AlertView]:
+        wanted = {"state": state, "severity": severity, "problem": problem, "lineage_id": lineage_id}
+        only = {name: str(value) for name, value in wanted.items() if value is not None}
+        rows = await alerts.page(only=only, after=next(iter(paging.after or ()), None), limit=paging.limit)
+        return paging.page([AlertView.model_validate(row) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/{alert_id}", summary="Show an alert with its history and deliveries")
+    async def get_alert(_caller: Reader, alert_id: str) -> AlertStory:
+        return _story(await alerts.get(alert_id))
+
+    @routes.post("/{alert_id}/acknowledge", summary="Say that somebody has taken it up")
+    async def acknowledge_alert(caller: Writer, alert_id: str, body: Acknowledgement) -> AlertStory:
+        return _story(await alerts.acknowledge(alert_id, text=body.note, caller=caller, now=clock()))
+
+    return routes
+
+
+def _story(story: Story) -> AlertStory:
+    return AlertStory(
+        **AlertView.model_validate(story.alert).model_dump(),
+        history=[EntryView.model_validate(entry) for entry in story.history],
+        deliveries=[DeliveryView.model_validate(delivery) for delivery in story.deliveries],
+    )

@@ -1,0 +1,141 @@
+"""What people are told: the words of an alert at one turn of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.notifier.domain.alerts import Details, Problem
+from services.notifier.domain.text import counted, instant, span
+from shared.events.notifier import Severity
+
+MOST_PLACES = 50
+
+
+class Turn(StrEnum):
+    """What can happen to an alert; the first three are told through the channels."""
+
+    OPENED = "opened"
+    RAISED = "raised"
+    RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
+    NOTED = "noted"
+    TEST = "test"
+    """Not a turn of an alert: somebody tries a channel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """A line of a notice, or several under one label."""
+
+    label: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One telling of one turn, the same at every try of it. `id` never changes for one delivery."""
+
+    id: str
+    alert_id: str
+    number: int
+    """The turn's number within its alert; the first is 1."""
+    turn: Turn
+    problem: str
+    severity: Severity
+    headline: str
+    details: Details
+    lineage_id: str | None = None
+    fingerprint: str | None = None
+    opened_at: datetime
+    at: datetime
+    link: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Return the line that people see first."""
+        return f"[Everleaf] {self._stamp()}: {self.headline}"
+
+    def _stamp(self) -> str:
+        if self.turn in (Turn.RESOLVED, Turn.TEST):
+            return self.turn.upper()
+        return self.severity.upper()
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Return what is worth knowing, in reading order."""
+        return tuple(Fact(label=label, texts=texts) for label, texts in self._rows() if any(texts))
+
+    def _rows(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        details = self.details
+        yield "Names", details.names
+        yield "Expires", (instant(details.not_after),) if details.not_after else ()
+        yield "Issued by", (details.issuer or "",)
+        yield "Target", (details.target or "",)
+        yield "Failed step", (details.step or "",)
+        yield "Reason", (details.reason or "",)
+        yield "Attempt", (_attempts(details),)
+        yield "Places", _places(details)
+        yield "What to do", (details.next_step if self.turn is not Turn.RESOLVED else "",)
+        yield "Since", (instant(self.opened_at),)
+        yield "Fingerprint (SHA-256)", (self.fingerprint or "",)
+
+
+def _attempts(details: Details) -> str:
+    if details.attempt is None:
+        return ""
+    again = details.next_attempt_at
+    return f"{details.attempt}; " + (f"the next is at {instant(again)}" if again else "there is no next one")
+
+
+def _places(details: Details) -> tuple[str, ...]:
+    shown = details.places[:MOST_PLACES]
+    more = details.place_count - len(shown)
+    return (*shown, f"… and {more} more") if more > 0 else shown
+
+
+def headline(problem: str, *, name: str, details: Details, now: datetime) -> str:
+    """Return one sentence that says what is wrong, as seen at `now`."""
+    match problem:
+        case Problem.EXPIRING if details.not_after is not None:
+            return f"{name} {_expiry(details.not_after, now=now)}"
+        case Problem.STALE:
+            verb = "serves" if details.place_count == 1 else "serve"
+            return f"{name}: {counted(details.place_count, 'place')} still {verb} the old certificate"
+        case Problem.RENEWAL_FAILED:
+            return f"{name} could not be renewed (attempt {details.attempt})"
+        case Problem.DEPLOYMENT_FAILED:
+            return f"{name} could not be put in place on {details.target} (attempt {details.attempt})"
+        case Problem.CHANNEL_DEAD:
+            return f"The channel {name} does not deliver"
+        case _:
+            return f"{name}: {problem}"
+
+
+def resolved_headline(problem: str, *, name: str) -> str:
+    """Return one sentence that says that it is over."""
+    if problem == Problem.CHANNEL_DEAD:
+        return f"The channel {name} delivers again"
+    return f"{name}: the new certificate was seen at every place"
+
+
+def _expiry(not_after: datetime, *, now: datetime) -> str:
+    if not_after > now:
+        return f"expires in {span(not_after - now)}"
+    return f"expired {span(now - not_after)} ago"
+
+
+def trial_notice(notice_id: str, *, channel: str, caller: str, link: str | None, now: datetime) -> Notice:
+    """Return what a test of a channel tells."""
+    return Notice(
+        id=notice_id,
+        alert_id=notice_id,
+        number=1,
+        turn=Turn.TEST,
+        problem="none",
+        severity=Severity.INFO,
+        headline=f"a test of the channel {channel}",
+        details=Details(next_step=f"Nothing: {caller} asked for this to see that the channel works."),
+        opened_at=now,
+        at=now,
+        link=link,
+    )

@@ -1,0 +1,111 @@
+"""Queries on alerts: subjects, evidence, observations and history."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from services.notifier.domain.alerts import AlertState, Evidence, Problem, Replacement
+from services.notifier.store.pages import page
+from services.notifier.store.tables import Alert, Entry, Replaced, Said, Subject
+from shared.store import Transaction, insert
+
+
+async def lock_subject(tx: Transaction, subject: str, *, name: str | None, now: datetime) -> str | None:
+    """Hold a subject until the transaction ends, learn its name where given, and return the name known."""
+    values = {"id": subject, "name": name, "touched_at": now}
+    row = insert(tx, Subject).values(values)
+    known = sa.func.coalesce(row.excluded.name, col(Subject.name))
+    row = row.on_conflict_do_update(index_elements=["id"], set_={"name": known, "touched_at": now})
+    found: str | None = await tx.session.scalar(row.returning(col(Subject.name)))
+    return found
+
+
+async def open_alert(session: AsyncSession, *, subject: str, problem: Problem) -> Alert | None:
+    """Return the open alert of a subject and problem."""
+    query = sa.select(Alert).where(
+        col(Alert.subject) == subject,
+        col(Alert.problem) == problem,
+        col(Alert.state) == AlertState.OPEN,
+    )
+    found: Alert | None = await session.scalar(query)
+    return found
+
+
+async def open_alerts(session: AsyncSession, subject: str) -> Sequence[Alert]:
+    """Return the open alerts of a subject."""
+    query = sa.select(Alert).where(col(Alert.subject) == subject, col(Alert.state) == AlertState.OPEN)
+    return (await session.scalars(query.order_by(col(Alert.id)))).all()
+
+
+async def earlier_evidence(session: AsyncSession, new: Evidence) -> Evidence | None:
+    """Return what was said before of the same key."""
+    mine = (
+        col(Said.subject) == new.subject,
+        col(Said.problem) == new.problem,
+        col(Said.key) == new.key,
+    )
+    document = await session.scalar(sa.select(col(Said.evidence)).where(*mine))
+    return Evidence.model_validate(document) if document else None
+
+
+async def keep_evidence(tx: Transaction, evidence: Evidence) -> None:
+    """Keep evidence in the place of what was said before of the same key."""
+    identity = {"subject": evidence.subject, "problem": evidence.problem, "key": evidence.key}
+    document = {"evidence": evidence.model_dump(mode="json")}
+    row = insert(tx, Said).values({**identity, **document})
+    await tx.session.execute(row.on_conflict_do_update(index_elements=list(identity), set_=document))
+
+
+async def standing_evidence(session: AsyncSession, *, subject: str, problem: str) -> list[Evidence]:
+    """Return what stands for an alert."""
+    query = sa.select(col(Said.evidence)).where(col(Said.subject) == subject, col(Said.problem) == problem)
+    rows = (await session.scalars(query.order_by(col(Said.key)))).all()
+    return [Evidence.model_validate(row) for row in rows]
+
+
+async def drop_evidence(tx: Transaction, *, subject: str, problem: str, keys: Collection[str]) -> None:
+    """Take evidence away."""
+    chosen = (col(Said.subject) == subject, col(Said.problem) == problem, col(Said.key).in_(keys))
+    await tx.session.execute(sa.delete(Said).where(*chosen))
+
+
+async def keep_replacement(tx: Transaction, replacement: Replacement) -> None:
+    """Keep an observation; of several of the same certificate, the latest."""
+    row = insert(tx, Replaced).values(replacement.model_dump())
+    newer = {"fingerprint": row.excluded.fingerprint, "observed_at": row.excluded.observed_at}
+    row = row.on_conflict_do_update(
+        index_elements=["subject", "outgoing"],
+        set_=newer,
+        where=col(Replaced.observed_at) < row.excluded.observed_at,
+    )
+    await tx.session.execute(row)
+
+
+async def replacements_of(session: AsyncSession, subject: str) -> list[Replacement]:
+    """Return what was seen to be gone of a subject."""
+    columns = (Replaced.subject, Replaced.outgoing, Replaced.fingerprint, Replaced.observed_at)
+    query = sa.select(*map(col, columns)).where(col(Replaced.subject) == subject)
+    return [Replacement(**row) for row in (await session.execute(query)).mappings()]
+
+
+async def history_of(session: AsyncSession, alert_id: str) -> Sequence[Entry]:
+    """Return an alert's history, oldest first."""
+    query = sa.select(Entry).where(col(Entry.alert_id) == alert_id).order_by(col(Entry.number))
+    return (await session.scalars(query)).all()
+
+
+async def alerts_page(
+    session: AsyncSession,
+    *,
+    only: Mapping[str, str],
+    after: str | None,
+    limit: int,
+) -> Sequence[Alert]:
+    """Return a page of alerts whose columns have these values."""
+    found: Sequence[Alert] = await page(
+        session, sa.select(Alert).filter_by(**only), col(Alert.id), after=after, limit=limit
+    )
+    return found

@@ -1,0 +1,163 @@
+"""The tables of the notifier."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from shared.store import Instant, Json
+
+
+class Table(SQLModel, registry=registry()):
+    """What all tables of this service belong to."""
+
+
+class Channel(Table, table=True):
+    """One way to tell somebody."""
+
+    __tablename__ = "channels"
+
+    id: str = Field(primary_key=True, max_length=36)
+    name: str = Field(max_length=200, unique=True)
+    kind: str = Field(max_length=50)
+    options: dict[str, Any] = Field(sa_type=Json)
+    secrets: bytes
+    """A JSON document, sealed."""
+    enabled: bool
+    disabled_because: str | None = Field(default=None, sa_type=sa.Text)
+    """Why the notifier itself turned it off."""
+    version: int = 1
+    created_at: datetime = Field(sa_type=Instant)
+    created_by: str = Field(max_length=100)
+    updated_at: datetime = Field(sa_type=Instant)
+
+
+class Rule(Table, table=True):
+    """Which alerts are told through which channels."""
+
+    __tablename__ = "rules"
+
+    id: str = Field(primary_key=True, max_length=36)
+    name: str = Field(max_length=200, unique=True)
+    min_severity: str = Field(max_length=20)
+    problems: list[str] = Field(sa_type=Json)
+    """Empty: all."""
+    channels: list[str] | None = Field(default=None, sa_type=Json)
+    """Ids; null: every enabled channel."""
+    version: int = 1
+    created_at: datetime = Field(sa_type=Instant)
+    created_by: str = Field(max_length=100)
+    updated_at: datetime = Field(sa_type=Instant)
+
+
+class Subject(Table, table=True):
+    """What alerts are about. Its row is what transactions about one subject wait for one another at."""
+
+    __tablename__ = "subjects"
+
+    id: str = Field(primary_key=True, max_length=100)
+    name: str | None = Field(default=None, max_length=300)
+    """What people call it, once an event has said it."""
+    touched_at: datetime = Field(sa_type=Instant)
+
+
+class Alert(Table, table=True):
+    """A problem of a subject, from its first evidence to the observation that it is over."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        sa.Index(
+            "uq_alerts_open",
+            "subject",
+            "problem",
+            unique=True,
+            sqlite_where=sa.text("state = 'open'"),
+            postgresql_where=sa.text("state = 'open'"),
+        ),
+    )
+
+    id: str = Field(primary_key=True, max_length=36)
+    subject: str = Field(max_length=100, index=True)
+    lineage_id: str | None = Field(default=None, max_length=100, index=True)
+    fingerprint: str | None = Field(default=None, max_length=64)
+    problem: str = Field(max_length=30)
+    severity: str = Field(max_length=20)
+    summary: str = Field(sa_type=sa.Text)
+    details: dict[str, Any] = Field(sa_type=Json)
+    state: str = Field(max_length=20, index=True)
+    turns: int = 0
+    """How many entries its history has."""
+    opened_at: datetime = Field(sa_type=Instant)
+    updated_at: datetime = Field(sa_type=Instant)
+    resolved_at: datetime | None = Field(default=None, sa_type=Instant)
+    resolved_because: str | None = Field(default=None, sa_type=sa.Text)
+    acknowledged_at: datetime | None = Field(default=None, sa_type=Instant)
+    acknowledged_by: str | None = Field(default=None, max_length=100)
+
+
+class Said(Table, table=True):
+    """Evidence that stands."""
+
+    __tablename__ = "evidence"
+
+    subject: str = Field(primary_key=True, max_length=100)
+    problem: str = Field(primary_key=True, max_length=30)
+    key: str = Field(primary_key=True, max_length=100)
+    evidence: dict[str, Any] = Field(sa_type=Json)
+
+
+class Replaced(Table, table=True):
+    """A certificate that was seen to be gone from every place, and when that was seen last."""
+
+    __tablename__ = "replacements"
+
+    subject: str = Field(primary_key=True, max_length=100)
+    outgoing: str = Field(primary_key=True, max_length=64)
+    fingerprint: str = Field(max_length=64)
+    observed_at: datetime = Field(sa_type=Instant)
+
+
+class Entry(Table, table=True):
+    """One turn of an alert, or a note about it."""
+
+    __tablename__ = "alert_history"
+
+    alert_id: str = Field(primary_key=True, max_length=36, foreign_key="alerts.id")
+    number: int = Field(primary_key=True)
+    turn: str = Field(max_length=20)
+    at: datetime = Field(sa_type=Instant)
+    severity: str = Field(max_length=20)
+    text: str = Field(sa_type=sa.Text)
+    details: dict[str, Any] = Field(sa_type=Json)
+    """As they were: a notice is the same at every try."""
+    by: str | None = Field(default=None, max_length=100)
+    """The caller, where it was one."""
+
+
+class Delivery(Table, table=True):
+    """One turn of an alert on its way through one channel."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        sa.UniqueConstraint("alert_id", "number", "channel_id"),
+        sa.Index("ix_deliveries_due", "state", "next_attempt_at"),
+    )
+
+    id: str = Field(primary_key=True, max_length=36)
+    alert_id: str = Field(max_length=36, foreign_key="alerts.id")
+    number: int
+    """The turn."""
+    channel_id: str = Field(max_length=36, index=True)
+    state: str = Field(max_length=20)
+    attempts: int = 0
+    next_attempt_at: datetime | None = Field(default=None, sa_type=Instant)
+    lease_until: datetime | None = Field(default=None, sa_type=Instant)
+    """Until then a process is at it."""
+    answer: str | None = Field(default=None, sa_type=sa.Text)
+    last_error: str | None = Field(default=None, sa_type=sa.Text)
+    told: list[str] = Field(sa_type=Json)
+    refused: dict[str, str] = Field(sa_type=Json)
+    created_at: datetime = Field(sa_type=Instant)
+    delivered_at: datetime | None = Field(default=None, sa_type=Instant)

@@ -1,0 +1,1 @@
+"""What the provisioner can do: the verbs on targets, bindings and deployments."""

@@ -1,0 +1,40 @@
+"""How targets are reached: their credentials, sealed in their rows and opened for one piece of work."""
+
+import json
+
+from services.provisioner import store
+from services.provisioner.connectors import Access, Credential, Limits
+from services.provisioner.connectors.ssh import read_private_key
+from shared.sealing import Sealer
+
+
+class Accesses:
+    """Seals and opens credentials."""
+
+    def __init__(self, sealer: Sealer, *, limits: Limits) -> None:
+        self.limits = limits
+        self._sealer = sealer
+
+    def of(self, target: store.Target) -> Access:
+        """Return how the target is reached, its credential opened. Raises `CannotOpen`."""
+        opened = self._sealer.open(target.credential, row=_row(target.id))
+        return Access(
+            host=target.host,
+            port=target.port,
+            username=target.username,
+            host_key=target.host_key,
+            credential=Credential.model_validate_json(opened),
+            limits=self.limits,
+        )
+
+    def seal(self, credential: Credential, *, target_id: str) -> bytes:
+        """Return the credential for the target's row. Raises `Invalid` where it cannot be used."""
+        if credential.private_key is not None:
+            read_private_key(credential)
+        values = {name: getattr(credential, name) for name in Credential.model_fields}
+        plain = {name: value.get_secret_value() for name, value in values.items() if value is not None}
+        return self._sealer.seal(json.dumps(plain).encode(), row=_row(target_id))
+
+
+def _row(target_id: str) -> str:
+    return f"provisioner/targets/{target_id}/credential"

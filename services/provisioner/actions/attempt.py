@@ -1,0 +1,223 @@
+"""One attempt at one deployment: forward, step by step and each remembered, or back to what was there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.provisioner import store
+from services.provisioner.actions.accesses import Accesses
+from services.provisioner.actions.keys import sealing_private_key
+from services.provisioner.actions.outcomes import Change, Job
+from services.provisioner.actions.targets import read_options
+from services.provisioner.connectors import Target
+from services.provisioner.connectors.renewal import Renewal, purpose
+from services.provisioner.connectors.wire import Expected, Wire, until_served
+from services.provisioner.domain import WAY_BACK, DeploymentError, Failure, Phase, Schedule, pair
+from shared.clock import Clock
+from shared.errors import EverleafError
+from shared.ids import new_id
+from shared.sealing import CannotOpen, Sealer, open_with
+from shared.store import Database
+
+log = structlog.get_logger(__name__)
+
+AnyTarget = Target[Any, Any, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What attempts are made with."""
+
+    sealer: Sealer
+    renewal: Renewal
+    accesses: Accesses
+    wire: Wire
+    schedule: Schedule
+    verify_for: timedelta
+
+
+class Attempt:
+    """Takes a deployment from where it stands as far as it goes.
+
+    What is about to be done is remembered before it is done; so after a `kill -9` at any point the
+    next attempt finds in `phase` what may have happened, and goes on from what the target shows.
+    """
+
+    def __init__(
+        self, database: Database, deployment_id: str, *, lease: str, means: Means, clock: Clock
+    ) -> None:
+        self._database = database
+        self._id = deployment_id
+        self._lease = lease
+        self._means = means
+        self._clock = clock
+        self._steps: list[store.Step] = []
+        self._job: Job
+
+    async def run(self) -> None:
+        """Go forward; where that fails, go back; and remember how it ended."""
+        self._job = await self._load()
+        error = await self._tried(self._forward)
+        if error is not None and self._phase in WAY_BACK:
+            async with self._change() as change:
+                change.turn_back(error)
+            error = await self._tried(self._put_back)
+        if error is not None:
+            async with self._change() as change:
+                change.fail(error, schedule=self._means.schedule)
+
+    async def _load(self) -> Job:
+        async with self._database.read() as session:
+            row = await session.get_one(store.Deployment, self._id)
+            return Job(
+                row=row,
+                binding=await session.get_one(store.Binding, row.binding_id),
+                target=await session.get_one(store.Target, row.target_id),
+                renewal=await session.get_one(store.Renewal, row.order_id),
+            )
+
+    async def _tried(self, work: Callable[[], Awaitable[None]]) -> DeploymentError | None:
+        try:
+            await work()
+        except (store.LeaseLost, SQLAlchemyError):
+            raise  # that is our own trouble, not the target's
+        except Exception as error:  # noqa: BLE001 - whatever it was, the target must not be left as it is
+            failed = _as_failure(error, deployment_id=self._id)
+            self._note(failed.step, failed.detail, ok=False)
+            return failed
+        return None
+
+    async def _forward(self) -> None:
+        match self._phase:
+            case Phase.START | Phase.STAGING:
+                async with self._opened() as target:
+                    await self._stage(target)
+                    await self._bind(target)
+            case Phase.BINDING:
+                async with self._opened() as target:
+                    await self._bind(target)
+            case Phase.TIDYING:
+                async with self._opened() as target:
+                    await self._tidy(target)
+            case Phase.CLEARING | Phase.RESTORING:
+                await self._put_back()
+            case Phase.OVER:
+                return
+
+    async def _stage(self, target: AnyTarget) -> None:
+        # The key is asked for when the target has let us in, and not kept beyond this method.
+        sealed = self._job.row.sealed_key or await self._released()
+        material = pair(self._job.chain, await self._opened_key(sealed))
+        self._note("compare keys", "The private key is the certificate's.")
+        before = await asyncio.gather(*(self._means.wire.served(each) for each in self._job.endpoints))
+        async with self._change() as change:
+            change.begin_staging(sealed)
+        undo = await target.stage(self._job.slot, material=material, report=self._note)
+        async with self._change() as change:
+            change.begin_binding(undo, served_before=before)
+
+    async def _released(self) -> bytes:
+        row = self._job.row
+        sealed = await self._means.renewal.release_key(row.order_id, deployment_id=row.id)
+        self._note("fetch key", "Renewal released the private key, sealed.")
+        return sealed
+
+    async def _opened_key(self, sealed: bytes) -> bytes:
+        own = await sealing_private_key(self._database, self._means.sealer)
+        row = self._job.row
+        try:
+            return open_with(own, sealed, purpose=purpose(row.order_id, deployment_id=row.id))
+        except CannotOpen as error:
+            raise DeploymentError(Failure.KEY_REFUSED, error.detail, step="open key") from error
+
+    async def _bind(self, target: AnyTarget) -> None:
+        job = self._job
+        await target.bind(job.slot, undo=job.undo, report=self._note)
+        await target.verify(job.slot, fingerprint=job.row.fingerprint, report=self._note)
+        await self._until_served(
+            [Expected(endpoint=each, fingerprint=job.row.fingerprint) for each in job.endpoints]
+        )
+        async with self._change() as change:
+            await change.succeed()
+        await self._tidy(target)
+
+    async def _until_served(self, expected: Sequence[Expected]) -> None:
+        await until_served(self._means.wire, expected, limit=self._means.verify_for)
+        for each in expected:
+            self._note("verify", f"{each.endpoint} serves {each.fingerprint}.")
+
+    async def _tidy(self, target: AnyTarget) -> None:
+        await target.tidy(undo=self._job.undo)
+        async with self._change() as change:
+            change.end()
+
+    async def _put_back(self) -> None:
+        async with self._opened() as target:
+            if self._phase is Phase.CLEARING:
+                await target.clear(self._job.slot)
+            else:
+                await target.restore(self._job.slot, undo=self._job.undo, report=self._note)
+                await self._see_old_again()
+        async with self._change() as change:
+            change.conclude(self._means.schedule)
+
+    async def _see_old_again(self) -> None:
+        before = self._job.row.served_before or []
+        await self._until_served(
+            [
+                Expected(endpoint=endpoint, fingerprint=fingerprint)
+                for endpoint, fingerprint in zip(self._job.endpoints, before, strict=True)
+                if fingerprint is not None  # where nothing was served before there is nothing to see again
+            ]
+        )
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[AnyTarget]:
+        target, kind = self._job.target, self._job.kind
+        access = self._means.accesses.of(target)
+        async with kind.open(access, options=read_options(kind, target.options)) as opened:
+            self._note("connect", f"Logged in to {target.host}:{target.port} as {target.username}.")
+            yield opened
+
+    @property
+    def _phase(self) -> Phase:
+        return Phase(self._job.row.phase)
+
+    def _note(self, step: str, text: str, *, ok: bool = True) -> None:
+        self._steps.append(
+            store.Step(
+                id=new_id(),
+                deployment_id=self._id,
+                attempt=self._job.row.attempt + 1,
+                at=self._clock(),
+                step=step,
+                ok=ok,
+                text=text,
+            )
+        )
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[Change]:
+        """Change the row, and keep the steps since the last time, in one transaction."""
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            row = await store.held(tx, self._id, lease=self._lease)
+            yield Change(tx=tx, row=row, job=self._job, now=now)
+            row.updated_at = now
+            tx.session.add_all(self._steps)
+        self._steps = []
+        self._job = replace(self._job, row=row)
+
+
+def _as_failure(error: Exception, *, deployment_id: str) -> DeploymentError:
+    if isinstance(error, DeploymentError):
+        return error
+    log.error("deployment.unforeseen", deployment_id=deployment_id, exc_info=error)
+    reason = error.detail if isinstance(error, EverleafError) else type(error).__name__
+    return DeploymentError(Failure.UNFORESEEN, reason, step="unforeseen")

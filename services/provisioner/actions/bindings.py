@@ -1,0 +1,98 @@
+"""The verbs on bindings: say where a lineage belongs, and take that back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.provisioner import store
+from services.provisioner.actions.deployments import new_deployment
+from services.provisioner.actions.targets import Document, found, read_slot
+from services.provisioner.connectors.registry import target_kind
+from services.provisioner.connectors.wire import Endpoint
+from services.provisioner.domain import Phase, State
+from shared.access import Principal
+from shared.errors import Conflict, NotFound
+from shared.ids import new_id
+from shared.store import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewBinding:
+    """A lineage, the slot it belongs in, and the endpoints that prove it is there."""
+
+    lineage_id: str
+    target_id: str
+    slot: Document
+    endpoints: Sequence[Endpoint]
+    deploy_now: bool
+
+
+class Bindings:
+    """Where lineages belong."""
+
+    def __init__(self, database: Database, *, ring: Callable[[], None]) -> None:
+        self._database = database
+        self._ring = ring
+
+    async def create(self, new: NewBinding, *, caller: Principal, now: datetime) -> store.Binding:
+        """Bind a lineage to a slot. Raises `NotFound`, `Invalid`, or `Conflict` where the slot is taken."""
+        async with self._database.transaction() as tx:
+            target = found(
+                await tx.session.get(store.Target, new.target_id, with_for_update=True), new.target_id
+            )
+            slot = read_slot(target_kind(target.kind), new.slot)
+            taken = await store.binding_of_slot(tx.session, target_id=target.id, slot_key=slot.key)
+            if taken is not None:
+                raise Conflict(
+                    f"{slot.key} on {target.name} belongs to the lineage {taken.lineage_id}.",
+                    next_step=f"Delete the binding {taken.id} first.",
+                )
+            row = store.Binding(
+                id=new_id(),
+                lineage_id=new.lineage_id,
+                target_id=target.id,
+                slot_key=slot.key,
+                slot=slot.model_dump(mode="json", exclude_unset=True),
+                endpoints=[endpoint.model_dump() for endpoint in new.endpoints],
+                created_at=now,
+                created_by=caller.id,
+            )
+            tx.session.add(row)
+            latest = await store.latest_renewal(tx.session, new.lineage_id) if new.deploy_now else None
+            if latest is not None:
+                await store.keep_deployments(tx, [new_deployment(latest, row, now=now)])
+                tx.after_commit(self._ring)
+        return row
+
+    async def page(
+        self, *, lineage_id: str | None, target_id: str | None, after: str | None, limit: int
+    ) -> Sequence[store.Binding]:
+        """Return bindings, newest first, one more than `limit` where there are more."""
+        asked = {"lineage_id": lineage_id, "target_id": target_id}
+        having = {name: value for name, value in asked.items() if value is not None}
+        async with self._database.read() as session:
+            return await store.bindings(session, after=after, limit=limit, **having)
+
+    async def get(self, binding_id: str) -> store.Binding:
+        """Return a binding. Raises `NotFound`."""
+        async with self._database.read() as session:
+            return _found(await session.get(store.Binding, binding_id), binding_id)
+
+    async def delete(self, binding_id: str, *, now: datetime) -> None:
+        """Take a binding back; what is in place stays. Raises `Conflict` while it is being worked on."""
+        async with self._database.transaction() as tx:
+            row = _found(await tx.session.get(store.Binding, binding_id, with_for_update=True), binding_id)
+            for deployment in await store.open_deployments(tx, binding_id=binding_id):
+                if deployment.phase != Phase.START or deployment.state == State.RUNNING:
+                    raise Conflict(
+                        f"The deployment {deployment.id} is at work on it.",
+                        next_step="Wait until it is deployed or restored, then try again.",
+                    )
+                store.finish(deployment, state=State.CANCELLED, now=now)
+            await tx.session.delete(row)
+
+
+def _found(row: store.Binding | None, binding_id: str) -> store.Binding:
+    if row is None:
+        raise NotFound(f"There is no binding {binding_id}.", next_step="List them with GET /v1/bindings.")
+    return row

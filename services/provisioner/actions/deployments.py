@@ -1,0 +1,93 @@
+"""The verbs on deployments, but for the work itself: begin, look at, try again."""
+
+import base64
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from services.provisioner import store
+from services.provisioner.domain import Phase, State
+from shared.errors import Conflict, NotFound
+from shared.events import Event
+from shared.events.renewal import CertificateRenewed
+from shared.ids import new_id
+from shared.store import Database, Transaction
+
+
+class Deployments:
+    """Certificates on their way into slots."""
+
+    def __init__(self, database: Database, *, ring: Callable[[], None]) -> None:
+        self._database = database
+        self._ring = ring
+
+    async def begin(self, tx: Transaction, event: Event[CertificateRenewed], *, now: datetime) -> None:
+        """Keep a renewal, and make a deployment for each slot that its lineage belongs in."""
+        renewed = event.data
+        renewal = store.Renewal(
+            order_id=renewed.order_id,
+            lineage_id=renewed.lineage_id,
+            old_fingerprint=renewed.old_fingerprint,
+            fingerprint=renewed.fingerprint,
+            chain=[base64.b64encode(der).decode() for der in renewed.chain],
+            names=renewed.names,
+            renewed_at=event.time,
+        )
+        await store.keep_renewal(tx, renewal)
+        bindings = await store.bindings_of_lineage(tx.session, renewed.lineage_id)
+        await store.keep_deployments(tx, [new_deployment(renewal, binding, now=now) for binding in bindings])
+        tx.after_commit(self._ring)
+
+    async def page(self, *, after: str | None, limit: int, **asked: str | None) -> Sequence[store.Deployment]:
+        """Return deployments with these values, newest first, one more than `limit` where there are more."""
+        having = {name: value for name, value in asked.items() if value is not None}
+        async with self._database.read() as session:
+            return await store.deployments(session, after=after, limit=limit, **having)
+
+    async def get(self, deployment_id: str) -> tuple[store.Deployment, Sequence[store.Step]]:
+        """Return a deployment and its steps, oldest first. Raises `NotFound`."""
+        async with self._database.read() as session:
+            row = _found(await session.get(store.Deployment, deployment_id), deployment_id)
+            return row, await store.steps_of(session, deployment_id)
+
+    async def retry(self, deployment_id: str, *, now: datetime) -> store.Deployment:
+        """Try again at once, with all attempts again. Raises `Conflict` where there is nothing to try."""
+        async with self._database.transaction() as tx:
+            row = _found(
+                await tx.session.get(store.Deployment, deployment_id, with_for_update=True), deployment_id
+            )
+            if row.state in (State.DEPLOYED, State.SUPERSEDED, State.CANCELLED, State.RUNNING):
+                raise Conflict(
+                    f"The deployment is {row.state}.",
+                    next_step="Only one that failed or waits is tried again.",
+                )
+            if row.phase == Phase.OVER:
+                row.phase, row.attempt = Phase.START, 0
+            row.state, row.next_attempt_at, row.updated_at = State.PENDING, now, now
+            tx.after_commit(self._ring)
+        return row
+
+
+def new_deployment(renewal: store.Renewal, binding: store.Binding, *, now: datetime) -> store.Deployment:
+    """Return a deployment of a renewed certificate into a slot, due at once."""
+    return store.Deployment(
+        id=new_id(),
+        order_id=renewal.order_id,
+        binding_id=binding.id,
+        lineage_id=renewal.lineage_id,
+        target_id=binding.target_id,
+        fingerprint=renewal.fingerprint,
+        renewed_at=renewal.renewed_at,
+        state=State.PENDING,
+        phase=Phase.START,
+        next_attempt_at=now,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _found(row: store.Deployment | None, deployment_id: str) -> store.Deployment:
+    if row is None:
+        raise NotFound(
+            f"There is no deployment {deployment_id}.", next_step="List them with GET /v1/deployments."
+        )
+    return row

@@ -1,0 +1,36 @@
+"""The key that private keys are sealed to on their way here."""
+
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from services.provisioner import store
+from shared.sealing import Sealer
+from shared.store import Database
+
+_NAME = "current"
+_ROW = f"provisioner/sealing_keys/{_NAME}/private_key"
+
+
+async def sealing_public_key(database: Database, sealer: Sealer, now: datetime) -> bytes:
+    """Return the raw X25519 public key, made and kept at first."""
+    fresh = X25519PrivateKey.generate()
+    key = store.SealingKey(
+        name=_NAME,
+        public_key=fresh.public_key().public_bytes_raw(),
+        private_key=sealer.seal(fresh.private_bytes_raw(), row=_ROW),
+        created_at=now,
+    )
+    async with database.transaction() as tx:
+        await store.keep_sealing_key(tx, key)
+    return (await _kept(database)).public_key
+
+
+async def sealing_private_key(database: Database, sealer: Sealer) -> bytes:
+    """Return the raw X25519 private key; keep it no longer than it is needed."""
+    return sealer.open((await _kept(database)).private_key, row=_ROW)
+
+
+async def _kept(database: Database) -> store.SealingKey:
+    async with database.read() as session:
+        return await session.get_one(store.SealingKey, _NAME)

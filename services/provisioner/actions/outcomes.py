@@ -1,0 +1,169 @@
+"""What a deployment's row becomes, and what is told, when an attempt gets on, gets through, or fails."""
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.provisioner import store
+from services.provisioner.actions.targets import read_slot
+from services.provisioner.connectors import Part, Slot
+from services.provisioner.connectors.registry import Kind, target_kind
+from services.provisioner.connectors.wire import Endpoint
+from services.provisioner.domain import (
+    WAY_BACK,
+    DeploymentError,
+    Failure,
+    Phase,
+    Schedule,
+    State,
+    needs_a_person,
+    next_step,
+)
+from shared.events.discovery import Place
+from shared.events.provisioner import CertificateDeployed, DeploymentFailed
+from shared.store import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What an attempt is about, as it stands."""
+
+    row: store.Deployment
+    binding: store.Binding
+    target: store.Target
+    renewal: store.Renewal
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of target."""
+        return target_kind(self.target.kind)
+
+    @property
+    def slot(self) -> Slot:
+        """Return the slot, as the kind of target knows it."""
+        return read_slot(self.kind, self.binding.slot)
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Return what serves the slot."""
+        return [Endpoint.model_validate(endpoint) for endpoint in self.binding.endpoints]
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """Return the certificates as DER, leaf first."""
+        return tuple(base64.b64decode(text) for text in self.renewal.chain)
+
+    @property
+    def undo(self) -> Part:
+        """Return what the target needs to know to go back."""
+        return self.kind.undo_type.model_validate(self.row.undo)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of a deployment, within one transaction."""
+
+    tx: Transaction
+    row: store.Deployment
+    job: Job
+    now: datetime
+
+    def begin_staging(self, sealed_key: bytes) -> None:
+        """Remember that new files may lie on the target from now on."""
+        self.row.phase, self.row.sealed_key = Phase.STAGING, sealed_key
+
+    def begin_binding(self, undo: Part, *, served_before: list[str | None]) -> None:
+        """Remember that the new files may be in force from now on, and the way back."""
+        self.row.phase = Phase.BINDING
+        self.row.undo, self.row.served_before = undo.model_dump(mode="json"), served_before
+
+    async def succeed(self) -> None:
+        """Remember, and tell, that the certificate was seen in place."""
+        row = self.row
+        # Held, so that of two deployments that end at once one is the last.
+        renewal = await store.lock_renewal(self.tx, row.order_id)
+        row.state, row.phase = State.DEPLOYED, Phase.TIDYING
+        row.deployed_at, row.repairs = self.now, 0
+        row.sealed_key = row.failure = row.failed_step = row.reason = row.restored = None
+        places = [
+            Place(address=each.address, port=each.port, server_name=each.server_name)
+            for each in self.job.endpoints
+        ]
+        event = CertificateDeployed(
+            lineage_id=row.lineage_id,
+            order_id=row.order_id,
+            deployment_id=row.id,
+            target=self.job.target.name,
+            old_fingerprint=renewal.old_fingerprint,
+            fingerprint=row.fingerprint,
+            places=places,
+            is_last=not await store.has_other_open(self.tx.session, row),
+            deployed_at=self.now,
+        )
+        self.tx.emit(event, now=self.now)
+
+    def end(self) -> None:
+        """Let a deployment that was seen in place and tidied up after be over."""
+        self.row.undo = self.row.served_before = None
+        store.finish(self.row, state=State.DEPLOYED, now=self.now)
+
+    def turn_back(self, error: DeploymentError) -> None:
+        """Remember why, and that the target is to become as it was before."""
+        self._blame(error)
+        self.row.phase, self.row.repairs = WAY_BACK[Phase(self.row.phase)], 0
+
+    def fail(self, error: DeploymentError, *, schedule: Schedule) -> None:
+        """Remember that nothing was touched, or that tidying up or the way back has not ended yet."""
+        if self.row.phase == Phase.START:
+            self._blame(error)
+            self.conclude(schedule)
+        else:
+            self._try_again_soon(error, schedule=schedule)
+
+    def _try_again_soon(self, error: DeploymentError, *, schedule: Schedule) -> None:
+        row = self.row
+        row.repairs += 1
+        row.next_attempt_at = schedule.next_repair(attempt=row.repairs, now=self.now)
+        if row.phase == Phase.TIDYING:
+            return
+        if needs_a_person(error.failure):
+            row.state, row.next_attempt_at = State.NEEDS_ATTENTION, None
+        row.restored = False
+        reason = f"{row.reason} What was there before could not be put back yet: {error.detail}"
+        self._tell(reason=reason, what_to_do=error.next_step)
+
+    def conclude(self, schedule: Schedule) -> None:
+        """End a failed attempt, the target being as it was before; remember and tell what follows."""
+        row, failure = self.row, Failure(self.row.failure or Failure.UNFORESEEN)
+        row.attempt += 1
+        row.repairs, row.restored, row.undo, row.served_before = 0, True, None, None
+        row.state = State.RESTORED if row.phase == Phase.RESTORING else State.WAITING
+        row.phase = Phase.START
+        row.next_attempt_at = schedule.next_attempt(attempt=row.attempt, now=self.now)
+        if needs_a_person(failure):
+            row.state, row.next_attempt_at = State.NEEDS_ATTENTION, None
+        elif row.next_attempt_at is None:
+            store.finish(row, state=State.FAILED, now=self.now)
+        self._tell(reason=row.reason or "", what_to_do=next_step(failure))
+
+    def _blame(self, error: DeploymentError) -> None:
+        row = self.row
+        row.failure, row.failed_step, row.reason = error.failure, error.step, error.detail
+
+    def _tell(self, *, reason: str, what_to_do: str) -> None:
+        row = self.row
+        event = DeploymentFailed(
+            lineage_id=row.lineage_id,
+            order_id=row.order_id,
+            deployment_id=row.id,
+            target=self.job.target.name,
+            fingerprint=row.fingerprint,
+            step=row.failed_step or "",
+            reason=reason,
+            next_step=what_to_do,
+            restored=bool(row.restored),
+            attempt=row.attempt,
+            next_attempt_at=row.next_attempt_at,
+            old_fingerprint=self.job.renewal.old_fingerprint,
+        )
+        self.tx.emit(event, now=self.now)

@@ -1,0 +1,214 @@
+"""The verbs on targets: make known, look at, change, check, forget."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from services.provisioner import store
+from services.provisioner.actions.accesses import Accesses
+from services.provisioner.connectors import Check, Credential, Part, Slot
+from services.provisioner.connectors.registry import Kind, target_kind
+from services.provisioner.connectors.ssh import (
+    SeenHostKey,
+    read_host_key,
+    seen_host_key,
+)
+from services.provisioner.domain import DeploymentError, Failure, Phase, State
+from shared.access import Principal
+from shared.errors import Conflict, Fault, Invalid, NotFound
+from shared.http import check_if_match
+from shared.ids import new_id
+from shared.store import Database, Transaction
+
+P = TypeVar("P", bound=BaseModel)
+Document = Mapping[str, Any]
+"""Options or a slot as JSON, whose shape the kind of target knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTarget:
+    """What is needed to make a target known."""
+
+    name: str
+    kind: str
+    host: str
+    port: int
+    username: str
+    host_key: str
+    credential: Credential
+    options: Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetChange:
+    """What is to be changed; None leaves it as it is."""
+
+    host: str | None = None
+    port: int | None = None
+    username: str | None = None
+    host_key: str | None = None
+    credential: Credential | None = None
+    options: Document | None = None
+
+
+class Targets:
+    """What we log into to change."""
+
+    def __init__(self, database: Database, accesses: Accesses, *, ring: Callable[[], None]) -> None:
+        self._database = database
+        self._accesses = accesses
+        self._ring = ring
+
+    async def create(self, new: NewTarget, *, caller: Principal, now: datetime) -> store.Target:
+        """Make a target known. Raises `Invalid` or `Conflict`."""
+        target_id = new_id()
+        row = store.Target(
+            id=target_id,
+            name=new.name,
+            kind=new.kind,
+            host=new.host,
+            port=new.port,
+            username=new.username,
+            host_key=_host_key(new.host_key),
+            credential=self._accesses.seal(new.credential, target_id=target_id),
+            options=_kept(read_options(target_kind(new.kind), new.options)),
+            created_at=now,
+            created_by=caller.id,
+            updated_at=now,
+        )
+        async with self._database.transaction() as tx:
+            if await store.target_named(tx.session, new.name) is not None:
+                raise Conflict(
+                    f"There is a target named {new.name!r} already.", next_step="Choose another name."
+                )
+            tx.session.add(row)
+        return row
+
+    async def page(self, *, after: str | None, limit: int) -> Sequence[store.Target]:
+        """Return targets, newest first, one more than `limit` where there are more."""
+        async with self._database.read() as session:
+            return await store.targets(session, after=after, limit=limit)
+
+    async def get(self, target_id: str) -> store.Target:
+        """Return a target. Raises `NotFound`."""
+        async with self._database.read() as session:
+            return found(await session.get(store.Target, target_id), target_id)
+
+    async def change(
+        self, target_id: str, change: TargetChange, *, if_match: str | None, now: datetime
+    ) -> store.Target:
+        """Change how a target is reached; what waits for that is tried at once. Raises `Stale` or `Invalid`."""
+        async with self._database.transaction() as tx:
+            row = found(await tx.session.get(store.Target, target_id, with_for_update=True), target_id)
+            check_if_match(if_match, version=row.version)
+            self._apply(change, row)
+            row.version += 1
+            row.updated_at = now
+            await _wake(tx, target_id, now=now)
+            tx.after_commit(self._ring)
+        return row
+
+    def _apply(self, change: TargetChange, row: store.Target) -> None:
+        row.host = change.host or row.host
+        row.port = change.port or row.port
+        row.username = change.username or row.username
+        if change.host_key is not None:
+            row.host_key = _host_key(change.host_key)
+        if change.credential is not None:
+            row.credential = self._accesses.seal(change.credential, target_id=row.id)
+        if change.options is not None:
+            row.options = _kept(read_options(target_kind(row.kind), change.options))
+
+    async def delete(self, target_id: str) -> None:
+        """Forget a target. Raises `Conflict` where something is bound to it."""
+        async with self._database.transaction() as tx:
+            row = found(await tx.session.get(store.Target, target_id, with_for_update=True), target_id)
+            if await store.has_bindings(tx.session, target_id):
+                raise Conflict(f"{row.name} has bindings.", next_step="Delete its bindings first.")
+            await tx.session.delete(row)
+
+    async def check(self, target_id: str) -> list[Check]:
+        """Connect, log in and look what works; changes nothing there."""
+        target = await self.get(target_id)
+        kind = target_kind(target.kind)
+        try:
+            async with kind.open(
+                self._accesses.of(target), options=read_options(kind, target.options)
+            ) as opened:
+                return [*(_reached(None)), *await opened.check()]
+        except DeploymentError as error:
+            return _reached(error)
+
+    async def host_key(self, host: str, *, port: int) -> SeenHostKey:
+        """Return the key the host shows now, for a person to compare. Raises `DeploymentError`."""
+        return await seen_host_key(host, port=port, limit=self._accesses.limits.connect)
+
+
+async def _wake(tx: Transaction, target_id: str, *, now: datetime) -> None:
+    for deployment in await store.open_deployments(tx, target_id=target_id):
+        deployment.next_attempt_at = now
+        if deployment.state == State.NEEDS_ATTENTION:
+            deployment.state = State.PENDING if deployment.phase == Phase.START else State.RUNNING
+
+
+_ORDER = (
+    (Failure.UNREACHABLE, "reachable", "The host answers."),
+    (Failure.HOST_KEY_CHANGED, "host_key", "The host proved to have the stored key."),
+    (Failure.LOGIN_REFUSED, "login", "The login was accepted."),
+)
+
+
+def _reached(error: DeploymentError | None) -> list[Check]:
+    checks: list[Check] = []
+    for failure, name, text in _ORDER:
+        if error is not None and error.failure is failure:
+            return [*checks, Check(name=name, ok=False, text=str(error))]
+        checks.append(Check(name=name, ok=True, text=text))
+    if error is not None:
+        checks.append(Check(name="files", ok=False, text=str(error)))
+    return checks
+
+
+def found(row: store.Target | None, target_id: str) -> store.Target:
+    """Return the row. Raises `NotFound` where there is none."""
+    if row is None:
+        raise NotFound(f"There is no target {target_id}.", next_step="List them with GET /v1/targets.")
+    return row
+
+
+def read_options(kind: Kind, options: Document) -> Part:
+    """Return options as the kind of target knows them. Raises `Invalid`."""
+    return _read(kind.options_type, options, at="options")
+
+
+def read_slot(kind: Kind, slot: Document) -> Slot:
+    """Return a slot as the kind of target knows it. Raises `Invalid`."""
+    return _read(kind.slot_type, slot, at="slot")
+
+
+def _read(model: type[P], document: Document, *, at: str) -> P:
+    try:
+        return model.model_validate(dict(document))
+    except ValidationError as error:
+        faults = [
+            Fault(pointer="/".join(["/body", at, *map(str, problem["loc"])]), message=problem["msg"])
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise Invalid(
+            "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:5]),
+            next_step="See GET /v1/target-kinds for what this kind of target takes.",
+            faults=faults,
+        ) from None
+
+
+def _kept(part: Part) -> dict[str, Any]:
+    # Defaults are not kept, so that a better default of a later version takes effect.
+    return part.model_dump(mode="json", exclude_unset=True)
+
+
+def _host_key(line: str) -> str:
+    read_host_key(line)
+    return " ".join(line.split()[:2])

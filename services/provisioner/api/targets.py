@@ -1,0 +1,188 @@
+"""The routes of targets, their kinds, and the host keys they are known by."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request, Response
+from pydantic import Field, JsonValue
+
+from services.provisioner import store
+from services.provisioner.actions.targets import NewTarget, TargetChange, Targets
+from services.provisioner.connectors import Credential
+from services.provisioner.connectors.registry import TARGETS
+from shared.access import Principal, requires
+from shared.clock import Clock
+from shared.http import Body, Page, Paging, Routes, View, etag
+from shared.idempotency import IdempotencyKey, Once
+
+Reader = Annotated[Principal, requires("targets:read")]
+Writer = Annotated[Principal, requires("targets:write")]
+AllPages = Annotated[Paging, Depends()]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` that was read.")]
+
+_HOST = Field(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["web-1.example.com"])
+_PORT = Field(ge=1, le=65535, examples=[22])
+_USERNAME = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$", examples=["everleaf"])
+_HOST_KEY = Field(
+    min_length=20,
+    max_length=4000,
+    description="The OpenSSH public key the host must prove to have; compare it with the host's console.",
+    examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKuvWfH8bCRX0sMpXnHnzEgTMw0CzXmCcQsGlvUvrJ"],
+)
+
+
+class TargetBody(Body):
+    """A new target."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["web-1"])
+    kind: str = Field(max_length=50, examples=["nginx"])
+    host: Annotated[str, _HOST]
+    port: Annotated[int, _PORT] = 22
+    username: Annotated[str, _USERNAME]
+    host_key: Annotated[str, _HOST_KEY]
+    credential: Credential = Field(description="Write-only.")
+    options: dict[str, JsonValue] = Field({}, examples=[{"command_prefix": "sudo -n"}])
+
+
+class TargetChangeBody(Body):
+    """What to change; what is left out stays."""
+
+    host: Annotated[str, _HOST] | None = None
+    port: Annotated[int, _PORT] | None = None
+    username: Annotated[str, _USERNAME] | None = None
+    host_key: Annotated[str, _HOST_KEY] | None = None
+    credential: Credential | None = None
+    options: dict[str, JsonValue] | None = None
+
+
+class TargetView(View):
+    """A target, without its credential."""
+
+    id: str
+    name: str = Field(examples=["web-1"])
+    kind: str
+    host: str
+    port: int
+    username: str
+    host_key: str
+    options: dict[str, Any]
+    version: int
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+
+
+class CheckView(View):
+    """One thing that was tried."""
+
+    name: str = Field(examples=["host_key"])
+    ok: bool
+    text: str
+
+
+class ChecksView(View):
+    """Whether a target can be worked on; the checks end at the first that fails."""
+
+    ok: bool
+    checks: list[CheckView]
+
+
+class HostKeyView(View):
+    """The key a host shows. Compare its fingerprint with the host's own before it is trusted."""
+
+    host_key: str
+    fingerprint: str = Field(examples=["SHA256:8h3UoTWBvlJkmcWJW8iWNUMoYdPkyYtt4Qk2TXKVK4U"])
+
+
+class KindView(View):
+    """A kind of target, with the JSON Schemas of its options and slots."""
+
+    kind: str = Field(examples=["nginx"])
+    summary: str
+    options: dict[str, Any]
+    slot: dict[str, Any]
+
+
+class KindsView(View):
+    """Every kind of target."""
+
+    items: list[KindView]
+
+
+def target_routes(targets: Targets, *, once: Once, clock: Clock) -> Routes:
+    """Build the routes."""
+    routes = Routes(prefix="/v1")
+    _add_reading(routes, targets)
+    _add_looking(routes, targets)
+
+    @routes.post("/targets", summary="Make a target known", status_code=201)
+    async def create_target(
+        caller: Writer, request: Request, body: TargetBody, key: IdempotencyKey = None
+    ) -> TargetView:
+        async def create() -> TargetView:
+            new = NewTarget(**{name: getattr(body, name) for name in TargetBody.model_fields})
+            return TargetView.model_validate(await targets.create(new, caller=caller, now=clock()))
+
+        return await once.run(request, key=key, caller=caller, body=body, view=TargetView, create=create)
+
+    @routes.patch("/targets/{target_id}", summary="Change how a target is reached")
+    async def change_target(
+        _caller: Writer,
+        target_id: str,
+        body: TargetChangeBody,
+        response: Response,
+        if_match: IfMatch = None,
+    ) -> TargetView:
+        change = TargetChange(**{name: getattr(body, name) for name in TargetChangeBody.model_fields})
+        return _shown(await targets.change(target_id, change, if_match=if_match, now=clock()), response)
+
+    @routes.delete("/targets/{target_id}", summary="Forget a target", status_code=204)
+    async def delete_target(_caller: Writer, target_id: str) -> None:
+        await targets.delete(target_id)
+
+    return routes
+
+
+def _add_reading(routes: Routes, targets: Targets) -> None:
+    @routes.get("/targets", summary="List targets")
+    async def list_targets(_caller: Reader, paging: AllPages) -> Page[TargetView]:
+        after = paging.after[0] if paging.after else None
+        rows = await targets.page(after=after, limit=paging.limit)
+        return paging.page([TargetView.model_validate(row) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/targets/{target_id}", summary="Show a target")
+    async def get_target(_caller: Reader, target_id: str, response: Response) -> TargetView:
+        return _shown(await targets.get(target_id), response)
+
+    @routes.get("/target-kinds", summary="List the kinds of target")
+    async def list_target_kinds(_caller: Reader) -> KindsView:
+        items = [
+            KindView(
+                kind=kind.kind,
+                summary=kind.summary,
+                options=kind.options_type.model_json_schema(),
+                slot=kind.slot_type.model_json_schema(),
+            )
+            for kind in TARGETS
+        ]
+        return KindsView(items=items)
+
+
+def _add_looking(routes: Routes, targets: Targets) -> None:
+    @routes.post("/targets/{target_id}/check", summary="Connect to a target and say what works")
+    async def check_target(_caller: Writer, target_id: str) -> ChecksView:
+        checks = [CheckView.model_validate(check) for check in await targets.check(target_id)]
+        return ChecksView(ok=all(check.ok for check in checks), checks=checks)
+
+    @routes.get("/host-keys", summary="Show the SSH host key that is seen at an address now")
+    async def get_host_key(
+        _caller: Writer,
+        host: Annotated[str, Query(max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["192.0.2.10"])],
+        port: Annotated[int, Query(ge=1, le=65535)] = 22,
+    ) -> HostKeyView:
+        return HostKeyView.model_validate(await targets.host_key(host, port=port))
+
+
+def _shown(row: store.Target, response: Response) -> TargetView:
+    response.headers["ETag"] = etag(row.version)
+    return TargetView.model_validate(row)

@@ -1,0 +1,107 @@
+"""The provisioner, assembled."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from services.provisioner.actions.accesses import Accesses
+from services.provisioner.actions.attempt import Means
+from services.provisioner.actions.bindings import Bindings
+from services.provisioner.actions.deployments import Deployments
+from services.provisioner.actions.keys import sealing_public_key
+from services.provisioner.actions.targets import Targets
+from services.provisioner.actions.work import Work
+from services.provisioner.api import Actions, routes
+from services.provisioner.connectors import Limits
+from services.provisioner.connectors.renewal import Renewal
+from services.provisioner.connectors.wire import Handshakes
+from services.provisioner.domain import Schedule
+from services.provisioner.events import EMITS, reactions
+from services.provisioner.settings import ProvisionerSettings
+from services.provisioner.store import Table
+from services.provisioner.workers import Lanes
+from shared.dead_letters import dead_letter_routes
+from shared.http import create_api
+from shared.idempotency import Once
+from shared.reactions import Reactor
+from shared.service import Service, Surroundings
+from shared.store import Database
+from shared.store.migrate import Schema
+from shared.store.outbox import Relay
+
+NAME = "provisioner"
+SETTINGS = ProvisionerSettings
+SCHEMA = Schema(Table.metadata, Path(__file__).parent / "migrations")
+
+
+@asynccontextmanager
+async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
+    """Open what the service needs, put it together, and close it all at the end."""
+    settings = surroundings.settings.load(SETTINGS, section=NAME)
+    async with AsyncExitStack() as opened:
+        database = surroundings.open_database(NAME, settings)
+        opened.push_async_callback(database.close)
+        renewal = Renewal(
+            await opened.enter_async_context(
+                surroundings.siblings.open(
+                    "renewal",
+                    caller=NAME,
+                    api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+                    sealing_key=await sealing_public_key(database, surroundings.sealer, surroundings.clock()),
+                )
+            )
+        )
+        yield await _assembled(surroundings, settings, database=database, renewal=renewal)
+
+
+async def _assembled(
+    surroundings: Surroundings, settings: ProvisionerSettings, *, database: Database, renewal: Renewal
+) -> Service:
+    clock = surroundings.clock
+    accesses = Accesses(surroundings.sealer, limits=_limits(settings))
+    means = Means(
+        sealer=surroundings.sealer,
+        renewal=renewal,
+        accesses=accesses,
+        wire=Handshakes(),
+        schedule=Schedule(waits=settings.waits(), attempts=settings.attempts),
+        verify_for=timedelta(seconds=settings.verify_timeout),
+    )
+    work = Work(database, means=means, lease=timedelta(seconds=settings.lease), clock=clock)
+    await work.forget_leases()
+    lanes = Lanes(work, clock=clock, parallel=settings.parallel)
+    deployments = Deployments(database, ring=lanes.ring)
+    reacts = reactions(deployments, clock=clock)
+    reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
+    actions = Actions(
+        targets=Targets(database, accesses, ring=lanes.ring),
+        bindings=Bindings(database, ring=lanes.ring),
+        deployments=deployments,
+    )
+    api = create_api(
+        name=NAME,
+        summary="Puts certificates in place, and proves that they are there.",
+        routers=[
+            *routes(actions, once=Once(database, clock), clock=clock),
+            dead_letter_routes(surroundings.bus, reactor.queue),
+        ],
+        verifier=surroundings.verifier,
+    )
+    return Service(
+        name=NAME,
+        api=api,
+        database=database,
+        queues=[reactor.queue],
+        emits=EMITS,
+        receives=[reaction.payload for reaction in reacts],
+        jobs=[Relay(database, surroundings.bus).run, reactor.run, lanes.run],
+    )
+
+
+def _limits(settings: ProvisionerSettings) -> Limits:
+    return Limits(
+        connect=timedelta(seconds=settings.connect_timeout),
+        transfer=timedelta(seconds=settings.transfer_timeout),
+        command=timedelta(seconds=settings.command_timeout),
+    )

@@ -1,0 +1,42 @@
+"""What the provisioner can be told."""
+
+from datetime import timedelta
+
+from pydantic import Field, field_validator
+
+from shared.settings import CommaList, ServiceSettings
+
+_YEAR = 366 * 86400
+
+
+class ProvisionerSettings(ServiceSettings):
+    """The section `provisioner`; durations are seconds."""
+
+    parallel: int = Field(10, ge=1, le=1000)
+    """Deployments at a time, each to another target."""
+    attempts: int = Field(8, ge=1, le=100)
+    """How often a deployment is tried before it is given up."""
+    retry_after: CommaList = Field(["60", "600", "3600", "21600"], min_length=1)
+    """Waits after failed attempts; the last one repeats."""
+    connect_timeout: float = Field(15, gt=0)
+    """For the connection, the SSH handshake and the login, together."""
+    transfer_timeout: float = Field(30, gt=0)
+    """For one file operation."""
+    command_timeout: float = Field(60, gt=0)
+    """For one test or reload command."""
+    verify_timeout: float = Field(10, gt=0)
+    """How long a target may take until it serves the new certificate."""
+    lease: float = Field(30, gt=0)
+    """After this long without a sign of life another process goes on with a deployment."""
+
+    @field_validator("retry_after")
+    @classmethod
+    def _are_seconds(cls, value: list[str]) -> list[str]:
+        if not all(0 < float(text) < _YEAR for text in value):
+            msg = "waits are seconds, more than 0 and less than a year"
+            raise ValueError(msg)
+        return value
+
+    def waits(self) -> tuple[timedelta, ...]:
+        """Return the waits after failed attempts."""
+        return tuple(timedelta(seconds=float(text)) for text in self.retry_after)

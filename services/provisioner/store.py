@@ -1,0 +1,332 @@
+"""What the provisioner remembers: targets, bindings, renewals, deployments and their steps."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel, col
+
+from services.provisioner.domain import OPEN, Phase, State
+from shared.store import Instant, Json, Transaction, insert
+
+
+class Table(SQLModel, registry=registry()):
+    """What all tables of this service belong to."""
+
+
+class Target(Table, table=True):
+    """Something we log into to change; the lease says which process works on it now."""
+
+    __tablename__ = "targets"
+
+    id: str = Field(primary_key=True, max_length=36)
+    name: str = Field(max_length=200, unique=True)
+    kind: str = Field(max_length=50)
+    host: str = Field(max_length=253)
+    port: int
+    username: str = Field(max_length=100)
+    host_key: str = Field(sa_type=sa.Text)
+    credential: bytes
+    """Sealed."""
+    options: dict[str, Any] = Field(sa_type=Json)
+    version: int = 1
+    created_at: datetime = Field(sa_type=Instant)
+    created_by: str = Field(max_length=100)
+    updated_at: datetime = Field(sa_type=Instant)
+    lease: str | None = Field(default=None, max_length=36)
+    lease_until: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Binding(Table, table=True):
+    """A lineage belongs in a slot of a target, and these endpoints serve it from there."""
+
+    __tablename__ = "bindings"
+    __table_args__ = (sa.UniqueConstraint("target_id", "slot_key"),)
+
+    id: str = Field(primary_key=True, max_length=36)
+    lineage_id: str = Field(max_length=100, index=True)
+    target_id: str = Field(max_length=36, foreign_key="targets.id")
+    slot_key: str = Field(max_length=1000)
+    slot: dict[str, Any] = Field(sa_type=Json)
+    endpoints: list[dict[str, Any]] = Field(sa_type=Json)
+    created_at: datetime = Field(sa_type=Instant)
+    created_by: str = Field(max_length=100)
+
+
+class Renewal(Table, table=True):
+    """A certificate that renewal has obtained."""
+
+    __tablename__ = "renewals"
+
+    order_id: str = Field(primary_key=True, max_length=100)
+    lineage_id: str = Field(max_length=100, index=True)
+    old_fingerprint: str | None = Field(default=None, max_length=64)
+    fingerprint: str = Field(max_length=64)
+    chain: list[str] = Field(sa_type=Json)
+    """DER in base64, leaf first."""
+    names: list[str] = Field(sa_type=Json)
+    renewed_at: datetime = Field(sa_type=Instant)
+
+
+class Deployment(Table, table=True):
+    """One certificate on its way into one slot."""
+
+    __tablename__ = "deployments"
+    __table_args__ = (
+        sa.UniqueConstraint("order_id", "binding_id"),
+        sa.Index("ix_deployments_due", "next_attempt_at"),
+    )
+
+    id: str = Field(primary_key=True, max_length=36)
+    order_id: str = Field(max_length=100, foreign_key="renewals.order_id")
+    binding_id: str = Field(max_length=36, index=True)
+    lineage_id: str = Field(max_length=100, index=True)
+    target_id: str = Field(max_length=36, index=True)
+    fingerprint: str = Field(max_length=64)
+    renewed_at: datetime = Field(sa_type=Instant)
+    state: str = Field(max_length=20, index=True)
+    phase: str = Field(max_length=20)
+    attempt: int = 0
+    """How many attempts have failed."""
+    repairs: int = 0
+    """How many times putting things back has failed, in this attempt."""
+    next_attempt_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When a worker takes it up; empty where no worker shall."""
+    sealed_key: bytes | None = None
+    """As renewal sent it; only our sealing key opens it."""
+    undo: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    served_before: list[str | None] | None = Field(default=None, sa_type=Json)
+    """What each endpoint served before, in the binding's order."""
+    failure: str | None = Field(default=None, max_length=30)
+    failed_step: str | None = Field(default=None, max_length=50)
+    reason: str | None = Field(default=None, sa_type=sa.Text)
+    restored: bool | None = None
+    created_at: datetime = Field(sa_type=Instant)
+    updated_at: datetime = Field(sa_type=Instant)
+    deployed_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Step(Table, table=True):
+    """One thing that was done, or that failed, in an attempt."""
+
+    __tablename__ = "deployment_steps"
+
+    id: str = Field(primary_key=True, max_length=36)
+    deployment_id: str = Field(max_length=36, index=True)
+    attempt: int
+    at: datetime = Field(sa_type=Instant)
+    step: str = Field(max_length=50)
+    ok: bool
+    text: str = Field(sa_type=sa.Text)
+
+
+class SealingKey(Table, table=True):
+    """The X25519 key that renewal seals private keys to; there is one row."""
+
+    __tablename__ = "sealing_keys"
+
+    name: str = Field(primary_key=True, max_length=20)
+    public_key: bytes
+    private_key: bytes
+    """Sealed."""
+    created_at: datetime = Field(sa_type=Instant)
+
+
+async def targets(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[Target]:
+    """Return up to `limit + 1` targets, newest first, that come after the one with this id."""
+    query = sa.select(Target).order_by(col(Target.id).desc()).limit(limit + 1)
+    if after is not None:
+        query = query.where(col(Target.id) < after)
+    return (await session.scalars(query)).all()
+
+
+async def bindings(
+    session: AsyncSession, *, after: str | None, limit: int, **having: str
+) -> Sequence[Binding]:
+    """Return up to `limit + 1` bindings with these values, newest first."""
+    query = sa.select(Binding).filter_by(**having).order_by(col(Binding.id).desc()).limit(limit + 1)
+    if after is not None:
+        query = query.where(col(Binding.id) < after)
+    return (await session.scalars(query)).all()
+
+
+async def deployments(
+    session: AsyncSession, *, after: str | None, limit: int, **having: str
+) -> Sequence[Deployment]:
+    """Return up to `limit + 1` deployments with these values, newest first."""
+    query = sa.select(Deployment).filter_by(**having).order_by(col(Deployment.id).desc()).limit(limit + 1)
+    if after is not None:
+        query = query.where(col(Deployment.id) < after)
+    return (await session.scalars(query)).all()
+
+
+async def target_named(session: AsyncSession, name: str) -> Target | None:
+    """Return the target of this name."""
+    found: Target | None = await session.scalar(sa.select(Target).where(col(Target.name) == name))
+    return found
+
+
+async def bindings_of_lineage(session: AsyncSession, lineage_id: str) -> Sequence[Binding]:
+    """Return where a lineage belongs."""
+    query = sa.select(Binding).where(col(Binding.lineage_id) == lineage_id).order_by(col(Binding.id))
+    return (await session.scalars(query)).all()
+
+
+async def has_bindings(session: AsyncSession, target_id: str) -> bool:
+    """Return whether something is bound to a slot of the target."""
+    query = sa.select(col(Binding.id)).where(col(Binding.target_id) == target_id).limit(1)
+    return await session.scalar(query) is not None
+
+
+async def binding_of_slot(session: AsyncSession, *, target_id: str, slot_key: str) -> Binding | None:
+    """Return the binding that has this slot."""
+    query = sa.select(Binding).where(col(Binding.target_id) == target_id, col(Binding.slot_key) == slot_key)
+    found: Binding | None = await session.scalar(query)
+    return found
+
+
+async def latest_renewal(session: AsyncSession, lineage_id: str) -> Renewal | None:
+    """Return the newest certificate of a lineage."""
+    query = sa.select(Renewal).where(col(Renewal.lineage_id) == lineage_id)
+    newest = query.order_by(col(Renewal.renewed_at).desc(), col(Renewal.order_id).desc()).limit(1)
+    found: Renewal | None = await session.scalar(newest)
+    return found
+
+
+async def keep_renewal(tx: Transaction, renewal: Renewal) -> None:
+    """Keep a renewal, once."""
+    await tx.session.execute(
+        insert(tx, Renewal).values(renewal.model_dump()).on_conflict_do_nothing(index_elements=["order_id"])
+    )
+
+
+async def keep_deployments(tx: Transaction, deployments: Sequence[Deployment]) -> None:
+    """Keep deployments that are not there yet: one for each order and binding."""
+    for deployment in deployments:
+        await tx.session.execute(
+            insert(tx, Deployment)
+            .values(deployment.model_dump())
+            .on_conflict_do_nothing(index_elements=["order_id", "binding_id"])
+        )
+
+
+def _due(now: datetime) -> sa.Select[str, str]:
+    free = sa.or_(col(Target.lease_until).is_(None), col(Target.lease_until) <= now)
+    return (
+        sa.select(col(Deployment.id), col(Target.id))
+        .join(Target, col(Target.id) == col(Deployment.target_id))
+        .where(col(Deployment.next_attempt_at) <= now, free)
+        .order_by(_unfinished_first(), col(Deployment.next_attempt_at), col(Deployment.id))
+        .limit(1)
+    )
+
+
+def _unfinished_first() -> sa.Case[int]:
+    # What is in force by half comes before what has not begun: it may be of the same slot.
+    return sa.case((col(Deployment.phase) == Phase.START, 1), else_=0)
+
+
+async def claim(tx: Transaction, *, lease: str, until: datetime, now: datetime) -> Deployment | None:
+    """Take the lease on the target of a due deployment; return that deployment, or None."""
+    found = (await tx.session.execute(_due(now).with_for_update(of=Target, skip_locked=True))).first()
+    if found is None:
+        return None
+    deployment_id = found[0]
+    await tx.session.execute(
+        sa.update(Target).where(col(Target.id) == found[1]).values(lease=lease, lease_until=until)
+    )
+    return await tx.session.get(Deployment, deployment_id)
+
+
+async def is_any_due(session: AsyncSession, now: datetime) -> bool:
+    """Return whether there is something to claim, without locking anything."""
+    return (await session.execute(_due(now))).first() is not None
+
+
+async def extend_lease(tx: Transaction, *, lease: str, until: datetime) -> bool:
+    """Keep the lease for longer; return False where it is no longer ours."""
+    extended = sa.update(Target).where(col(Target.lease) == lease).values(lease_until=until)
+    result = await tx.session.execute(extended.returning(col(Target.id)))
+    return result.first() is not None
+
+
+class LeaseLost(Exception):
+    """Another process works on the target now: whatever we know of it is no longer true."""
+
+
+async def held(tx: Transaction, deployment_id: str, *, lease: str) -> Deployment:
+    """Return a deployment for changing. Raises `LeaseLost` where its target is not ours any more."""
+    ours = sa.select(col(Target.id)).where(col(Target.lease) == lease).with_for_update()
+    if await tx.session.scalar(ours) is None:
+        raise LeaseLost
+    return await tx.session.get_one(Deployment, deployment_id, with_for_update=True)
+
+
+async def end_lease(tx: Transaction, *, lease: str) -> None:
+    """Let others work on the target."""
+    await tx.session.execute(
+        sa.update(Target).where(col(Target.lease) == lease).values(lease=None, lease_until=None)
+    )
+
+
+async def end_all_leases(tx: Transaction) -> None:
+    """Let go of every target: right only where no other process can be at work."""
+    await tx.session.execute(sa.update(Target).values(lease=None, lease_until=None))
+
+
+async def newer_deployment(session: AsyncSession, deployment: Deployment) -> str | None:
+    """Return a deployment of a newer certificate into the same slot."""
+    query = sa.select(col(Deployment.id)).where(
+        col(Deployment.binding_id) == deployment.binding_id,
+        col(Deployment.renewed_at) > deployment.renewed_at,
+        col(Deployment.state) != State.CANCELLED,
+    )
+    found: str | None = await session.scalar(query.limit(1))
+    return found
+
+
+async def lock_renewal(tx: Transaction, order_id: str) -> Renewal:
+    """Return a renewal, held until the transaction ends."""
+    query = sa.select(Renewal).where(col(Renewal.order_id) == order_id).with_for_update()
+    return (await tx.session.scalars(query)).one()
+
+
+async def has_other_open(session: AsyncSession, deployment: Deployment) -> bool:
+    """Return whether another deployment of the same order is still to come."""
+    query = sa.select(col(Deployment.id)).where(
+        col(Deployment.order_id) == deployment.order_id,
+        col(Deployment.id) != deployment.id,
+        col(Deployment.state).in_(OPEN),
+    )
+    return await session.scalar(query.limit(1)) is not None
+
+
+async def open_deployments(tx: Transaction, **of: str) -> Sequence[Deployment]:
+    """Return what is still to come of a binding or target, each row held until the transaction ends."""
+    query = sa.select(Deployment).filter_by(**of).where(col(Deployment.phase) != Phase.OVER)
+    return (await tx.session.scalars(query.with_for_update())).all()
+
+
+def finish(deployment: Deployment, *, state: State, now: datetime) -> None:
+    """Let a deployment be over: nothing takes it up again, and the key that came for it is forgotten."""
+    deployment.state, deployment.phase = state, Phase.OVER
+    deployment.next_attempt_at = deployment.sealed_key = None
+    deployment.updated_at = now
+
+
+async def steps_of(session: AsyncSession, deployment_id: str) -> Sequence[Step]:
+    """Return what was done, oldest first."""
+    query = (
+        sa.select(Step).where(col(Step.deployment_id) == deployment_id).order_by(col(Step.at), col(Step.id))
+    )
+    return (await session.scalars(query)).all()
+
+
+async def keep_sealing_key(tx: Transaction, key: SealingKey) -> None:
+    """Keep the sealing key, where there is none of this name yet."""
+    await tx.session.execute(
+        insert(tx, SealingKey).values(key.model_dump()).on_conflict_do_nothing(index_elements=["name"])
+    )

@@ -1,0 +1,66 @@
+"""The postman: one dead channel holds up nobody, and a restart loses nothing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import anyio
+
+from services.notifier.workers import Postman
+from shared.clock import utc_now
+from shared.events.inventory import Urgency
+from tests.notifier.workshop import Workshop, expiring
+from tests.servers.webhook import Answer, StartWebhook, Webhook
+
+
+@asynccontextmanager
+async def postman(shop: Workshop, *, parallel: int = 2) -> AsyncIterator[None]:
+    """Let a postman work."""
+    shop.reactor._clock = utc_now
+    worker = Postman(shop.deliveries, clock=utc_now, parallel=parallel, every=timedelta(milliseconds=20))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.run)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def test_one_channel_that_hangs_holds_up_no_other(shop: Workshop, start_webhook: StartWebhook) -> None:
+    hanging, alive = start_webhook(), start_webhook()
+    hanging.default = Answer(delay=timedelta(seconds=60))
+    await shop.webhook(hanging, "hanging")
+    await shop.webhook(alive, "alive")
+    await shop.hear(*(expiring(lineage_id=f"lineage-{number}") for number in range(20)))
+    async with postman(shop):
+        requests = await alive.received(20, within=10)
+    assert len({request.headers["webhook-id"] for request in requests}) == 20
+    assert len(hanging.requests) <= 2, "no more at a time than it is allowed"
+
+
+async def test_what_was_under_way_when_the_process_ended_goes_out_after_a_restart(
+    small_shop: Workshop, webhook: Webhook
+) -> None:
+    webhook.answer(Answer(delay=timedelta(seconds=60)))
+    await small_shop.webhook(webhook)
+    await small_shop.hear(expiring())
+    async with postman(small_shop):
+        await webhook.received(1)
+    assert await small_shop.states() == {"hook": [(1, "pending")]}
+    async with postman(small_shop):
+        first, second = await webhook.received(2)
+        while (await small_shop.states())["hook"] != [(1, "delivered")]:
+            await anyio.sleep(0.01)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+async def test_many_turns_of_many_alerts_arrive_each_once_and_in_order(
+    shop: Workshop, webhook: Webhook
+) -> None:
+    await shop.webhook(webhook)
+    lineages = [f"lineage-{number}" for number in range(10)]
+    async with postman(shop, parallel=4):
+        for urgency in (Urgency.WARNING, Urgency.ERROR, Urgency.CRITICAL):
+            await shop.hear(*(expiring(urgency, lineage_id=lineage) for lineage in lineages))
+        await webhook.received(30)
+        await anyio.sleep(0.1)
+    assert len({request.headers["webhook-id"] for request in webhook.requests}) == 30
+    assert len(webhook.requests) == 30

@@ -1,0 +1,277 @@
+"""The notifier's actions over a database of their own, with time in hand and events said by the test."""
+
+import base64
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from services.notifier import store
+from services.notifier.actions.alerts import Alerts
+from services.notifier.actions.channels import Channels, NewChannel
+from services.notifier.actions.deliveries import Deliveries, Schedule
+from services.notifier.actions.rules import Rules
+from services.notifier.connectors import Network, Sent
+from services.notifier.events import reactions
+from services.notifier.service import SCHEMA
+from shared.access import Principal
+from shared.bus import Delivery, Message, Verdict
+from shared.events import Event, Payload
+from shared.events.discovery import Place
+from shared.events.inventory import CertificateExpiring, CertificateReplaced, CertificateStale, Urgency
+from shared.events.provisioner import CertificateDeployed, DeploymentFailed
+from shared.events.renewal import CertificateRenewed, RenewalFailed
+from shared.outbound import Policy
+from shared.reactions import Reactor
+from shared.sealing import KeyEncryptionKey, Sealer
+from shared.store import Database
+from shared.store.plumbing import OUTBOX
+from tests.servers.smtp import Smtp
+from tests.servers.webhook import Webhook
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CALLER = Principal(id="tester", name="Tester", roles=frozenset({"admin"}))
+OLD, NEW, NEXT = "0a" * 32, "1b" * 32, "2c" * 32
+KEY = bytes(range(32))
+SIGNING_SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+WAITS = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800))
+LOOPBACK = Policy(["127.0.0.0/8", "::1/128"])
+PLACE = Place(address="192.0.2.7", port=443, server_name="www.example.test")
+
+
+def network() -> Network:
+    """Return the way out of a notifier that may reach loopback."""
+    return Network(policy=LOOPBACK, tls=ssl.create_default_context())
+
+
+@dataclass
+class Time:
+    """The clock of a test."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def passes(self, span: timedelta) -> None:
+        self.now += span
+
+
+class Silence:
+    """A bus that nobody listens to: tests hand deliveries to the reactor themselves."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"the bus is not for this test: {name}")
+
+
+@dataclass
+class Workshop:
+    """A notifier without doors."""
+
+    database: Database
+    clock: Time = field(default_factory=Time)
+    report_after: int = 2
+
+    def __post_init__(self) -> None:
+        self.alerts = Alerts(self.database)
+        self.rules = Rules(self.database)
+        sealer = Sealer([KeyEncryptionKey(b"k" * 32)])
+        self.channels = Channels(self.database, sealer=sealer, network=network(), portal_url=None)
+        schedule = Schedule(waits=WAITS, report_after=self.report_after, lease=timedelta(seconds=90))
+        self.deliveries = Deliveries(
+            self.database, channels=self.channels, schedule=schedule, portal_url="https://portal.test/"
+        )
+        table = reactions(self.alerts, clock=self.clock)
+        self.reactor = Reactor(self.database, Silence(), table, clock=self.clock)
+
+    async def set_up(self) -> "Workshop":
+        """Make the tables."""
+        await SCHEMA.upgrade(self.database)
+        return self
+
+    async def hear(self, *payloads: Payload) -> None:
+        """Let the notifier react to events said now."""
+        await self.hear_events([Event.of(payload, source="test", now=self.clock()) for payload in payloads])
+
+    async def hear_events(self, events: Sequence[Event[Any]]) -> None:
+        """Let the notifier react to events, in this order and in one batch."""
+        messages = [Message(id=event.id, type=event.type, body=event.to_bytes()) for event in events]
+        outcomes = await self.reactor.handle([Delivery(message=message, attempt=1) for message in messages])
+        assert {outcome.verdict for outcome in outcomes} <= {Verdict.DONE}, outcomes
+
+    async def webhook(self, receiver: Webhook, name: str = "hook") -> store.Channel:
+        """Make a channel to a receiver."""
+        return await self.channel(
+            name, "webhook", {"url": receiver.url}, secrets={"signing_secret": SIGNING_SECRET}
+        )
+
+    async def email(self, server: Smtp, name: str = "mail", **options: Any) -> store.Channel:
+        """Make a channel to a mail server."""
+        return await self.channel(
+            name, "email", email_options(server, **options), secrets={"password": server.password}
+        )
+
+    async def channel(
+        self, name: str, kind: str, options: Mapping[str, Any], *, secrets: Mapping[str, str]
+    ) -> store.Channel:
+        """Make a channel."""
+        sealed = {key: SecretStr(value) for key, value in secrets.items()}
+        new = NewChannel(name=name, kind=kind, options=options, secrets=sealed, enabled=True)
+        return await self.channels.create(new, caller=CALLER, now=self.clock())
+
+    async def work(self) -> list[Sent]:
+        """Send whatever is due now, one after the other."""
+        answers = []
+        while (job := await self.deliveries.claim(busy=[], now=self.clock())) is not None:
+            sent = await self.deliveries.send(job, now=self.clock())
+            await self.deliveries.record(job, sent=sent, now=self.clock())
+            answers.append(sent)
+        return answers
+
+    async def open_alerts(self, lineage_id: str = "lineage-1") -> dict[str, str]:
+        """Return problem and severity of a lineage's open alerts."""
+        only = {"lineage_id": lineage_id, "state": "open"}
+        rows = await self.alerts.page(only=only, after=None, limit=100)
+        assert len({row.problem for row in rows}) == len(rows)
+        return {row.problem: row.severity for row in rows}
+
+    async def alert(self, **only: str) -> store.Alert:
+        """Return the one alert with these values."""
+        (row,) = await self.alerts.page(only=only, after=None, limit=100)
+        return row
+
+    async def states(self) -> dict[str, list[tuple[int, str]]]:
+        """Return, for each channel's name, its deliveries' turns and states."""
+        names = {row.id: row.name for row in await self.channels.page(after=None, limit=100)}
+        found: dict[str, list[tuple[int, str]]] = {}
+        for row in reversed(await self.deliveries.page(only={}, after=None, limit=1000)):
+            found.setdefault(names[row.channel_id], []).append((row.number, row.state))
+        return found
+
+    async def emitted(self) -> list[str]:
+        """Return the types of all events emitted so far."""
+        async with self.database.read() as session:
+            return list(await session.scalars(sa.select(OUTBOX.c.type).order_by(OUTBOX.c.id)))
+
+
+def email_options(server: Smtp, **options: Any) -> dict[str, Any]:
+    """Return the options of a channel to a mail server."""
+    return {
+        "host": server.host,
+        "port": server.port,
+        "username": server.user,
+        "from": "everleaf@example.test",
+        "to": ["operators@example.test"],
+        "ca_pem": server.ca_pem.read_text(),
+        **options,
+    }
+
+
+def expiring(
+    urgency: Urgency = Urgency.WARNING, fingerprint: str = OLD, *, lineage_id: str = "lineage-1", **other: Any
+) -> CertificateExpiring:
+    """Return the event of a certificate with three days to go."""
+    values: dict[str, Any] = {
+        "not_before": NOON - timedelta(days=87),
+        "not_after": NOON + timedelta(days=3, hours=1),
+        "subject_name": "CN=www.example.test",
+        "issuer_name": "CN=Example CA",
+        "names": ["*.example.test", "www.example.test"],
+        "places": [PLACE],
+        "place_count": 1,
+        **other,
+    }
+    return CertificateExpiring(lineage_id=lineage_id, fingerprint=fingerprint, urgency=urgency, **values)
+
+
+def replaced(
+    old: str = OLD, new: str = NEW, *, lineage_id: str = "lineage-1", at: datetime = NOON
+) -> CertificateReplaced:
+    """Return the event of an observed replacement."""
+    return CertificateReplaced(
+        lineage_id=lineage_id, old_fingerprint=old, fingerprint=new, places=[PLACE], observed_at=at
+    )
+
+
+def stale(
+    old: str = OLD, new: str = NEW, *, lineage_id: str = "lineage-1", at: datetime = NOON
+) -> CertificateStale:
+    """Return the event of a place that still serves the old one."""
+    return CertificateStale(
+        lineage_id=lineage_id, old_fingerprint=old, fingerprint=new, places=[PLACE], observed_at=at
+    )
+
+
+def renewal_failed(
+    attempt: int = 1, *, lineage_id: str = "lineage-1", is_last: bool = False, fingerprint: str | None = OLD
+) -> RenewalFailed:
+    """Return the event of a failed attempt to obtain."""
+    return RenewalFailed(
+        lineage_id=lineage_id,
+        order_id=f"order-of-{lineage_id}",
+        fingerprint=fingerprint,
+        names=["www.example.test"],
+        reason="the CA is away",
+        next_step="Wait.",
+        attempt=attempt,
+        next_attempt_at=None if is_last else NOON + timedelta(hours=1),
+    )
+
+
+def deployment_failed(
+    attempt: int = 1,
+    *,
+    lineage_id: str = "lineage-1",
+    is_last: bool = False,
+    restored: bool = True,
+    old: str | None = OLD,
+) -> DeploymentFailed:
+    """Return the event of a failed attempt to put in place."""
+    return DeploymentFailed(
+        lineage_id=lineage_id,
+        order_id=f"order-of-{lineage_id}",
+        deployment_id=f"deployment-of-{lineage_id}",
+        target="web-1",
+        fingerprint=NEW,
+        step="reload",
+        reason="the server does not start",
+        next_step="Look at its log.",
+        restored=restored,
+        attempt=attempt,
+        next_attempt_at=None if is_last else NOON + timedelta(hours=1),
+        old_fingerprint=old,
+    )
+
+
+def deployed(*, lineage_id: str = "lineage-1") -> CertificateDeployed:
+    """Return the event of a certificate put in place."""
+    return CertificateDeployed(
+        lineage_id=lineage_id,
+        order_id="order-1",
+        deployment_id="deployment-1",
+        target="web-1",
+        old_fingerprint=OLD,
+        fingerprint=NEW,
+        places=[PLACE],
+        is_last=True,
+        deployed_at=NOON,
+    )
+
+
+def renewed(*, lineage_id: str = "lineage-1") -> CertificateRenewed:
+    """Return the event of a certificate issued."""
+    return CertificateRenewed(
+        lineage_id=lineage_id,
+        order_id="order-1",
+        old_fingerprint=OLD,
+        fingerprint=NEW,
+        chain=[],
+        names=["www.example.test"],
+        not_before=NOON,
+        not_after=NOON + timedelta(days=90),
+        authority="Test root",
+    )

@@ -1,0 +1,216 @@
+"""The provisioner's actions over a database of their own, with renewal played by a few lines and time in hand."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import httpx
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from services.provisioner import store
+from services.provisioner.actions.accesses import Accesses
+from services.provisioner.actions.attempt import Means
+from services.provisioner.actions.bindings import Bindings, NewBinding
+from services.provisioner.actions.deployments import Deployments
+from services.provisioner.actions.keys import sealing_public_key
+from services.provisioner.actions.targets import NewTarget, Targets
+from services.provisioner.actions.work import Work
+from services.provisioner.connectors import Access, Credential, Limits
+from services.provisioner.connectors.renewal import Renewal, purpose
+from services.provisioner.connectors.wire import Endpoint, Handshakes
+from services.provisioner.domain import Schedule
+from services.provisioner.service import SCHEMA
+from shared.access import Principal
+from shared.events import Event, Payload
+from shared.events.renewal import CertificateRenewed
+from shared.sealing import KeyEncryptionKey, Sealer, seal_to
+from shared.store import Database
+from shared.store.plumbing import OUTBOX
+from tests.provisioner.ssh_host import SshHost
+from tests.servers.tls import Issued
+
+CALLER = Principal(id="tester", name="Tester", roles=frozenset({"admin"}))
+WAITS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+P = TypeVar("P", bound=Payload)
+
+
+@dataclass
+class Time:
+    """The clock of a test: real time, and what the test adds."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def passes(self, span: timedelta) -> None:
+        self.ahead += span
+
+
+@dataclass
+class Vault:
+    """Renewal's key releases: `keys` by order, sealed to `public_key`."""
+
+    public_key: bytes = b""
+    keys: dict[str, bytes] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    answer: httpx.Response | None = None
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self._release), base_url="http://renewal")
+
+    def _release(self, request: httpx.Request) -> httpx.Response:
+        if self.answer is not None:
+            return self.answer
+        order_id = request.url.path.split("/")[3]
+        deployment_id = json.loads(request.content)["deployment_id"]
+        self.asked.append((order_id, deployment_id))
+        sealed = seal_to(
+            self.public_key, self.keys[order_id], purpose=purpose(order_id, deployment_id=deployment_id)
+        )
+        return httpx.Response(201, json={"sealed_key": base64.b64encode(sealed).decode()})
+
+
+@dataclass(kw_only=True)
+class Workshop:
+    """Everything a deployment needs, but for the host."""
+
+    database: Database
+    work: Work
+    targets: Targets
+    bindings: Bindings
+    deployments: Deployments
+    vault: Vault
+    time: Time
+    orders: int = 0
+
+    async def target(self, name: str = "web-1", **given: Any) -> store.Target:
+        new = NewTarget(**{"name": name, "kind": "files", "options": {}, **given})
+        return await self.targets.create(new, caller=CALLER, now=self.time())
+
+    async def bind(
+        self,
+        target: store.Target,
+        *,
+        slot: dict[str, Any],
+        endpoints: list[Endpoint],
+        lineage: str = "lineage",
+    ) -> store.Binding:
+        new = NewBinding(
+            lineage_id=lineage, target_id=target.id, slot=slot, endpoints=endpoints, deploy_now=True
+        )
+        return await self.bindings.create(new, caller=CALLER, now=self.time())
+
+    async def renew(
+        self,
+        issued: Issued,
+        *,
+        lineage: str = "lineage",
+        key_pem: bytes | None = None,
+        order: str | None = None,
+    ) -> str:
+        """Let renewal say that it has obtained a certificate; return the order's id."""
+        self.orders += 1
+        order = order or f"order-{self.orders}"
+        self.vault.keys[order] = key_pem or issued.key_pem
+        event = Event.of(renewed(issued, lineage=lineage, order=order), source="renewal", now=self.time())
+        async with self.database.transaction() as tx:
+            await self.deployments.begin(tx, event, now=self.time())
+        return order
+
+    async def work_off(self) -> None:
+        """Do all that is due now."""
+        while (claim := await self.work.claim(now=self.time())) is not None:
+            await self.work.run(claim)
+
+    async def only(self) -> tuple[store.Deployment, list[store.Step]]:
+        """Return the one deployment there is, and its steps."""
+        [row] = await self.deployments.page(after=None, limit=10)
+        row, steps = await self.deployments.get(row.id)
+        return row, list(steps)
+
+    async def events(self, payload: type[P]) -> list[P]:
+        """Return what was told, oldest first."""
+        async with self.database.read() as session:
+            bodies = (await session.scalars(sa.select(OUTBOX.c.body).order_by(OUTBOX.c.id))).all()
+        told = [body for body in bodies if json.loads(body)["type"] == payload.type]
+        return [Event.parse(body, payload).data for body in told]
+
+
+def renewed(issued: Issued, *, lineage: str, order: str) -> CertificateRenewed:
+    """Return renewal's event for a certificate."""
+    chain = [each.public_bytes(Encoding.DER) for each in (issued.certificate, *issued.issuers)]
+    return CertificateRenewed.model_construct(
+        lineage_id=lineage,
+        order_id=order,
+        old_fingerprint="0" * 64,
+        fingerprint=issued.fingerprint,
+        chain=chain,
+        names=["shop.test"],
+        not_before=issued.certificate.not_valid_before_utc,
+        not_after=issued.certificate.not_valid_after_utc,
+        authority="Test root",
+    )
+
+
+@asynccontextmanager
+async def workshop(
+    database: Database, *, lease: timedelta = timedelta(seconds=30)
+) -> AsyncIterator[Workshop]:
+    """Set up a workshop over a database without tables."""
+    await SCHEMA.upgrade(database)
+    time, vault = Time(), Vault()
+    sealer = Sealer([KeyEncryptionKey(b"k" * 32)])
+    vault.public_key = await sealing_public_key(database, sealer, time())
+    second = timedelta(seconds=1)
+    accesses = Accesses(sealer, limits=Limits(connect=5 * second, transfer=5 * second, command=5 * second))
+    async with vault.client() as client:
+        means = Means(
+            sealer=sealer,
+            renewal=Renewal(client),
+            accesses=accesses,
+            wire=Handshakes(),
+            schedule=Schedule(waits=WAITS, attempts=8),
+            verify_for=3 * second,
+        )
+        yield Workshop(
+            database=database,
+            work=Work(database, means=means, lease=lease, clock=time),
+            targets=Targets(database, accesses, ring=_nobody),
+            bindings=Bindings(database, ring=_nobody),
+            deployments=Deployments(database, ring=_nobody),
+            vault=vault,
+            time=time,
+        )
+
+
+def access(
+    host: SshHost,
+    *,
+    credential: Credential | None = None,
+    port: int | None = None,
+    connect: float = 5,
+    command: float = 5,
+) -> Access:
+    """Return how a host is reached; limits in seconds."""
+    return Access(
+        host=host.host,
+        port=port or host.port,
+        username=host.username,
+        host_key=host.host_key,
+        credential=credential or Credential.model_validate({"private_key": host.client_key}),
+        limits=Limits(
+            connect=timedelta(seconds=connect),
+            transfer=timedelta(seconds=5),
+            command=timedelta(seconds=command),
+        ),
+    )
+
+
+def _nobody() -> None:
+    """Wake nobody: the test works the deployments off by itself."""
