@@ -80,7 +80,7 @@ def _tell(story: Story) -> None:
 
 def _close(story: Story) -> None:
     table = Table(title="Observed", title_justify="left")
-    for heading in ("site", "certificate", "expires", "key", "alert", "renewed", "deployed", "on the wire"):
+    for heading in ("site", "found", "expires", "what was done", "on the wire"):
         table.add_column(heading)
     for site in story.estate.sites:
         known = story.found[site.name]
@@ -89,11 +89,8 @@ def _close(story: Story) -> None:
             site.name,
             site.about,
             known["not_after"][:10],
-            f"{known['key_type']} {known['key_bits']}",
-            "mail, webhook; resolved" if is_shop else "",
-            "house-ca" if is_shop else "",
-            "over SSH" if is_shop else "",
-            f"{known['fingerprint'][:12]}… new" if is_shop else f"{known['fingerprint'][:12]}…",
+            "alerted, renewed, deployed, alert resolved" if is_shop else "",
+            f"{known['fingerprint'][:8]}…" + (" [green]new[/green]" if is_shop else ""),
         )
     console.print(table)
     console.print(f"The loop closed in {time.monotonic() - story.began:.0f} seconds.")

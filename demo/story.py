@@ -67,7 +67,7 @@ class Story:
         hook = {"url": f"http://{HOST}:{estate.webhook_port}/hooks/everleaf"}
         signing = {"signing_secret": estate.webhook_secret}
         self._post("/notifier/v1/channels", name="hook", kind="webhook", options=hook, secrets=signing)
-        return "mail over STARTTLS with a login, and a signed webhook"
+        return "mail (STARTTLS, login) and a signed webhook"
 
     def authority(self) -> str:
         """Make the built-in CA and a profile that may issue for the demo's names."""
@@ -80,7 +80,7 @@ class Story:
             lifetime="P47D",
             allowed_names=["*.demo.test"],
         )
-        return "a private CA with its key sealed, and a profile for *.demo.test, 47 days"
+        return "a private CA, its key sealed; a profile for *.demo.test"
 
     def discover(self) -> str:
         """Scan the estate, without any credentials."""
@@ -91,7 +91,7 @@ class Story:
         self.found = {site.name: self._known(self.before[site.name]) for site in self.estate.sites}
         self.lineage = self.found[self.shop.name]["lineage_id"]
         counts = self._get(f"/discovery/v1/scans/{scan['id']}")["counts"]
-        return f"{counts['asked']} asked, {counts['tls']} with TLS, {len(self.found)} certificates known to inventory"
+        return f"{counts['asked']} asked, {counts['tls']} with TLS, {len(self.found)} certificates known"
 
     def warn(self) -> str:
         """See the alert arrive as mail and as a webhook."""
@@ -103,7 +103,7 @@ class Story:
         self.alert = until(alert, what="The alert", within=30)
         mail = until(lambda: self._mails(self.shop.name), what="The mail", within=30)[0]
         until(lambda: self._hooks(self.alert["id"]), what="The webhook", within=30)
-        return f"“{mail['subject']}”, and the webhook"
+        return f"“{mail['subject']}”"
 
     def bind(self) -> str:
         """Say where the lineage belongs: this target, these files, this endpoint."""
@@ -132,7 +132,7 @@ class Story:
             slot=slot,
             endpoints=[endpoint],
         )
-        return "SSH with the host key pinned; certificate and key file, test and reload command"
+        return "SSH with the host key pinned, two files, test and reload"
 
     def renew(self) -> str:
         """Enrol the lineage; since it is expiring, a new certificate is ordered at once."""
@@ -159,7 +159,7 @@ class Story:
             within=30,
         )
         self.found[self.shop.name] = self._known(now)
-        return f"the wire shows {now[:16]}…, inventory says replaced, the alert is resolved"
+        return f"the wire shows {now[:8]}…; replaced; alert resolved"
 
     def _mails(self, name: str) -> list[Json]:
         mails = []

@@ -7,9 +7,8 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
 from services.discovery import store
-from services.discovery.actions.scans import NewScan, Scans
+from services.discovery.actions.scans import NewScan, Pace, Scans
 from services.discovery.domain.answers import Outcome
-from services.discovery.settings import DiscoverySettings
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.discovery import ScanCounts
@@ -105,8 +104,8 @@ class PlaceView(View):
     misses: int = Field(description="How often in a row it has been missed.")
 
 
-def routes(scans: Scans, *, once: Once, clock: Clock, settings: DiscoverySettings) -> Routes:
-    """Build the routes."""
+def routes(scans: Scans, *, once: Once, clock: Clock, pace: Pace) -> Routes:
+    """Build the routes; `pace` is what holds where a scan does not ask for less."""
     routes = Routes(prefix="/v1")
     _add_reading(routes, scans, clock)
 
@@ -120,8 +119,8 @@ def routes(scans: Scans, *, once: Once, clock: Clock, settings: DiscoverySetting
                 ports=body.ports,
                 exclude=body.exclude,
                 server_names=body.server_names,
-                timeout=body.timeout or settings.timeout,
-                concurrency=min(body.concurrency or settings.concurrency, settings.concurrency),
+                timeout=body.timeout or pace.timeout,
+                concurrency=min(body.concurrency or pace.concurrency, pace.concurrency),
             )
             now = clock()
             return ScanView.of(await scans.create(new, caller=caller, now=now), now=now)

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from services.discovery.actions.scans import Bounds, Scans
+from services.discovery.actions.scans import Bounds, Pace, Scans
 from services.discovery.actions.watches import Watches
 from services.discovery.api import routes
 from services.discovery.connectors.network import Network, NetworkOptions
@@ -47,13 +47,14 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
             clock=clock,
         )
         workers.do(scan=scans.work, watch=watches.work)
+        pace = Pace(timeout=settings.timeout, concurrency=settings.concurrency)
         reacts = reactions(watches, clock=clock)
         reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
         api = create_api(
             name=NAME,
             summary="Finds every TLS certificate, and where it is.",
             routers=[
-                routes(scans, once=Once(database, clock), clock=clock, settings=settings),
+                routes(scans, once=Once(database, clock), clock=clock, pace=pace),
                 dead_letter_routes(surroundings.bus, reactor.queue),
             ],
             verifier=surroundings.verifier,

@@ -70,7 +70,7 @@ async def close_the_loop(
 
     alert = found(client, "/notifier/v1/alerts", lineage_id=lineage_id, problem="expiring", state="open")
     mail = until(lambda: [m for m in estate.smtp.inbox if NAME in m.message["subject"]], what="the mail")[0]
-    assert mail.recipients == ["operations@example.test"]
+    assert list(mail.recipients) == ["operations@example.test"]
     hooks = until(
         lambda: [r for r in estate.webhook.requests if alert["id"].encode() in r.body], what="the webhook"
     )

@@ -43,6 +43,14 @@ class NewScan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Seconds one connection may take, and how many are made at a time."""
+
+    timeout: float
+    concurrency: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bounds:
     """What the operator allows, and how patient we are."""
 

@@ -1,0 +1,1 @@
+"""Decides when and how a new certificate is obtained; owns authorities, profiles, enrolments, orders and keys."""

@@ -1,0 +1,149 @@
+"""The verbs on authorities: make known, look at, and open one for the work on an order."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from services.renewal import store
+from services.renewal.connectors import CertificateAuthority, Identity, Network, Terms
+from services.renewal.connectors.registry import authority_kind
+from shared.access import Principal
+from shared.errors import Conflict, Fault, Invalid, NotFound
+from shared.ids import new_id
+from shared.sealing import Sealer
+from shared.store import Database
+from shared.x509 import to_pem
+
+P = TypeVar("P", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewAuthority:
+    """What is needed to make an authority known; options and secrets are as its kind wants them."""
+
+    name: str
+    kind: str
+    options: Mapping[str, Any]
+    secrets: Mapping[str, SecretStr] = field(repr=False)
+
+
+class Authorities:
+    """Those who issue."""
+
+    def __init__(self, database: Database, *, sealer: Sealer, network: Network) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._network = network
+
+    async def create(self, new: NewAuthority, *, caller: Principal, now: datetime) -> store.Authority:
+        """Make an authority known; nothing is asked of it yet. Raises `Invalid` or `Conflict`."""
+        kind = authority_kind(new.kind)
+        plain = {name: value.get_secret_value() for name, value in new.secrets.items()}
+        options = _read(kind.options_type, new.options, at="options")
+        secrets = _read(kind.secrets_type, plain, at="secrets")
+        identity = kind.found(options, secrets=secrets, name=new.name, now=now)
+        authority_id = new_id()
+        row = store.Authority(
+            id=authority_id,
+            name=new.name,
+            kind=kind.kind,
+            options=options.model_dump(mode="json", exclude_unset=True),
+            secrets=self._sealer.seal(json.dumps(plain).encode(), row=_secrets_row(authority_id)),
+            private=self.seal_private(identity.private, authority_id=authority_id),
+            roots=[base64.b64encode(der).decode() for der in identity.roots],
+            created_at=now,
+            created_by=caller.id,
+        )
+        async with self._database.transaction() as tx:
+            if await store.authority_named(tx.session, new.name) is not None:
+                raise Conflict(
+                    f"There is an authority named {new.name!r} already.", next_step="Choose another name."
+                )
+            tx.session.add(row)
+        return row
+
+    async def page(self, *, after: str | None, limit: int) -> Sequence[store.Authority]:
+        """Return authorities, newest first, one more than `limit` where there are more."""
+        async with self._database.read() as session:
+            return await store.newest(session, store.Authority, after=after, limit=limit)
+
+    async def get(self, authority_id: str) -> store.Authority:
+        """Return an authority. Raises `NotFound`."""
+        async with self._database.read() as session:
+            row = await session.get(store.Authority, authority_id)
+        if row is None:
+            raise NotFound(
+                f"There is no authority {authority_id}.", next_step="List them with GET /v1/authorities."
+            )
+        return row
+
+    async def roots_pem(self, authority_id: str) -> str:
+        """Return the roots that its chains end at, in PEM. Raises `NotFound` where they are not known."""
+        row = await self.get(authority_id)
+        if not row.roots:
+            raise NotFound(
+                f"{row.name} has not told us its root.", next_step="Get it from the authority itself."
+            )
+        return to_pem(roots_of(row))
+
+    def check_terms(self, row: store.Authority, *, terms: Terms) -> None:
+        """Raise `Invalid` where the authority cannot issue on such terms."""
+        kind = authority_kind(row.kind)
+        kind.check_terms(
+            _read(kind.options_type, row.options, at="options"), terms=terms, network=self._network
+        )
+
+    @asynccontextmanager
+    async def open(self, row: store.Authority) -> AsyncIterator[CertificateAuthority[Any, Any]]:
+        """Open an authority for the work on one order. Raises `CannotOpen` or `Invalid`."""
+        kind = authority_kind(row.kind)
+        secrets = json.loads(self._sealer.open(row.secrets, row=_secrets_row(row.id)))
+        identity = Identity(
+            private=self._sealer.open(row.private, row=_private_row(row.id)), roots=roots_of(row)
+        )
+        async with kind.open(
+            _read(kind.options_type, row.options, at="options"),
+            secrets=_read(kind.secrets_type, secrets, at="secrets"),
+            identity=identity,
+            network=self._network,
+        ) as opened:
+            yield opened
+
+    def seal_private(self, private: bytes, *, authority_id: str) -> bytes:
+        """Return what is kept of an identity."""
+        return self._sealer.seal(private, row=_private_row(authority_id))
+
+
+def roots_of(row: store.Authority) -> tuple[bytes, ...]:
+    """Return the roots in DER."""
+    return tuple(base64.b64decode(text) for text in row.roots)
+
+
+def _secrets_row(authority_id: str) -> str:
+    return f"renewal/authorities/{authority_id}/secrets"
+
+
+def _private_row(authority_id: str) -> str:
+    return f"renewal/authorities/{authority_id}/private"
+
+
+def _read(model: type[P], document: Mapping[str, Any], *, at: str) -> P:
+    try:
+        return model.model_validate(dict(document))
+    except ValidationError as error:
+        faults = [
+            # Only where and what: the value itself may be a secret.
+            Fault(pointer="/".join(["/body", at, *map(str, each["loc"])]), message=each["msg"])
+            for each in error.errors(include_input=False, include_url=False)
+        ]
+    raise Invalid(
+        "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:5]),
+        next_step="See the README of renewal for what this kind of authority takes.",
+        faults=faults,
+    )

@@ -1,0 +1,76 @@
+"""Who gets a private key: one deployment's principal, sealed to it, and on record."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.renewal import store
+from services.renewal.actions.orders import found
+from services.renewal.domain.orders import State
+from shared.access import Principal
+from shared.errors import Conflict, Forbidden
+from shared.ids import new_id
+from shared.sealing import Sealer, seal_to
+from shared.store import Database
+from shared.trace import trace_id
+
+
+def key_row(order_id: str) -> str:
+    """Return the row that an order's private key is sealed for."""
+    return f"renewal/orders/{order_id}/private_key"
+
+
+class Keys:
+    """The private keys of orders."""
+
+    def __init__(self, database: Database, *, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def release(self, order_id: str, *, deployment_id: str, caller: Principal, now: datetime) -> bytes:
+        """Return the key (PKCS#8 in PEM) sealed to the caller, for one deployment; the record is kept first.
+
+        The same caller may repeat it for the same deployment. Raises `NotFound`, `Conflict` where
+        there is no certificate yet, or `Forbidden`.
+        """
+        if caller.sealing_key is None:
+            raise Forbidden(
+                f"The token of {caller.name} says no key to seal to.",
+                next_step="Exchange the API key for a token with `sealing_key`.",
+            )
+        async with self._database.transaction() as tx:
+            order = found(await tx.session.get(store.Order, order_id, with_for_update=True), order_id)
+            if order.state != State.RENEWED or order.private_key is None:
+                raise Conflict(f"The order is {order.state}.", next_step="Wait until it is renewed.")
+            first = await store.first_release(tx.session, order_id=order_id, deployment_id=deployment_id)
+            if first is not None and first.principal != caller.id:
+                raise Forbidden(
+                    "The key was released to somebody else for this deployment.",
+                    next_step="Begin a deployment of your own.",
+                )
+            tx.session.add(_release(order_id, deployment_id, caller, is_repeat=first is not None, now=now))
+        return self._sealed(order.private_key, order_id, deployment_id, to=caller.sealing_key)
+
+    def _sealed(self, kept: bytes, order_id: str, deployment_id: str, *, to: bytes) -> bytes:
+        opened = self._sealer.open(kept, row=key_row(order_id))
+        return seal_to(to, opened, purpose=f"everleaf private key {order_id} {deployment_id}")
+
+    async def page(
+        self, *, after: str | None, limit: int, order_id: str | None = None
+    ) -> Sequence[store.KeyRelease]:
+        """Return releases, newest first, one more than `limit` where there are more."""
+        async with self._database.read() as session:
+            return await store.newest(session, store.KeyRelease, after=after, limit=limit, order_id=order_id)
+
+
+def _release(
+    order_id: str, deployment_id: str, caller: Principal, *, is_repeat: bool, now: datetime
+) -> store.KeyRelease:
+    return store.KeyRelease(
+        id=new_id(),
+        order_id=order_id,
+        deployment_id=deployment_id,
+        principal=caller.id,
+        released_at=now,
+        trace_id=trace_id(),
+        is_repeat=is_repeat,
+    )

@@ -1,0 +1,85 @@
+"""The routes of authorities. Secrets go in and never come out."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from pydantic import Field, JsonValue, SecretStr
+
+from services.renewal.actions.authorities import Authorities, NewAuthority
+from shared.access import Principal, requires
+from shared.clock import Clock
+from shared.http import Body, Page, Paging, Routes, View
+from shared.idempotency import IdempotencyKey, Once
+
+Reader = Annotated[Principal, requires("authorities:read")]
+Writer = Annotated[Principal, requires("authorities:write")]
+AllPages = Annotated[Paging, Depends()]
+PEM = "application/pem-certificate-chain"
+
+
+class AuthorityBody(Body):
+    """A new authority."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["letsencrypt"])
+    kind: str = Field(max_length=50, examples=["acme", "builtin"])
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="As the kind of authority wants them.",
+        examples=[
+            {
+                "directory_url": "https://acme-v02.api.letsencrypt.org/directory",
+                "contacts": ["mailto:pki@example.com"],
+            }
+        ],
+    )
+    secrets: dict[str, SecretStr] = Field(
+        default_factory=dict, description="As the kind of authority wants them; never shown.", examples=[{}]
+    )
+
+
+class AuthorityView(View):
+    """An authority, without its secrets."""
+
+    id: str = Field(examples=["0191d7a2-8f4e-7c3b-9d5e-1f2a3b4c5d6e"])
+    name: str
+    kind: str
+    options: dict[str, Any]
+    created_at: datetime
+    created_by: str
+
+
+def authority_routes(authorities: Authorities, *, once: Once, clock: Clock) -> Routes:
+    """Build the routes."""
+    routes = Routes(prefix="/v1/authorities")
+
+    @routes.post("", summary="Make an authority known", status_code=201)
+    async def create_authority(
+        caller: Writer, request: Request, body: AuthorityBody, key: IdempotencyKey = None
+    ) -> AuthorityView:
+        async def create() -> AuthorityView:
+            new = NewAuthority(name=body.name, kind=body.kind, options=body.options, secrets=body.secrets)
+            return AuthorityView.model_validate(await authorities.create(new, caller=caller, now=clock()))
+
+        return await once.run(request, key=key, caller=caller, body=body, view=AuthorityView, create=create)
+
+    @routes.get("", summary="List authorities")
+    async def list_authorities(_caller: Reader, paging: AllPages) -> Page[AuthorityView]:
+        after = paging.after[0] if paging.after else None
+        rows = await authorities.page(after=after, limit=paging.limit)
+        return paging.page([AuthorityView.model_validate(row) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/{authority_id}", summary="Show an authority")
+    async def get_authority(_caller: Reader, authority_id: str) -> AuthorityView:
+        return AuthorityView.model_validate(await authorities.get(authority_id))
+
+    @routes.get(
+        "/{authority_id}/roots",
+        summary="Download the roots that clients have to trust",
+        response_class=Response,
+        responses={200: {"content": {PEM: {"schema": {"type": "string"}}}, "description": "PEM."}},
+    )
+    async def get_authority_roots(_caller: Reader, authority_id: str) -> Response:
+        return Response(await authorities.roots_pem(authority_id), media_type=PEM)
+
+    return routes

@@ -1,0 +1,1 @@
+"""What renewal decides, without touching anything."""

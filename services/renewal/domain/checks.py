@@ -1,0 +1,125 @@
+"""Decides whether what an authority issued is what was asked for; nothing is renewed before that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from shared import x509 as shared_x509
+from shared.errors import Invalid, Refused
+
+SKEW = timedelta(minutes=5)
+"""How far an authority's clock may be ahead of ours."""
+SLACK = timedelta(days=1)
+"""How much longer than asked for a certificate may be valid."""
+LONGEST_CHAIN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What was asked for. `roots` (DER) is where the chain has to end; with none, it is not known.
+
+    An authority whose root we hold issues for the lifetime we ask; any other decides that itself.
+    """
+
+    csr: bytes
+    names: tuple[str, ...]
+    lifetime: timedelta
+    roots: tuple[bytes, ...] = ()
+
+
+def check_chain(chain: Sequence[bytes], *, expected: Expected, now: datetime) -> tuple[bytes, ...]:
+    """Return the chain (DER, leaf first) without its root. Raises `Refused` where it is not what was asked for."""
+    certificates = _parsed(chain)
+    leaf = certificates[0]
+    _check_leaf(leaf, expected=expected)
+    _check_validity(leaf, expected=expected, now=now)
+    _check_links(certificates)
+    if expected.roots:
+        _check_end(certificates[-1], roots=expected.roots)
+    return tuple(der for der, parsed in zip(chain, certificates, strict=True) if not _is_root(parsed))
+
+
+def _parsed(chain: Sequence[bytes]) -> list[x509.Certificate]:
+    if not 1 <= len(chain) <= LONGEST_CHAIN:
+        raise wrong(f"the chain has {len(chain)} certificates")
+    try:
+        return [shared_x509.load(der) for der in chain]
+    except Invalid as error:
+        raise wrong("a part of the chain is not a certificate") from error
+
+
+def _check_leaf(leaf: x509.Certificate, *, expected: Expected) -> None:
+    try:
+        key, names, extensions = leaf.public_key(), shared_x509.names(leaf), leaf.extensions
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise wrong(f"it cannot be read ({error})") from error
+    if not _same_key(key, x509.load_der_x509_csr(expected.csr).public_key()):
+        raise wrong("it is for another key than ours")
+    if set(names) != set(expected.names):
+        raise wrong(f"it is for {', '.join(names) or 'no name'} instead of {', '.join(expected.names)}")
+    _check_purpose(extensions)
+
+
+def _same_key(one: CertificatePublicKeyTypes, other: CertificatePublicKeyTypes) -> bool:
+    return shared_x509.key_fingerprint(one) == shared_x509.key_fingerprint(other)
+
+
+def _check_purpose(extensions: x509.Extensions) -> None:
+    try:
+        usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        raise wrong("it does not say that it is for servers") from None
+    if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
+        raise wrong("it is not for servers")
+    try:
+        if extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            raise wrong("it is an authority's own certificate")
+    except x509.ExtensionNotFound:
+        return
+
+
+def _check_validity(leaf: x509.Certificate, *, expected: Expected, now: datetime) -> None:
+    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if begins > now + SKEW:
+        raise wrong(f"it is not valid before {begins:%Y-%m-%d %H:%M:%S} UTC")
+    if ends <= now:
+        raise wrong(f"it has expired at {ends:%Y-%m-%d %H:%M:%S} UTC")
+    if expected.roots and ends - begins > expected.lifetime + SLACK:
+        raise wrong(f"it is valid for {ends - begins} instead of {expected.lifetime}")
+
+
+def _check_links(certificates: Sequence[x509.Certificate]) -> None:
+    for number, (one, issuer) in enumerate(pairwise(certificates), start=1):
+        if not _is_issued_by(one, issuer):
+            raise wrong(f"certificate {number} of the chain is not signed by the one after it")
+
+
+def _check_end(last: x509.Certificate, *, roots: Sequence[bytes]) -> None:
+    if not any(_is_issued_by(last, shared_x509.load(root)) for root in roots):
+        raise wrong("the chain does not end at the authority's root")
+
+
+def _is_issued_by(one: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        one.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _is_root(certificate: x509.Certificate) -> bool:
+    return certificate.subject == certificate.issuer and _is_issued_by(certificate, certificate)
+
+
+def wrong(reason: str) -> Refused:
+    """Return the error for an answer that is not what was asked for."""
+    return Refused(
+        f"The authority issued a certificate that is not accepted: {reason}.",
+        next_step="Look at the authority; then try the order again.",
+    )

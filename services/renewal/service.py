@@ -1,0 +1,92 @@
+"""Renewal, assembled."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from services.renewal.actions.attempt import Means
+from services.renewal.actions.authorities import Authorities
+from services.renewal.actions.challenges import Challenges
+from services.renewal.actions.enrolments import Enrolments
+from services.renewal.actions.keys import Keys
+from services.renewal.actions.orders import Orders
+from services.renewal.actions.profiles import Profiles
+from services.renewal.actions.work import Work
+from services.renewal.api import Actions, routes
+from services.renewal.connectors import Network
+from services.renewal.connectors.http01 import Listener
+from services.renewal.domain.orders import Schedule
+from services.renewal.events import EMITS, reactions
+from services.renewal.settings import RenewalSettings
+from services.renewal.store import Table
+from services.renewal.workers import Lanes
+from shared.dead_letters import dead_letter_routes
+from shared.http import create_api
+from shared.idempotency import Once
+from shared.reactions import Reactor
+from shared.service import Service, Surroundings
+from shared.store import Database
+from shared.store.migrate import Schema
+from shared.store.outbox import Relay
+from shared.tls import client_context
+
+NAME = "renewal"
+SETTINGS = RenewalSettings
+SCHEMA = Schema(Table.metadata, Path(__file__).parent / "migrations")
+
+
+@asynccontextmanager
+async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
+    """Open what the service needs, put it together, and close it all at the end."""
+    settings = surroundings.settings.load(SETTINGS, section=NAME)
+    database = surroundings.open_database(NAME, settings)
+    try:
+        yield await _assembled(surroundings, settings, database=database, tls=client_context())
+    finally:
+        await database.close()
+
+
+async def _assembled(
+    surroundings: Surroundings, settings: RenewalSettings, *, database: Database, tls: ssl.SSLContext
+) -> Service:
+    clock, sealer = surroundings.clock, surroundings.sealer
+    challenges = Challenges(database, clock=clock)
+    listening = settings.http01_address()
+    network = Network(policy=surroundings.outbound, tls=tls, http01=challenges if listening else None)
+    authorities = Authorities(database, sealer=sealer, network=network)
+    means = Means(sealer=sealer, authorities=authorities, schedule=Schedule(settings.waits()))
+    work = Work(database, means=means, lease=timedelta(seconds=settings.lease), clock=clock)
+    await work.forget_leases()
+    lanes = Lanes(work, clock=clock, parallel=settings.parallel)
+    orders = Orders(database, ring=lanes.ring)
+    enrolments = Enrolments(database, orders)
+    reacts = reactions(enrolments, clock=clock)
+    reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
+    actions = Actions(
+        authorities=authorities,
+        profiles=Profiles(database, authorities),
+        enrolments=enrolments,
+        orders=orders,
+        keys=Keys(database, sealer=sealer),
+    )
+    api = create_api(
+        name=NAME,
+        summary="Obtains certificates, and keeps their private keys.",
+        routers=[
+            *routes(actions, once=Once(database, clock), clock=clock),
+            dead_letter_routes(surroundings.bus, reactor.queue),
+        ],
+        verifier=surroundings.verifier,
+    )
+    listeners = [Listener(*listening, find=challenges.find).run] if listening else []
+    return Service(
+        name=NAME,
+        api=api,
+        database=database,
+        queues=[reactor.queue],
+        emits=EMITS,
+        receives=[reaction.payload for reaction in reacts],
+        jobs=[Relay(database, surroundings.bus).run, reactor.run, lanes.run, *listeners],
+    )

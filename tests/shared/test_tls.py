@@ -1,0 +1,56 @@
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shared.errors import Invalid
+from shared.tls import client_context
+from tests.servers.tls import CertificateAuthority
+from tests.servers.webhook import StartWebhook
+
+
+@pytest.fixture
+def files(tmp_path: Path, lab_ca: CertificateAuthority) -> tuple[Path, Path]:
+    """A client certificate and its key."""
+    return lab_ca.issue("client.test").write(tmp_path / "client")
+
+
+def test_certificate_and_name_are_always_verified_and_old_versions_refused(lab_ca_pem: Path):
+    for context in (client_context(), client_context(lab_ca_pem)):
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+async def test_only_the_given_authority_is_trusted(
+    start_webhook: StartWebhook, lab_ca_pem: Path, tmp_path: Path
+):
+    server = start_webhook(tls=True)
+    async with httpx.AsyncClient(verify=client_context(lab_ca_pem), trust_env=False) as client:
+        assert (await client.get(server.url)).status_code == 200
+    (tmp_path / "other.pem").write_bytes(CertificateAuthority("Another").pem)
+    async with httpx.AsyncClient(verify=client_context(tmp_path / "other.pem"), trust_env=False) as client:
+        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+            await client.get(server.url)
+
+
+def test_a_client_certificate_is_loaded_with_its_key(files: tuple[Path, Path], lab_ca_pem: Path):
+    certificate, key = files
+    client_context(lab_ca_pem, certificate=certificate, key=key)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "not PEM", "another's key"])
+def test_files_that_cannot_be_used_are_one_clear_line_that_names_them(
+    wrong: str, files: tuple[Path, Path], tmp_path: Path, lab_ca: CertificateAuthority
+):
+    certificate, key = files
+    if wrong == "missing":
+        key = tmp_path / "none.pem"
+    elif wrong == "not PEM":
+        key.write_text("rubbish")
+    else:
+        key = lab_ca.issue("other.test").write(tmp_path / "other")[1]
+    with pytest.raises(Invalid, match=str(key)) as raised:
+        client_context(certificate=certificate, key=key)
+    assert "\n" not in str(raised.value)
