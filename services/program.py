@@ -28,6 +28,7 @@ from shared.outbound import Policy
 from shared.sealing import KeyEncryptionKey, Sealer
 from shared.service import Service, Surroundings, open_database
 from shared.settings import ServiceSettings, Settings, SettingsSource
+from shared.store import Database
 from shared.store.migrate import Schema
 from shared.tls import client_context
 
@@ -192,13 +193,26 @@ def _siblings(program: Program, services: list[Service], *, everything: bool) ->
 async def migrate(program: Program, names: Sequence[str]) -> None:
     """Bring the databases of these services to the newest version."""
     for name in names:
-        module = service_module(name)
-        settings = program.source.load(module.SETTINGS, section=name)
-        database = open_database(name, settings, data_dir=program.data_dir)
-        try:
-            await module.SCHEMA.upgrade(database)
-        finally:
-            await database.close()
+        async with _database(program, name) as (schema, database):
+            await schema.upgrade(database)
+
+
+async def require_migrated(program: Program, names: Sequence[str]) -> None:
+    """Raise `Conflict` where a database of these services is not at the newest version."""
+    for name in names:
+        async with _database(program, name) as (schema, database):
+            await schema.require_current(database)
+
+
+@asynccontextmanager
+async def _database(program: Program, name: str) -> AsyncIterator[tuple[Schema, Database]]:
+    module = service_module(name)
+    settings = program.source.load(module.SETTINGS, section=name)
+    database = open_database(name, settings, data_dir=program.data_dir)
+    try:
+        yield module.SCHEMA, database
+    finally:
+        await database.close()
 
 
 def _mounts(services: Sequence[Service]) -> ASGIApp:

@@ -200,13 +200,20 @@ def _show_problems_as_they_are(api: FastAPI) -> None:
             for operation in _operations(document):
                 for code, answer in operation["responses"].items():
                     if int(code) >= 400:  # noqa: PLR2004 - errors begin here (RFC 9110 §15)
-                        answer["content"] = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+                        answer["content"] = {PROBLEM: {"schema": _problem_schema(document)}}
             for unused in ("HTTPValidationError", "ValidationError"):
                 document.get("components", {}).get("schemas", {}).pop(unused, None)
             api.openapi_schema = document
         return api.openapi_schema
 
     api.openapi = schema  # type: ignore[method-assign] # FastAPI's documented way to extend it
+
+
+def _problem_schema(document: dict[str, Any]) -> dict[str, str]:
+    # FastAPI puts the module before the name where a service has another model called `Problem`.
+    full = f"{__name__}.{Problem.__name__}".replace(".", "__")
+    name = full if full in document["components"]["schemas"] else Problem.__name__
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:

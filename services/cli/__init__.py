@@ -12,7 +12,7 @@ import typer
 
 from services.cli.scan import scan
 from services.contracts import write_or_check
-from services.program import NAMES, Program, migrate, open_services, sections
+from services.program import NAMES, Program, migrate, open_services, require_migrated, sections
 from services.run import front_door, listen, serve
 from shared.errors import EverleafError, Invalid
 from shared.logs import configure
@@ -126,6 +126,7 @@ def _program(data: Path | None) -> Program:
 
 async def _serve(program: Program, names: tuple[str, ...], *, host: str, port: int) -> None:
     bound = listen(host, port)
+    await require_migrated(program, names)
     async with program.open_bus() as bus, open_services(program, names, bus) as services:
         address = f"http://{host}:{bound.getsockname()[1]}"
         log.info("everleaf.ready", services=list(names), address=address, data_dir=str(program.data_dir))

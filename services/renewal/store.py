@@ -202,7 +202,7 @@ async def authority_named(session: AsyncSession, name: str) -> Authority | None:
 async def names_of(session: AsyncSession, table: type[Any], ids: set[str]) -> dict[str, str]:
     """Return the names of rows by their ids."""
     rows = await session.execute(sa.select(table.id, table.name).where(table.id.in_(ids)))
-    return dict(rows.tuples().all())
+    return {row.id: row.name for row in rows}
 
 
 async def lock_lineage(tx: Transaction, lineage_id: str) -> None:

@@ -7,7 +7,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+from shared.errors import Conflict, Unavailable
 from shared.store import Database
 from shared.store.plumbing import PLUMBING
 
@@ -30,6 +32,26 @@ class Schema:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7305804)"))
         command.upgrade(self._config(connection), "head")
+
+    async def require_current(self, database: Database) -> None:
+        """Return where the database is at the newest version. Raises `Conflict` or `Unavailable`."""
+        try:
+            async with database.engine.connect() as connection:
+                present, newest = await connection.run_sync(self._versions)
+        except (sa.exc.DBAPIError, OSError) as error:
+            raise Unavailable(
+                f"The database of {database.source} does not answer: {error}.",
+                next_step="Check that it runs and that the database settings are right.",
+            ) from error
+        if present != newest:
+            raise Conflict(
+                f"The database of {database.source} is at version {present}, this program needs {newest}.",
+                next_step=f"Run `everleaf migrate {database.source}` first.",
+            )
+
+    def _versions(self, connection: sa.Connection) -> tuple[str | None, str | None]:
+        scripts = ScriptDirectory.from_config(self._config(connection))
+        return MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()
 
     async def differences(self, database: Database) -> list[object]:
         """Return what the tables in the code have that the migrated database has not, or the reverse."""

@@ -477,6 +477,26 @@ def test_the_contract_says_who_may_do_what_and_how_it_fails():
     assert sorted(names) == ["count_bytes", "fail", "list_trees", "plant_tree", "tell_trace"]
 
 
+def test_a_model_that_is_called_problem_too_does_not_take_the_place_of_ours():
+    class Problem(View):
+        kind: str
+
+    made = routes()
+
+    @made.get("/problems", summary="List pests", openapi_extra=public("a test"))
+    async def list_pests() -> list[Problem]:
+        return []
+
+    document = garden(made).openapi()
+    (failure,) = operation_named(document, "list_pests")["responses"]["503"]["content"].values()
+    name = failure["schema"]["$ref"].rsplit("/", maxsplit=1)[-1]
+    assert "next_step" in document["components"]["schemas"][name]["properties"]
+
+
+def operation_named(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(operation for operation in operations(document) if operation["operationId"] == name)
+
+
 async def test_the_contract_and_its_page_need_no_token(client: httpx.AsyncClient):
     assert (await client.get("/openapi.json")).json()["info"]["title"] == "Everleaf garden"
     assert (await client.get("/docs")).status_code == 200
