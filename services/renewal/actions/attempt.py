@@ -15,7 +15,7 @@ import structlog
 from services.renewal import store
 from services.renewal.actions.authorities import Authorities, roots_of
 from services.renewal.actions.keys import key_row
-from services.renewal.actions.orders import add_step, give_up, tell_failed
+from services.renewal.actions.orders import add_step, forget_request, give_up, tell_failed
 from services.renewal.actions.profiles import terms_of
 from services.renewal.connectors import (
     CertificateAuthority,
@@ -31,7 +31,7 @@ from services.renewal.domain.orders import Schedule, State
 from shared.clock import Clock
 from shared.errors import EverleafError, Unavailable
 from shared.events.renewal import CertificateRenewed
-from shared.sealing import Sealer
+from shared.sealing import CannotOpen, Sealer
 from shared.store import Database, Transaction
 from shared.x509 import read
 
@@ -172,11 +172,12 @@ class Attempt:
 
     async def _failed(self, error: EverleafError) -> None:
         async with self._held() as (tx, order, now):
-            if not isinstance(error, Unavailable):
+            # With another key-encryption key it opens: that is no reason to give the order up.
+            if not isinstance(error, Unavailable | CannotOpen):
                 give_up(tx, order, reason=error.detail, what_to_do=error.next_step, now=now)
                 return
             if isinstance(error, NotNow) and error.starts_over:
-                order.progress = None
+                forget_request(order)
             asked = error.retry_after if isinstance(error, NotNow) else None
             order.attempts += 1
             order.state = State.WAITING

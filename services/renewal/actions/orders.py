@@ -166,8 +166,14 @@ def give_up(tx: Transaction, order: store.Order, *, reason: str, what_to_do: str
     order.attempts += 1
     order.last_error, order.next_step = reason, what_to_do
     store.finish(order, state=State.FAILED)
+    forget_request(order)
     add_step(tx, order, "failed", reason, now=now)
     tell_failed(tx, order, now=now)
+
+
+def forget_request(order: store.Order) -> None:
+    """Forget key, request and progress: what is tried next is a new request, with a key of its own."""
+    order.private_key = order.csr = order.progress = None
 
 
 def tell_failed(tx: Transaction, order: store.Order, *, now: datetime) -> None:

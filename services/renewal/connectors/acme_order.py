@@ -26,6 +26,7 @@ from shared.x509 import general_name, key_fingerprint
 
 MOST_STEPS = 2000
 """An order that takes more steps than this is given up: the authority leads us in circles."""
+MOST_PAGES = 1000
 LOOKED_AT = 50
 """How many of the account's orders are looked at for one that we have placed already."""
 _NOT_FOUND = (404, 410)
@@ -68,14 +69,22 @@ class OrderSteps:
     async def _placed_before(self, identifiers: Sequence[Identifier]) -> tuple[str, Order | None]:
         """Look for an order of ours that is still to be finalized (RFC 8555 §7.1.2.1)."""
         account = (await self._session.get(self._session.kid or "")).read(AccountDocument)
-        if account.orders is None:
-            return "", None
-        urls = (await self._session.get(account.orders)).read(OrderList).orders
-        for url in urls[-LOOKED_AT:][::-1]:
+        for url in (await self._listed(account.orders))[-LOOKED_AT:][::-1]:
             order = (await self._session.get(url)).read(Order)
             if order.status in ("pending", "ready") and _names(order.identifiers) == _names(identifiers):
                 return url, order
         return "", None
+
+    async def _listed(self, page: str | None) -> list[str]:
+        """Return the account's orders, all pages of them (RFC 8555 §7.1.2.1)."""
+        urls: list[str] = []
+        for _ in range(MOST_PAGES):
+            if page is None:
+                break
+            answer = await self._session.get(page)
+            urls += answer.read(OrderList).orders
+            page = answer.next_page
+        return urls
 
     async def _follow(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
         answer = await self._session.get(state.order_url)

@@ -90,6 +90,7 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes
     retry_after: timedelta | None
+    next_page: str | None = None
 
     def read(self, model: type[M]) -> M:
         """Return the body as an object of the protocol. Raises `NotNow`."""
@@ -175,7 +176,8 @@ class Session:
         pause = _retry_after(answer.headers)
         if not answer.is_success:
             raise AcmeProblem(_problem(answer, content), status=answer.status_code, retry_after=pause)
-        return Answer(headers=answer.headers, content=content, retry_after=pause)
+        next_page = answer.links.get("next", {}).get("url")
+        return Answer(headers=answer.headers, content=content, retry_after=pause, next_page=next_page)
 
 
 async def _bounded(answer: httpx.Response) -> bytes:

@@ -92,10 +92,13 @@ class Builtin:
         now: datetime,
     ) -> x509.CertificateBuilder:
         subject = _subject(names)
+        # Backdating is part of the lifetime, and so is the last second (RFC 5280 §4.1.2.5, BR §6.3.2).
+        begins = now - BACKDATED
+        ends = begins + lifetime - timedelta(seconds=1)
         for_servers = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
-            _dated(key, begins=now - BACKDATED, ends=min(now + lifetime, self._root.not_valid_after_utc))
+            _dated(key, begins=begins, ends=min(ends, self._root.not_valid_after_utc))
             .subject_name(subject)
             .issuer_name(self._root.subject)
             # Critical where there is no subject (RFC 5280 §4.2.1.6).

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,6 +19,7 @@ SKEW = timedelta(minutes=5)
 SLACK = timedelta(days=1)
 """How much longer than asked for a certificate may be valid."""
 LONGEST_CHAIN = 10
+X = TypeVar("X", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +41,11 @@ def check_chain(chain: Sequence[bytes], *, expected: Expected, now: datetime) ->
     leaf = certificates[0]
     _check_leaf(leaf, expected=expected)
     _check_validity(leaf, expected=expected, now=now)
-    _check_links(certificates)
+    _check_links(certificates, now=now)
     if expected.roots:
-        _check_end(certificates[-1], roots=expected.roots)
+        _check_end(certificates[-1], roots=expected.roots, below=len(certificates) - 1, now=now)
+    elif len(certificates) == 1:
+        raise wrong("it came without the certificate of who issued it")
     return tuple(der for der, parsed in zip(chain, certificates, strict=True) if not _is_root(parsed))
 
 
@@ -56,7 +60,7 @@ def _parsed(chain: Sequence[bytes]) -> list[x509.Certificate]:
 
 def _check_leaf(leaf: x509.Certificate, *, expected: Expected) -> None:
     try:
-        key, names, extensions = leaf.public_key(), shared_x509.names(leaf), leaf.extensions
+        key, names, extensions = leaf.public_key(), _alternative_names(leaf), leaf.extensions
     except (ValueError, UnsupportedAlgorithm) as error:
         raise wrong(f"it cannot be read ({error})") from error
     if not _same_key(key, x509.load_der_x509_csr(expected.csr).public_key()):
@@ -64,6 +68,12 @@ def _check_leaf(leaf: x509.Certificate, *, expected: Expected) -> None:
     if set(names) != set(expected.names):
         raise wrong(f"it is for {', '.join(names) or 'no name'} instead of {', '.join(expected.names)}")
     _check_purpose(extensions)
+
+
+def _alternative_names(leaf: x509.Certificate) -> tuple[str, ...]:
+    # A name in the subject alone is no name for a client (RFC 6125 §6.4.4, RFC 9525 §2).
+    has_names = _extension(leaf, x509.SubjectAlternativeName) is not None
+    return shared_x509.names(leaf) if has_names else ()
 
 
 def _same_key(one: CertificatePublicKeyTypes, other: CertificatePublicKeyTypes) -> bool:
@@ -94,15 +104,37 @@ def _check_validity(leaf: x509.Certificate, *, expected: Expected, now: datetime
         raise wrong(f"it is valid for {ends - begins} instead of {expected.lifetime}")
 
 
-def _check_links(certificates: Sequence[x509.Certificate]) -> None:
-    for number, (one, issuer) in enumerate(pairwise(certificates), start=1):
+def _check_links(certificates: Sequence[x509.Certificate], *, now: datetime) -> None:
+    for below, (one, issuer) in enumerate(pairwise(certificates)):
         if not _is_issued_by(one, issuer):
-            raise wrong(f"certificate {number} of the chain is not signed by the one after it")
+            raise wrong(f"certificate {below + 1} of the chain is not signed by the one after it")
+        if not _may_issue(issuer, below=below, now=now):
+            raise wrong(f"certificate {below + 2} of the chain is not a valid authority")
 
 
-def _check_end(last: x509.Certificate, *, roots: Sequence[bytes]) -> None:
-    if not any(_is_issued_by(last, shared_x509.load(root)) for root in roots):
+def _check_end(last: x509.Certificate, *, roots: Sequence[bytes], below: int, now: datetime) -> None:
+    # A root that was sent along is its own issuer, and counts as little as one that was not.
+    above = below - 1 if _is_root(last) else below
+    known = [shared_x509.load(root) for root in roots]
+    if not any(_is_issued_by(last, root) and _may_issue(root, below=above, now=now) for root in known):
         raise wrong("the chain does not end at the authority's root")
+
+
+def _may_issue(issuer: x509.Certificate, *, below: int, now: datetime) -> bool:
+    """Return whether it is an authority, for a chain this deep, and valid now (RFC 5280 §6.1.4 k, m, n)."""
+    constraints = _extension(issuer, x509.BasicConstraints)
+    usage = _extension(issuer, x509.KeyUsage)
+    if constraints is None or not constraints.ca or (usage is not None and not usage.key_cert_sign):
+        return False
+    is_deep_enough = constraints.path_length is None or below <= constraints.path_length
+    return is_deep_enough and issuer.not_valid_before_utc <= now + SKEW and now < issuer.not_valid_after_utc
+
+
+def _extension(certificate: x509.Certificate, kind: type[X]) -> X | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _is_issued_by(one: x509.Certificate, issuer: x509.Certificate) -> bool:
