@@ -38,10 +38,13 @@ class ServiceSettings(Settings):
     database_url: str | None = None
     """`postgresql://user@host:port/name`, or `sqlite:///path`; by default a file in the data folder."""
     database_password: SecretStr | None = None
+    """Put into the database's URL; best given as `…_PASSWORD_FILE`."""
     database_tls_ca: Path | None = None
     """A PEM file: connect to PostgreSQL by TLS only and verify its certificate against this CA."""
     database_tls_certificate: Path | None = None
+    """A PEM file to show to a PostgreSQL that asks for a client certificate."""
     database_tls_key: Path | None = None
+    """The key that goes with it, in PEM."""
     api_key: SecretStr | None = None
     """The key this service exchanges for tokens when it asks another service something."""
 
