@@ -26,7 +26,7 @@ demo: install ## Walk a certificate through the whole loop, on loopback (KEEP=1 
 
 test: install ## Run all tests, against real servers (on Debian as root it installs them)
 	sh tests/servers/install.sh
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
 
 check: install ## Lint, types, import contracts, generated contracts: run it before every commit
 	$(BIN)/ruff check --quiet

@@ -19,6 +19,7 @@ from shared.clock import Clock
 from shared.events import Event, Payload
 from shared.store import Database, Transaction, insert
 from shared.store.plumbing import INBOX
+from shared.telemetry import EVENTS_HANDLED
 from shared.trace import following
 
 log = structlog.get_logger(__name__)
@@ -58,12 +59,20 @@ class Reactor:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Handle a batch in one transaction; where that fails as a whole, one by one."""
+        outcomes = await self._in_as_few_transactions_as_possible(deliveries)
+        for delivery, outcome in zip(deliveries, outcomes, strict=True):
+            labels = (self._database.source, delivery.message.type, outcome.verdict.value)
+            EVENTS_HANDLED.labels(*labels).inc()
+        return outcomes
+
+    async def _in_as_few_transactions_as_possible(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         try:
             return await self._together(deliveries)
         except (sa.exc.DBAPIError, OSError) as error:
             if len(deliveries) == 1:
                 return [Outcome(verdict=Verdict.RETRY, reason=_reason(error))]
-            return [(await self.handle([delivery]))[0] for delivery in deliveries]
+            one_by_one = [await self._in_as_few_transactions_as_possible([one]) for one in deliveries]
+            return [outcomes[0] for outcomes in one_by_one]
 
     async def _together(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         async with self._database.transaction() as tx:

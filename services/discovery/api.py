@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from services.discovery import store
 from services.discovery.actions.scans import NewScan, Pace, Scans
@@ -21,6 +21,17 @@ PlaceReader = Annotated[Principal, requires("places:read")]
 AllPages = Annotated[Paging, Depends()]
 
 
+def _as_text(value: object) -> object:
+    """Let ports be written `443`, `[443, "8000-8010"]` or `"443,8000-8010"`."""
+    parts = value if isinstance(value, list) else [value]
+    if all(isinstance(part, int | str) and not isinstance(part, bool) for part in parts):
+        return ",".join(str(part) for part in parts)
+    return value
+
+
+Ports = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | list[str | int])]
+
+
 class ScanBody(Body):
     """What to look at."""
 
@@ -30,13 +41,21 @@ class ScanBody(Body):
         description="Networks, ranges, addresses, host names and URLs, IPv4 and IPv6.",
         examples=[["192.0.2.0/24", "[2001:db8::1]:8443", "https://www.example.com"]],
     )
-    ports: str = Field("443", max_length=1000, examples=["443,8443,9000-9010"])
+    ports: Ports = Field(
+        "443",
+        max_length=1000,
+        description="For targets that name none: numbers and ranges, as text or as a list.",
+        examples=["443,8443,9000-9010"],
+    )
     exclude: list[str] = Field(
-        default=[], max_length=10_000, description="Networks to leave out.", examples=[["192.0.2.7"]]
+        default=[],
+        max_length=10_000,
+        description="Addresses, networks and ranges to leave out.",
+        examples=[["192.0.2.7", "192.0.2.64/26"]],
     )
     server_names: list[str] = Field(
         default=[],
-        max_length=1000,
+        max_length=100,
         description="Names to ask each address for (SNI), beside the host names among the targets.",
         examples=[["shop.example.com"]],
     )
@@ -48,8 +67,11 @@ class ScanView(View):
     """A scan and how far it has come; the parts of `counts` add up to `asked`."""
 
     id: str = Field(examples=["0191d7a2-8f4e-7c3b-9d5e-1f2a3b4c5d6e"])
-    state: str = Field(description="queued, running, finished or cancelled.", examples=["running"])
+    state: str = Field(description="queued, running, finished, cancelled or failed.", examples=["running"])
+    error: str | None = Field(description="Why it failed.")
     targets: list[str]
+    ports: str
+    server_names: list[str]
     exclude: list[str]
     unresolved: dict[str, str] = Field(description="Host names without an address, and why.")
     total: int = Field(description="Places to be asked, host names without an address not among them.")
@@ -81,8 +103,8 @@ class ResultView(View):
     """What came of one place."""
 
     number: int = Field(description="Its place in the walk.")
-    address: str = Field(examples=["192.0.2.7"])
-    port: int
+    address: str = Field(description="The IP address, or a host name that has none.", examples=["192.0.2.7"])
+    port: int | None
     server_name: str | None
     outcome: Outcome
     reason: str = Field(description="Why, where it is not plain.")

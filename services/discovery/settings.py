@@ -20,5 +20,9 @@ class DiscoverySettings(ServiceSettings):
     """How long one connection may take, unless a scan says otherwise."""
     misses_until_lost: int = Field(3, ge=1)
     """How often in a row a place must be missed before it counts as lost."""
-    lease: float = Field(60, gt=0)
+    parallel: int = Field(4, ge=1, le=100)
+    """Scans at a time."""
+    keep_results: float = Field(30, gt=0, le=3660)
+    """Days after which the results of a scan are forgotten; its counts stay, and so do the places."""
+    lease: float = Field(30, gt=0)
     """After this long without a sign of life another process goes on with a scan."""

@@ -24,21 +24,26 @@ class Scan(Table, table=True):
     id: str = Field(primary_key=True, max_length=36)
     state: str = Field(max_length=20, index=True)
     targets: list[str] = Field(sa_type=Json)
+    ports: str = Field(max_length=1000)
     exclude: list[str] = Field(sa_type=Json)
-    segments: list[dict[str, Any]] = Field(sa_type=Json)
+    server_names: list[str] = Field(sa_type=Json)
+    segments: list[dict[str, Any]] | None = Field(default=None, sa_type=Json)
+    """The walk; empty as long as host names are still to be resolved."""
     unresolved: dict[str, str] = Field(sa_type=Json)
     """Host names that have no address, and why."""
     timeout: float
     concurrency: int
-    total: int
-    position: int = 0
+    total: int = Field(sa_type=sa.BigInteger)
+    position: int = Field(default=0, sa_type=sa.BigInteger)
     """How many places of the walk are done: where it goes on after a crash."""
     counts: dict[str, int] = Field(sa_type=Json)
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
     started_at: datetime | None = Field(default=None, sa_type=Instant)
     finished_at: datetime | None = Field(default=None, sa_type=Instant)
+    lease: str | None = Field(default=None, max_length=36)
     lease_until: datetime | None = Field(default=None, sa_type=Instant)
+    error: str | None = Field(default=None, max_length=500)
 
 
 class Result(Table, table=True):
@@ -49,8 +54,9 @@ class Result(Table, table=True):
 
     scan_id: str = Field(primary_key=True, max_length=36)
     number: int = Field(primary_key=True, sa_type=sa.BigInteger)
-    address: str = Field(max_length=45)
-    port: int
+    address: str = Field(max_length=253)
+    """The IP address, or a host name that has none."""
+    port: int | None = None
     server_name: str | None = Field(default=None, max_length=253)
     outcome: str = Field(max_length=10)
     reason: str = Field("", max_length=500)
@@ -72,6 +78,8 @@ class KnownPlace(Table, table=True):
     first_seen: datetime = Field(sa_type=Instant)
     last_seen: datetime = Field(sa_type=Instant)
     misses: int = 0
+    missed_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When it was last missed in a way that counts."""
 
 
 class Watch(Table, table=True):
@@ -88,22 +96,45 @@ class Watch(Table, table=True):
     next_look_at: datetime = Field(sa_type=Instant, index=True)
 
 
-async def claim_scan(tx: Transaction, *, now: datetime, lease: timedelta) -> Scan | None:
+async def is_scan_waiting(session: AsyncSession, *, now: datetime) -> bool:
+    """Return whether there is a scan to be claimed."""
+    return await session.scalar(_waiting(now).with_only_columns(col(Scan.id))) is not None
+
+
+async def claim_scan(tx: Transaction, *, lease: str, until: datetime, now: datetime) -> Scan | None:
     """Take the oldest scan that is queued, or whose process has given no sign of life."""
-    is_free = sa.or_(col(Scan.lease_until).is_(None), col(Scan.lease_until) < now)
-    query = (
-        sa.select(Scan)
-        .where(col(Scan.state).in_(("queued", "running")), is_free)
-        .order_by(col(Scan.id))
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    scan = (await tx.session.scalars(query)).first()
+    query = _waiting(now).with_for_update(skip_locked=True)
+    scan: Scan | None = (await tx.session.scalars(query)).first()
     if scan is not None:
         scan.state = "running"
         scan.started_at = scan.started_at or now
-        scan.lease_until = now + lease
+        scan.lease, scan.lease_until = lease, until
     return scan
+
+
+def _waiting(now: datetime) -> Any:
+    is_free = sa.or_(col(Scan.lease_until).is_(None), col(Scan.lease_until) < now)
+    is_open = col(Scan.state).in_(("queued", "running"))
+    return sa.select(Scan).where(is_open, is_free).order_by(col(Scan.id)).limit(1)
+
+
+async def keep_lease(tx: Transaction, scan_id: str, *, lease: str, until: datetime) -> bool:
+    """Hold a scan for longer; return whether it is still ours and running."""
+    mine = (col(Scan.id) == scan_id, col(Scan.lease) == lease, col(Scan.state) == "running")
+    statement = sa.update(Scan).where(*mine).values(lease_until=until).returning(col(Scan.id))
+    return (await tx.session.execute(statement)).first() is not None
+
+
+async def end_lease(tx: Transaction, lease: str | None = None) -> None:
+    """Let go of the scan held by this lease, or of all scans: the next who comes goes on with it."""
+    statement = sa.update(Scan).values(lease=None, lease_until=None)
+    await tx.session.execute(statement.where(col(Scan.lease) == lease) if lease else statement)
+
+
+async def forget_results(tx: Transaction, *, finished_before: datetime) -> None:
+    """Forget what came of each place of old scans; the scans and their counts stay."""
+    old = sa.select(col(Scan.id)).where(col(Scan.finished_at) < finished_before)
+    await tx.session.execute(sa.delete(Result).where(col(Result.scan_id).in_(old)))
 
 
 async def scan_to_update(tx: Transaction, scan_id: str) -> Scan | None:
@@ -139,12 +170,6 @@ async def places(session: AsyncSession, *, after: str | None, limit: int) -> Seq
     return (await session.scalars(query)).all()
 
 
-async def places_serving(tx: Transaction, fingerprint: str) -> Sequence[KnownPlace]:
-    """Return the places that were last seen to serve this certificate."""
-    query = sa.select(KnownPlace).where(col(KnownPlace.fingerprint) == fingerprint)
-    return (await tx.session.scalars(query)).all()
-
-
 async def write_results(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Keep results; one that is there already is left as it is."""
     if rows:
@@ -156,7 +181,7 @@ async def see_places(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         return
     statement = insert(tx, KnownPlace)
-    changes = {name: statement.excluded[name] for name in ("fingerprint", "last_seen", "misses")}
+    changes = {name: statement.excluded[name] for name in ("fingerprint", "last_seen", "misses", "missed_at")}
     await tx.session.execute(
         statement.values(list(rows)).on_conflict_do_update(index_elements=["key"], set_=changes)
     )
@@ -164,22 +189,44 @@ async def see_places(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
 
 async def missed_places(tx: Transaction, keys: Sequence[str]) -> Sequence[KnownPlace]:
     """Return those of the places that are known, held until the transaction ends."""
-    query = sa.select(KnownPlace).where(col(KnownPlace.key).in_(keys)).with_for_update()
+    query = sa.select(KnownPlace).where(col(KnownPlace.key).in_(keys)).order_by(col(KnownPlace.key))
+    query = query.with_for_update()
     return (await tx.session.scalars(query)).all()
 
 
-async def write_watches(tx: Transaction, rows: Sequence[dict[str, Any]], *, sooner_only: bool) -> None:
-    """Watch places; `sooner_only` leaves a watch alone that looks earlier anyway."""
-    if not rows:
-        return
-    statement = insert(tx, Watch)
-    changes = {name: statement.excluded[name] for name in ("old_fingerprint", "looks", "next_look_at")}
-    condition = statement.excluded.next_look_at < col(Watch.next_look_at) if sooner_only else None
-    await tx.session.execute(
-        statement.values(list(rows)).on_conflict_do_update(
-            index_elements=["place_key"], set_=changes, where=condition
-        )
-    )
+async def watch_places(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+    """Watch these places, in place of what they were watched for before; rows have distinct keys."""
+    if rows:
+        statement = insert(tx, Watch).values(list(rows))
+        await tx.session.execute(_instead(statement, sooner_only=False))
+
+
+async def watch_places_serving(
+    tx: Transaction, fingerprint: str, *, at: datetime, sooner_only: bool = False
+) -> None:
+    """Watch every place last seen to serve this certificate, in one statement however many there are.
+
+    `sooner_only` leaves a watch alone that looks earlier anyway.
+    """
+    source = sa.select(
+        col(KnownPlace.key),
+        col(KnownPlace.address),
+        col(KnownPlace.port),
+        col(KnownPlace.server_name),
+        sa.literal(fingerprint),
+        sa.literal(0),
+        sa.literal(at, Instant),
+    ).where(col(KnownPlace.fingerprint) == fingerprint)
+    names = ["place_key", "address", "port", "server_name", "old_fingerprint", "looks", "next_look_at"]
+    statement = insert(tx, Watch).from_select(names, source)
+    await tx.session.execute(_instead(statement, sooner_only=sooner_only))
+
+
+def _instead(statement: Any, *, sooner_only: bool) -> Any:
+    new = statement.excluded
+    changes = {name: new[name] for name in ("old_fingerprint", "looks", "next_look_at")}
+    condition = new.next_look_at < col(Watch.next_look_at) if sooner_only else None
+    return statement.on_conflict_do_update(index_elements=["place_key"], set_=changes, where=condition)
 
 
 async def claim_watches(tx: Transaction, *, now: datetime, lease: timedelta, limit: int) -> Sequence[Watch]:
@@ -195,3 +242,16 @@ async def claim_watches(tx: Transaction, *, now: datetime, lease: timedelta, lim
     for watch in due:
         watch.next_look_at = now + lease
     return due
+
+
+async def watches_as_claimed(tx: Transaction, due: Sequence[Watch]) -> Sequence[Watch]:
+    """Return those of the claimed watches that nobody has changed since, held until the transaction ends."""
+    if not due:
+        return ()
+    at = due[0].next_look_at
+    query = (
+        sa.select(Watch)
+        .where(col(Watch.place_key).in_([watch.place_key for watch in due]), col(Watch.next_look_at) == at)
+        .with_for_update()
+    )
+    return (await tx.session.scalars(query)).all()

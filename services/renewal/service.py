@@ -21,12 +21,12 @@ from services.renewal.domain.orders import Schedule
 from services.renewal.events import EMITS, reactions
 from services.renewal.settings import RenewalSettings
 from services.renewal.store import Table
-from services.renewal.workers import Lanes
+from services.renewal.workers import DELETE_EVERY, Lanes
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
 from shared.reactions import Reactor
-from shared.service import Service, Surroundings
+from shared.service import Service, Surroundings, Worker
 from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
@@ -64,12 +64,14 @@ async def _assembled(
     enrolments = Enrolments(database, orders)
     reacts = reactions(enrolments, clock=clock)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
+    keys = Keys(database, sealer=sealer, retention=timedelta(seconds=settings.key_retention))
+    deletion = Worker("old keys", keys.delete_old, clock=clock, every=DELETE_EVERY)
     actions = Actions(
         authorities=authorities,
         profiles=Profiles(database, authorities),
         enrolments=enrolments,
         orders=orders,
-        keys=Keys(database, sealer=sealer),
+        keys=keys,
     )
     api = create_api(
         name=NAME,
@@ -88,5 +90,5 @@ async def _assembled(
         queues=[reactor.queue],
         emits=EMITS,
         receives=[reaction.payload for reaction in reacts],
-        jobs=[Relay(database, surroundings.bus).run, reactor.run, lanes.run, *listeners],
+        jobs=[Relay(database, surroundings.bus).run, reactor.run, lanes.run, deletion.run, *listeners],
     )

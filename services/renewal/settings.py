@@ -20,6 +20,8 @@ class RenewalSettings(ServiceSettings):
     """Waits after failed attempts; the last one repeats."""
     lease: float = Field(60, gt=0)
     """After this long without a sign of life another process goes on with an order."""
+    key_retention: float = Field(30 * 86400, ge=0)
+    """How long a private key is kept when a newer certificate was seen in every place of its own."""
 
     @field_validator("http01_listen")
     @classmethod

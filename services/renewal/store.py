@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import registry
+from sqlalchemy.orm import aliased, registry
 from sqlmodel import Field, SQLModel, col
 
 from services.renewal.domain.orders import OPEN, State
@@ -107,7 +107,7 @@ class Order(Table, table=True):
     state: str = Field(max_length=20, index=True)
     old_fingerprint: str | None = Field(default=None, max_length=64)
     private_key: bytes | None = None
-    """Sealed PKCS#8 in PEM."""
+    """Sealed PKCS#8 in PEM; empty before it is made, and when nobody needs it any more."""
     csr: bytes | None = None
     progress: bytes | None = None
     """Sealed: where the authority's steps go on."""
@@ -226,6 +226,17 @@ async def latest_order(session: AsyncSession, **having: str) -> Order | None:
     return found
 
 
+async def expiry_of(session: AsyncSession, *, lineage_id: str, fingerprint: str | None) -> datetime | None:
+    """Return when a lineage's certificate expires, where inventory or an order of ours has said so."""
+    notice = await session.get(Notice, lineage_id)
+    if notice is not None and notice.fingerprint == fingerprint:
+        return notice.not_after
+    if fingerprint is None:
+        return None
+    order = await latest_order(session, lineage_id=lineage_id, fingerprint=fingerprint)
+    return order.not_after if order is not None else None
+
+
 def _due(now: datetime) -> sa.Select[str]:
     is_free = sa.or_(col(Order.lease).is_(None), col(Order.lease_until) < now)
     return (
@@ -292,6 +303,24 @@ async def mark_observed(tx: Transaction, *, lineage_id: str, fingerprint: str, a
     of_it = (col(Order.lineage_id) == lineage_id, col(Order.fingerprint) == fingerprint)
     first = sa.update(Order).where(*of_it, col(Order.observed_at).is_(None)).values(observed_at=at)
     await tx.session.execute(first)
+
+
+async def orders_of_old_keys(tx: Transaction, *, seen_before: datetime, limit: int) -> Sequence[Order]:
+    """Return orders that still have a key, and whose lineage's newer certificate was seen in place before then."""
+    newer = aliased(Order)
+    is_replaced = (
+        sa.select(col(newer.id))
+        .where(
+            col(newer.lineage_id) == col(Order.lineage_id),
+            col(newer.renewed_at) > col(Order.renewed_at),
+            col(newer.observed_at) <= seen_before,
+        )
+        .exists()
+    )
+    query = sa.select(Order).where(
+        col(Order.state) == State.RENEWED, col(Order.private_key).is_not(None), is_replaced
+    )
+    return (await tx.session.scalars(query.limit(limit).with_for_update(skip_locked=True, of=Order))).all()
 
 
 async def first_release(session: AsyncSession, *, order_id: str, deployment_id: str) -> KeyRelease | None:

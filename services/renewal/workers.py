@@ -1,4 +1,4 @@
-"""What renewal does by the clock: takes up due orders, several at a time."""
+"""What renewal does by the clock: takes up due orders, several at a time, and looks for keys to delete."""
 
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from shared.clock import Clock
 from shared.service import Worker
 
 EVERY = timedelta(seconds=1)
+DELETE_EVERY = timedelta(minutes=10)
 
 
 class Lanes:

@@ -11,6 +11,7 @@ from shared.bus import Bus, Message
 from shared.errors import Unavailable
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
+from shared.telemetry import EVENTS_PUBLISHED, OUTBOX_DELAYED
 
 Rows = Sequence[sa.Row[tuple[int, str, str, bytes]]]
 
@@ -44,8 +45,10 @@ class Relay:
                 while await self.relay_once():
                     pass
                 failures = 0
+                OUTBOX_DELAYED.labels(self._database.source).set(0)
             except (Unavailable, sa.exc.DBAPIError, OSError) as error:
                 failures += 1
+                OUTBOX_DELAYED.labels(self._database.source).set(failures)
                 log.warning(
                     "outbox.delayed", service=self._database.source, failures=failures, error=str(error)
                 )
@@ -91,6 +94,7 @@ class Relay:
         messages = [Message(id=row.event_id, type=row.type, body=row.body) for row in rows]
         if messages:
             await self._bus.publish(messages)
+            EVENTS_PUBLISHED.labels(self._database.source).inc(len(messages))
 
 
 def _delete(rows: Rows) -> sa.Delete:

@@ -29,7 +29,7 @@ from services.renewal.connectors.http01 import Listener
 from services.renewal.connectors.registry import Kind, authority_kind
 from services.renewal.domain.checks import Expected, check_chain
 from services.renewal.domain.keys import KeyType, new_key, new_request
-from shared.errors import Refused
+from shared.errors import Invalid, Refused
 from shared.outbound import Policy
 from shared.tls import client_context
 from shared.x509 import key_fingerprint, load
@@ -37,6 +37,7 @@ from tests.builders import LOOPBACK
 from tests.servers.bind import Bind
 from tests.servers.pebble import Pebble, StartPebble, new_eab_key
 from tests.servers.processes import free_port
+from tests.servers.tls import CertificateAuthority
 
 BLOCKED = "blocked.example.test"
 
@@ -115,7 +116,7 @@ class Bench:
         expected = Expected(
             csr=request.csr,
             names=request.names,
-            lifetime=request.terms.lifetime,
+            lifetime=None if self.kind.decides_lifetime else request.terms.lifetime,
             roots=self.identity.roots,
         )
         return check_chain(told.chain, expected=expected, now=datetime.now(UTC))
@@ -216,13 +217,19 @@ async def test_an_order_abandoned_after_any_step_ends_in_exactly_one_certificate
     assert not bench.left_over("crash.example.test")
 
 
-async def placed_orders(bench: Bench) -> list[str]:
-    """Return the states of all orders of the account, as the ACME server has them."""
+async def placed_orders(bench: Bench, name: str | None = None) -> list[str]:
+    """Return the states of the account's orders for a name, or all, as the ACME server has them."""
     async with bench.opened() as authority:
         session = authority._steps._session
-        account = json.loads((await session.get(session.kid)).content)
-        listed = json.loads((await session.get(account["orders"])).content)
-        return [json.loads((await session.get(url)).content)["status"] for url in listed["orders"]]
+        page = json.loads((await session.get(session.kid)).content)["orders"]
+        orders = []
+        while page is not None:
+            listed = await session.get(page)
+            orders += [
+                json.loads((await session.get(url)).content) for url in json.loads(listed.content)["orders"]
+            ]
+            page = listed.next_page
+    return [each["status"] for each in orders if name in (None, each["identifiers"][0]["value"])]
 
 
 @pytest.fixture
@@ -230,6 +237,21 @@ async def acme(start_pebble: StartPebble, bind: Bind) -> AsyncIterator[Bench]:
     """An ACME authority with http-01."""
     async with http_bench(start_pebble, bind) as opened:
         yield opened
+
+
+@pytest.mark.parametrize("earlier", [2, 3, 7])
+async def test_an_order_placed_before_is_found_on_any_page_of_the_accounts_orders(
+    acme: Bench, earlier: int
+) -> None:
+    """Pebble gives three orders a page (PEBBLE_WFE_ORDERS_PER_PAGE), the oldest first."""
+    for number in range(earlier):
+        await acme.issue(acme.request(f"earlier{number}.example.test"))
+    request = acme.request("crash.example.test")
+    async with acme.opened() as authority:  # it dies after this: that the order is placed is kept by nobody
+        assert (await acme.step(authority, request, None, resumed=False)).step == "place"  # type: ignore[union-attr]
+    acme.check(request, await acme.issue(request, resumed=True))
+    assert await placed_orders(acme, "crash.example.test") == ["valid"]
+    assert len(await placed_orders(acme)) == earlier + 1
 
 
 async def test_a_name_that_the_authority_blocks_is_refused(acme: Bench) -> None:
@@ -254,6 +276,29 @@ async def test_the_chain_comes_leaf_first_and_without_the_root(start_pebble: Sta
     assert chain[-1].subject != chain[-1].issuer
 
 
+@pytest.mark.parametrize("chain_length", [1, 2])
+async def test_a_chain_that_does_not_end_at_the_named_root_is_refused(
+    start_pebble: StartPebble, bind: Bind, lab_ca: CertificateAuthority, chain_length: int
+) -> None:
+    async with http_bench(start_pebble, bind, chain_length=chain_length) as bench:
+        assert bench.pebble is not None
+        for pem, is_right in ((bench.pebble.roots()[0], True), (lab_ca.pem.decode(), False)):
+            strict = replace(bench, options={**bench.options, "root_pem": pem})
+            request = strict.request("root.example.test")
+            told = await strict.issue(request)
+            if is_right:
+                assert strict.check(request, told)
+                continue
+            with pytest.raises(Refused, match="does not end at the authority's root"):
+                strict.check(request, told)
+
+
+def test_a_root_that_is_no_certificate_is_refused() -> None:
+    options = Acme.options_type.model_validate({"directory_url": "https://ca.example.test", "root_pem": "x"})
+    with pytest.raises(Invalid, match="root_pem holds no PEM"):
+        Acme.found(options, secrets=Acme.secrets_type(), name="x", now=datetime.now(UTC))
+
+
 async def test_a_wildcard_is_issued_by_dns_and_refused_by_http(
     start_pebble: StartPebble, bind: Bind, acme: Bench
 ) -> None:
@@ -270,9 +315,62 @@ async def test_a_failed_challenge_is_cleaned_up_and_begins_anew(
 ) -> None:
     async with http_bench(start_pebble, bind) as bench:
         silent = replace(bench, network=replace(bench.network, http01=Answers()))
-        with pytest.raises(Refused, match="unauthorized"):
+        with pytest.raises(NotNow, match="unauthorized") as caught:
             await silent.issue(silent.request("silent.example.test"))
+        assert caught.value.starts_over
         assert not silent.left_over("silent.example.test")
+
+
+@pytest.fixture(params=[http_bench, dns_bench], ids=["http-01", "dns-01"])
+async def showing(
+    request: pytest.FixtureRequest, start_pebble: StartPebble, bind: Bind
+) -> AsyncIterator[Bench]:
+    """An ACME authority with each challenge."""
+    async with request.param(start_pebble, bind) as opened:
+        yield opened
+
+
+async def shown(bench: Bench, request: Request) -> bytes:
+    """Go on until a challenge is shown; return what is kept."""
+    told, state = None, None
+    async with bench.opened() as authority:
+        while told is None or told.step != "show":
+            told = await bench.step(authority, request, state, resumed=False)
+            assert isinstance(told, Pending)
+            bench.keep(told)
+            state = told.state
+    assert state is not None
+    assert bench.left_over(request.names[0])
+    return state
+
+
+async def test_a_challenge_that_cannot_be_answered_is_taken_away_and_shown_again_later(
+    showing: Bench,
+) -> None:
+    request = showing.request("answer.example.test")
+    state = await shown(showing, request)
+    away = replace(showing, options={k: v for k, v in showing.options.items() if k != "ca_pem"})
+    away.identity = showing.identity
+    async with away.opened() as authority:
+        with pytest.raises(NotNow, match="cannot be reached"):
+            await away.step(authority, request, state, resumed=False)
+    assert not showing.left_over("answer.example.test")
+    showing.check(request, await showing.issue(request, state, resumed=True))
+    assert not showing.left_over("answer.example.test")
+    assert await placed_orders(showing) == ["valid"]
+
+
+async def test_a_challenge_is_taken_away_when_the_authority_has_forgotten_it(showing: Bench) -> None:
+    request = showing.request("forgotten.example.test")
+    state = await shown(showing, request)
+    assert showing.pebble is not None
+    showing.pebble.stop()
+    showing.pebble.start()
+    async with showing.opened() as authority:
+        told = await showing.step(authority, request, state, resumed=False)
+    assert isinstance(told, Pending)
+    assert told.step == "account"
+    assert not showing.left_over("forgotten.example.test")
 
 
 async def test_a_listener_that_cannot_be_reached_is_tried_again_with_a_new_order(
@@ -347,6 +445,16 @@ async def test_a_wrong_tsig_key_is_refused(start_pebble: StartPebble, bind: Bind
         wrong = replace(bench, secrets={"dns_secret": "d3Jvbmcgd3Jvbmcgd3Jvbmc="})
         with pytest.raises(Refused, match="refused to change"):
             await wrong.issue(wrong.request("tsig.example.test"))
+
+
+async def test_the_builtin_authority_issues_for_no_second_longer_than_asked() -> None:
+    """The second of `notAfter` is part of the validity (RFC 5280 §4.1.2.5, CA/B Baseline Requirements §6.3.2)."""
+    network = Network(policy=Policy(), tls=client_context(), http01=None)
+    bench = Bench(kind=Builtin, options={}, secrets={}, challenge=None, network=network)
+    request = bench.request("exact.example.test")
+    leaf = load((await bench.issue(request)).chain[0])
+    validity = leaf.not_valid_after_utc - leaf.not_valid_before_utc + timedelta(seconds=1)
+    assert validity == request.terms.lifetime
 
 
 @pytest.mark.parametrize("key_type", list(KeyType))

@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from services.discovery.connectors import Sighting
-from services.discovery.connectors.network import Network, NetworkOptions
+from services.discovery.connectors import network as network_module
+from services.discovery.connectors.network import Network, NetworkOptions, Sockets
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.targets import Asked
 from shared import x509
@@ -68,6 +69,7 @@ async def test_the_chain_is_kept_as_it_is_served(
     assert len(sighting.chain) == len(issued.chain_pem.split(b"BEGIN CERTIFICATE")) - 1
     assert sighting.tls_version == ("TLSv1.3" if version is ssl.TLSVersion.TLSv1_3 else "TLSv1.2")
     assert sighting.cipher_suite is not None
+    assert sighting.group == "X25519"
 
 
 @pytest.mark.parametrize("curve", ["secp384r1", "secp521r1"])
@@ -133,6 +135,119 @@ async def test_a_server_of_another_protocol_is_not_tls(words: bytes) -> None:
     async with serving(talk) as port:
         sighting = await look_at(port)
     assert sighting.outcome is Outcome.NO_TLS
+
+
+def plain_record(kind: int, fragment: bytes) -> bytes:
+    return bytes([kind]) + b"\x03\x03" + len(fragment).to_bytes(2, "big") + fragment
+
+
+async def test_a_server_that_refuses_our_application_protocols_is_asked_without(
+    lab_ca: CertificateAuthority, tmp_path: Path
+) -> None:
+    """As nginx does for mail, and OpenSSL for `alpn imap` (RFC 7301 §3.2: a fatal alert)."""
+    issued = lab_ca.issue("a.test")
+    context = issued.server_context(tmp_path)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = await reader.read(4000)
+        if b"http/1.1" in hello:
+            writer.write(plain_record(21, b"\x02\x78"))
+            await writer.drain()
+            return
+        inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = context.wrap_bio(inward, outward, server_side=True)
+        inward.write(hello)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            server.do_handshake()
+        writer.write(outward.read())
+        await writer.drain()
+
+    async with serving(refuse) as port:
+        sighting = await look_at(port)
+    assert x509.fingerprint(sighting.chain[0]) == issued.fingerprint
+    assert sighting.tls_version == "TLSv1.3"
+
+
+async def test_an_alert_is_remembered_when_the_server_then_hangs_up() -> None:
+    asked = 0
+
+    async def alert_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await reader.read(4000)
+        asked += 1
+        if asked == 1:
+            writer.write(plain_record(21, b"\x02\x28"))
+            await writer.drain()
+
+    async with serving(alert_once) as port:
+        sighting = await look_at(port)
+    assert (sighting.outcome, sighting.reason, sighting.chain) == (Outcome.TLS, "TLS alert 40", ())
+    assert asked == 2
+
+
+async def test_a_chain_counts_whatever_comes_after_it() -> None:
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4000)
+        hello = b"\x02\x00\x00\x26\x03\x03" + bytes(32) + b"\0\xc0\x2f\0"
+        chain = b"\x0b\x00\x00\x0a\x00\x00\x07\x00\x00\x04junk"
+        writer.write(plain_record(22, hello + chain))
+        await writer.drain()
+        await asyncio.sleep(5)
+
+    async with serving(stall) as port:
+        sighting = await look_at(port, timeout=0.3)
+    assert (sighting.outcome, sighting.chain) == (Outcome.TLS, (b"junk",))
+
+
+async def test_a_denied_address_is_not_looked_at() -> None:
+    asked = Asked(address="169.254.169.254", port=80)
+    (sighting,) = await look(asked)
+    assert sighting.outcome is Outcome.EXCLUDED
+
+
+async def test_what_goes_wrong_on_our_side_is_one_failure_and_not_the_end() -> None:
+    odd = Asked(address="127.0.0.1", port=1, server_name="\udcff")
+    sightings = {
+        sighting.asked: sighting for sighting in await look(odd, Asked(address=HOST, port=free_port()))
+    }
+    assert sightings.pop(odd).outcome is Outcome.FAILED
+    assert [sighting.outcome for sighting in sightings.values()] == [Outcome.REFUSED]
+
+
+async def test_more_places_than_sockets_are_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = most = 0
+    real = network_module._exchange
+
+    async def counted(*given: Any) -> None:
+        nonlocal opened, most
+        opened += 1
+        most = max(most, opened)
+        try:
+            await real(*given)
+        finally:
+            opened -= 1
+
+    monkeypatch.setattr(network_module, "_exchange", counted)
+    network = Network(NetworkOptions(concurrency=200, sockets=Sockets(20)))
+    asked = [Asked(address=HOST, port=port) for port in range(1, 300)]
+    sightings = [sighting async for sighting in network.look(iter(asked))]
+    assert sorted(s.asked.port for s in sightings) == list(range(1, 300))
+    assert most <= 20
+
+
+async def test_a_look_that_is_given_up_leaves_nothing_behind() -> None:
+    async def wait(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+
+    before = asyncio.all_tasks()
+    async with serving(wait) as port:
+        network = Network(NetworkOptions())
+        asked = [Asked(address=HOST, port=free_port()), *[Asked(address=HOST, port=port)] * 9]
+        async with aclosing(network.look(asked)) as seen:
+            await anext(seen)
+        ours = {task for task in asyncio.all_tasks() - before if "lane" in repr(task)}
+        assert ours == set()
 
 
 async def test_a_dripping_server_costs_the_time_out_and_no_more() -> None:

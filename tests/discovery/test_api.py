@@ -1,12 +1,18 @@
 """Discovery's HTTP door."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
+import anyio
 import httpx
 import pytest
 
 from shared.service import Service
 from tests.builders import bearer
+from tests.servers.nginx import StartNginx
+from tests.servers.processes import free_port
 
 
 @pytest.fixture
@@ -42,6 +48,62 @@ async def test_a_scan_is_queued_with_a_location(client: httpx.AsyncClient) -> No
     assert (await client.post(f"/v1/scans/{scan['id']}/cancel")).json()["state"] == "cancelled"
 
 
+@pytest.mark.parametrize("ports", [443, [443], "443", ["443"], [443, "443-443"]])
+async def test_ports_may_be_numbers_text_or_a_list(client: httpx.AsyncClient, ports: object) -> None:
+    answer = await client.post("/v1/scans", json={"targets": ["127.0.0.1"], "ports": ports})
+    assert (answer.status_code, answer.json()["total"]) == (202, 1)
+
+
+async def test_a_scan_is_worked_off_and_shown_through_the_api(
+    client: httpx.AsyncClient, service: Service, start_nginx: StartNginx
+) -> None:
+    """The workers run, as in a process; while one scan waits for a silent server another gets its turn."""
+    nginx = await asyncio.to_thread(start_nginx, "a.test", "b.test")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.work)
+            slow = {"targets": [f"127.0.0.1:{port}"], "timeout": 20}
+            waiting = (await client.post("/v1/scans", json=slow)).json()["id"]
+            body = {
+                "targets": [f"https://127.0.0.1:{nginx.port}", f"127.0.0.1:{free_port()}"],
+                "server_names": ["a.test", "b.test"],
+            }
+            scan = (await client.post("/v1/scans", json=body)).json()["id"]
+            shown = await until_ended(client, scan)
+            assert (shown["state"], shown["percent"], shown["seconds_left"]) == ("finished", 100, None)
+            assert {name: n for name, n in shown["counts"].items() if n} == {
+                "asked": 4,
+                "tls": 2,
+                "refused": 2,
+            }
+            assert (await client.get(f"/v1/scans/{waiting}")).json()["state"] == "running"
+            assert (await client.post(f"/v1/scans/{waiting}/cancel")).json()["state"] == "cancelled"
+            again = await client.post(f"/v1/scans/{waiting}/cancel")
+            assert (again.status_code, again.json()["type"].split("/")[-1]) == (409, "conflict")
+            tasks.cancel_scope.cancel()
+    found = (await client.get(f"/v1/scans/{scan}/results", params={"outcome": "tls"})).json()["items"]
+    assert {one["server_name"]: one["fingerprint"] for one in found} == {
+        site.server_name: site.issued.fingerprint for site in nginx.sites
+    }
+    first = (await client.get(f"/v1/scans/{scan}/results", params={"limit": 3})).json()
+    rest = (
+        await client.get(f"/v1/scans/{scan}/results", params={"limit": 3, "cursor": first["next_cursor"]})
+    ).json()
+    assert [one["number"] for one in first["items"] + rest["items"]] == [0, 1, 2, 3]
+    places = (await client.get("/v1/places")).json()["items"]
+    assert [place["server_name"] for place in places] == ["a.test", "b.test"]
+
+
+async def until_ended(client: httpx.AsyncClient, scan_id: str) -> dict[str, Any]:
+    with anyio.fail_after(15):
+        while True:
+            shown: dict[str, Any] = (await client.get(f"/v1/scans/{scan_id}")).json()
+            if shown["state"] not in ("queued", "running"):
+                return shown
+            await anyio.sleep(0.02)
+
+
 async def test_a_repeated_request_starts_one_scan(client: httpx.AsyncClient) -> None:
     body, key = {"targets": ["127.0.0.1"]}, {"Idempotency-Key": "one"}
     first = await client.post("/v1/scans", json=body, headers=key)
@@ -57,7 +119,12 @@ async def test_a_repeated_request_starts_one_scan(client: httpx.AsyncClient) -> 
         ({"targets": ["127.0.0.1"], "ports": "70000"}, "/body/ports"),
         ({"targets": ["127.0.0.1:70000"]}, "/body/targets/0"),
         ({"targets": ["no-such-host.invalid"]}, "/body/targets/0"),
+        ({"targets": ["127.0.0.1"], "ports": [443, 70000]}, "/body/ports"),
+        ({"targets": ["127.0.0.1"], "ports": [True]}, "/body/ports"),
         ({"targets": ["127.0.0.1"], "exclude": ["x"]}, "/body/exclude/0"),
+        ({"targets": ["127.0.0.1"], "server_names": ["a.test", "192.0.2.1"]}, "/body/server_names/1"),
+        ({"targets": ["127.0.0.1"], "server_names": ["x" * 300]}, "/body/server_names/0"),
+        ({"targets": ["127.0.0.1"], "timeout": 0}, "/body/timeout"),
         ({"targets": ["127.0.0.1"], "colour": "blue"}, "/body/colour"),
         ({"targets": []}, "/body/targets"),
     ],

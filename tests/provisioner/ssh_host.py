@@ -63,6 +63,7 @@ class SshHost:
         self.refuses_renames_after: int | None = None
         self.commands: list[str] = []
         self._shells: list[asyncio.subprocess.Process] = []
+        self._handlers: list[asyncio.Task[None]] = []
         self.port = 0
         self.tls_port = 0
         self._client = asyncssh.generate_private_key("ssh-ed25519")
@@ -96,7 +97,9 @@ class SshHost:
         for shell in self._shells:
             with contextlib.suppress(ProcessLookupError):
                 shell.kill()
-            await shell.communicate()
+            await shell.wait()
+        # What reads their output ends with them.
+        await asyncio.gather(*self._handlers, return_exceptions=True)
 
     async def _listen(self) -> None:
         self._server = await asyncssh.listen(
@@ -159,6 +162,9 @@ class SshHost:
             stderr=asyncio.subprocess.STDOUT,
         )
         self._shells.append(shell)
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.append(handler)
         output, _ = await shell.communicate()
         process.stdout.write(output.decode())
         process.exit(shell.returncode or 0)

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -170,14 +171,15 @@ async def test_a_deployment_is_given_up_after_its_last_attempt(
     assert (retried.state, retried.attempt) == (State.PENDING, 0)
 
 
+@pytest.mark.parametrize("renames", [0, 1, 2])
 async def test_a_way_back_that_is_barred_is_tried_until_it_is_open(
-    shop: Workshop, host: SshHost, old: Issued, new: Issued
+    shop: Workshop, host: SshHost, old: Issued, new: Issued, renames: int
 ):
     # The reload command fails, and the old files can be put back only later.
     target = await known(shop, host)
     await shop.bind(target, slot={**slot(host), "reload_command": "false"}, endpoints=[endpoint(host)])
     await shop.renew(new)
-    host.refuses_renames_after = 2
+    host.refuses_renames_after = renames
     await shop.work_off()
     row, _ = await shop.only()
     [first] = await shop.events(DeploymentFailed)
@@ -223,6 +225,20 @@ async def test_a_target_is_worked_on_by_one_at_a_time(shop: Workshop, host: SshH
     assert await shop.work.claim(now=shop.time()) is None
     await shop.work.run(first)
     assert await shop.work.claim(now=shop.time()) is not None
+
+
+async def test_many_at_once_take_each_target_once(shop: Workshop, hosts: list[SshHost], new: Issued):
+    for host in hosts:
+        target = await known(shop, host, f"web-{host.port}")
+        await shop.bind(target, slot=slot(host), endpoints=[endpoint(host)])
+        elsewhere = {"certificate_path": f"{host.certificate}.2", "key_path": f"{host.key}.2"}
+        await shop.bind(target, slot=elsewhere, endpoints=[endpoint(host)])
+    await shop.renew(new)
+    taken = await asyncio.gather(*(shop.work.claim(now=shop.time()) for _ in range(12)))
+    rows = await shop.deployments.page(after=None, limit=10)
+    targets = {row.id: row.target_id for row in rows}
+    claimed = [targets[claim.deployment_id] for claim in taken if claim is not None]
+    assert len(claimed) == len(set(claimed)) > 0
 
 
 async def test_a_slow_target_takes_one_lane_only(

@@ -5,10 +5,12 @@ from pathlib import Path
 import anyio
 import pytest
 import sqlalchemy as sa
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from services.renewal import store
+from services.renewal.actions.keys import key_row
 from services.renewal.connectors import Issued, NotNow, Pending
 from services.renewal.domain.orders import State
 from services.renewal.service import SCHEMA
@@ -19,7 +21,7 @@ from shared.events.renewal import CertificateRenewed, RenewalFailed
 from shared.sealing import open_with
 from shared.store import Database
 from shared.x509 import key_fingerprint, load, names
-from tests.renewal.workshop import CALLER, OLD, Rung, Scripted, Workshop
+from tests.renewal.workshop import CALLER, OLD, RETENTION, Rung, Scripted, Workshop
 from tests.servers.tls import CertificateAuthority
 
 STEP = Pending(state=b"one", step="place", text="The order is placed.")
@@ -206,13 +208,43 @@ async def test_a_failed_attempt_waits_longer_each_time_tells_and_is_tried_again(
     assert all(each.next_attempt_at and each.next_step for each in told)
 
 
+async def test_the_nearer_the_expiry_the_shorter_the_waits(shop: Workshop) -> None:
+    await shop.enrol()
+    await shop.expires(not_after=shop.time() + timedelta(hours=10))
+    Scripted.script.extend(NotNow("Busy.") for _ in range(4))
+    waits = []
+    for _ in range(4):
+        await shop.work_off()
+        order = await shop.only()
+        assert order.next_attempt_at is not None
+        left = order.next_attempt_at - shop.time()
+        waits.append(round(left / timedelta(minutes=1)))
+        shop.time.passes(left + timedelta(seconds=1))
+    assert waits == [1, 10, 59, 53]
+
+
+async def test_the_expiry_of_a_certificate_we_obtained_is_known_without_a_notice(shop: Workshop) -> None:
+    await shop.order()
+    await shop.work_off()
+    shop.time.passes(timedelta(days=90) - timedelta(minutes=20))
+    await shop.order()
+    Scripted.script.extend(NotNow("Busy.") for _ in range(2))
+    for _ in range(2):
+        await shop.work_off()
+        shop.time.passes(timedelta(minutes=2, seconds=1))
+    await shop.work_off()
+    assert [order.state for order in await shop.all()] == [State.RENEWED, State.RENEWED]
+
+
 async def test_a_refused_order_fails_for_good_until_a_person_tries_it_again(shop: Workshop) -> None:
     await shop.order()
-    Scripted.script.append(Refused("The authority said caa: no.", next_step="Change the CAA record."))
+    Scripted.script.append(
+        Refused("The authority said rejectedIdentifier: no.", next_step="Ask for another name.")
+    )
     await shop.work_off()
     order = await shop.only()
     assert (order.state, order.next_attempt_at) == (State.FAILED, None)
-    assert order.next_step == "Change the CAA record."
+    assert order.next_step == "Ask for another name."
     [told] = await shop.events(RenewalFailed)
     assert told.next_attempt_at is None
     await shop.orders.retry(order.id, caller=CALLER, now=shop.time())
@@ -265,6 +297,39 @@ async def test_a_lost_order_at_the_authority_begins_anew_and_another_failure_goe
         shop.time.passes(timedelta(days=2))
     assert [state for state, _ in Scripted.asked] == [None, b"one", b"one", None]
     assert (await shop.only()).state == State.RENEWED
+
+
+async def test_an_order_that_begins_anew_has_a_new_key_and_request(small_shop: Workshop) -> None:
+    shop = small_shop
+    await shop.order()
+    Scripted.script.append(NotNow("Lost.", starts_over=True))
+    await shop.work_off()
+    lost = Scripted.requests[-1]
+    assert ((await shop.only()).private_key, (await shop.only()).csr) == (None, None)
+    shop.time.passes(timedelta(hours=1))
+    await shop.work_off()
+    await has_key_of_its_own(shop, lost)
+
+
+async def test_an_order_that_a_person_tries_again_has_a_new_key_and_request(small_shop: Workshop) -> None:
+    shop = small_shop
+    order = await shop.order()
+    Scripted.script.append(Refused("badCSR", next_step="Ask."))
+    await shop.work_off()
+    refused = Scripted.requests[-1]
+    await shop.orders.retry(order.id, caller=CALLER, now=shop.time())
+    await shop.work_off()
+    await has_key_of_its_own(shop, refused)
+
+
+async def has_key_of_its_own(shop: Workshop, before: bytes) -> None:
+    order = await shop.only()
+    assert order.state == State.RENEWED
+    assert order.private_key is not None
+    assert order.csr is not None
+    opened = load_pem_private_key(shop.sealer.open(order.private_key, row=key_row(order.id)), None)
+    assert opened.public_key() == x509.load_der_x509_csr(order.csr).public_key()
+    assert opened.public_key() != x509.load_der_x509_csr(before).public_key()
 
 
 async def test_a_killed_process_is_followed_by_one_that_goes_on_when_the_lease_has_run_out(
@@ -370,6 +435,80 @@ async def test_no_key_is_released_without_a_key_to_seal_to_or_before_there_is_a_
         await small_shop.keys.release(
             order.id, deployment_id="d", caller=deployer()[0], now=small_shop.time()
         )
+
+
+async def renewed(shop: Workshop) -> store.Order:
+    await shop.order()
+    await shop.work_off()
+    return (await shop.all())[0]
+
+
+async def has_key(shop: Workshop) -> list[bool]:
+    """Return which orders have a private key, newest first."""
+    return [order.private_key is not None for order in await shop.all()]
+
+
+async def test_a_key_is_deleted_when_a_newer_certificate_has_been_in_place_for_long_enough(
+    shop: Workshop,
+) -> None:
+    first, second = await renewed(shop), await renewed(shop)
+    assert first.fingerprint is not None
+    assert second.fingerprint is not None
+    shop.time.passes(timedelta(days=60))
+    await shop.keys.delete_old(shop.time())
+    assert await has_key(shop) == [True, True]  # nobody has seen the second one yet
+    await shop.replaced(second.fingerprint, old=first.fingerprint)
+    shop.time.passes(RETENTION - timedelta(minutes=1))
+    await shop.keys.delete_old(shop.time())
+    assert await has_key(shop) == [True, True]
+    shop.time.passes(timedelta(minutes=2))
+    assert await shop.keys.delete_old(shop.time()) is False
+    assert await has_key(shop) == [True, False]
+    order, steps = await shop.orders.get(first.id)
+    assert order.chain
+    assert steps[-1].text.startswith("The private key is deleted")
+    with pytest.raises(Conflict, match="key is deleted"):
+        await shop.keys.release(first.id, deployment_id="d", caller=deployer()[0], now=shop.time())
+    await shop.keys.delete_old(shop.time())
+    assert len((await shop.orders.get(first.id))[1]) == len(steps)
+
+
+async def test_an_older_certificate_that_is_seen_again_deletes_no_newer_key(shop: Workshop) -> None:
+    first, second = await renewed(shop), await renewed(shop)
+    assert first.fingerprint is not None
+    await shop.replaced(first.fingerprint, old=second.fingerprint or "")
+    shop.time.passes(RETENTION * 2)
+    await shop.keys.delete_old(shop.time())
+    assert await has_key(shop) == [True, True]
+
+
+async def test_another_lineage_deletes_no_key(shop: Workshop) -> None:
+    await renewed(shop)
+    await shop.order(lineage_id="other")
+    await shop.work_off()
+    async with shop.database.transaction() as tx:
+        other = (await shop.all())[0].fingerprint or ""
+        await store.mark_observed(tx, lineage_id="other", fingerprint=other, at=shop.time())
+    shop.time.passes(RETENTION * 2)
+    await shop.keys.delete_old(shop.time())
+    assert await has_key(shop) == [True, True]
+
+
+async def test_the_key_of_an_order_that_is_given_up_is_deleted(shop: Workshop) -> None:
+    await shop.order()
+    Scripted.script.append(Refused("No.", next_step="Ask."))
+    await shop.work_off()
+    assert await has_key(shop) == [False]
+
+
+async def test_the_key_of_an_order_that_became_void_is_deleted(shop: Workshop) -> None:
+    await shop.enrol()
+    await shop.expires()
+    Scripted.script.append(NotNow("Busy."))
+    await shop.work_off()
+    assert await has_key(shop) == [True]
+    await shop.replaced("f" * 64)
+    assert await has_key(shop) == [False]
 
 
 async def test_no_private_key_can_be_read_in_the_files_of_the_database(

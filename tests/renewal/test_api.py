@@ -21,7 +21,7 @@ from shared.ids import new_id
 from shared.sealing import open_with
 from shared.service import Service
 from tests.builders import ISSUER, SIGNING_KEY, bearer, surroundings
-from tests.renewal.workshop import expiring
+from tests.renewal.workshop import Workshop, expiring
 from tests.servers.processes import free_port
 
 OPERATOR, VIEWER, AUDITOR = bearer("operator"), bearer("viewer"), bearer("auditor")
@@ -317,3 +317,25 @@ async def test_the_listener_answers_for_known_tokens_alone(
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
         await stream.send(b"\x16\x03\x01" + b"x" * 9000)
         assert (await stream.receive()).startswith(b"HTTP/1.1 404")
+
+
+async def test_a_running_service_deletes_old_keys(tmp_path: Path) -> None:
+    around = surroundings(tmp_path, environ={"EVERLEAF_RENEWAL_KEY_RETENTION": "0"})
+    shop = await Workshop(around.open_database(NAME, around.settings.load(SETTINGS, section=NAME))).set_up(
+        kind="builtin"
+    )
+    for _ in range(2):
+        await shop.order()
+        await shop.work_off()
+    new, old = await shop.all()
+    await shop.replaced(new.fingerprint or "", old=old.fingerprint or "")
+    async with build(around) as service, anyio.create_task_group() as tasks:
+        await around.bus.declare(service.queues)
+        tasks.start_soon(service.work)
+        with anyio.fail_after(10):
+            while (await shop.all())[1].private_key is not None:
+                await anyio.sleep(0.02)
+        tasks.cancel_scope.cancel()
+    assert (await shop.all())[0].private_key is not None
+    await shop.database.close()
+    await around.bus.close()

@@ -1,4 +1,5 @@
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -115,6 +116,23 @@ def test_waits_grow_to_the_last_and_respect_what_the_authority_asks_up_to_a_day(
     assert at - NOW >= min(timedelta(seconds=asked), timedelta(days=1))
 
 
+@given(st.integers(1, 50), st.integers(-(10**8), 10**8))
+def test_no_wait_sleeps_past_the_expiry_of_the_old_certificate(failed: int, left: int) -> None:
+    waits = tuple(timedelta(minutes=minutes) for minutes in (1, 10, 100, 1440))
+    expires = NOW + timedelta(seconds=left)
+    wait = Schedule(waits).next_attempt(failed=failed, asked=None, expires=expires, now=NOW) - NOW
+    tenth = max(timedelta(seconds=abs(left)) / 10, timedelta(minutes=1))
+    assert wait == min(waits[min(failed, 4) - 1], tenth)
+    assert wait >= timedelta(minutes=1)
+    assert left <= 60 or NOW + wait < expires
+
+
+def test_what_the_authority_asks_for_goes_before_the_expiry() -> None:
+    asked, expires = timedelta(hours=3), NOW + timedelta(hours=1)
+    schedule = Schedule((timedelta(days=1),))
+    assert schedule.next_attempt(failed=1, asked=asked, expires=expires, now=NOW) == NOW + asked
+
+
 def facts(
     fingerprint: str = "a", *, days: int = 5, is_open: bool = True, urgency: str = "renew"
 ) -> NoticeFacts:
@@ -214,11 +232,12 @@ def test_five_minutes_of_skew_are_taken_and_six_are_not(ca: CertificateAuthority
         check_chain(chain, expected=expected(issued), now=NOW)
 
 
-def test_a_longer_life_than_asked_for_is_refused_where_the_root_is_ours(ca: CertificateAuthority) -> None:
+def test_a_longer_life_than_asked_for_is_refused_where_it_is_ours_to_ask(ca: CertificateAuthority) -> None:
     issued, chain = answer(ca, not_after=NOW + timedelta(days=60))
-    assert check_chain(chain, expected=expected(issued), now=NOW)
+    wanted = expected(issued, roots=(root(ca),))
+    assert check_chain(chain, expected=replace(wanted, lifetime=None), now=NOW)
     with pytest.raises(Refused, match="is valid for"):
-        check_chain(chain, expected=expected(issued, roots=(root(ca),)), now=NOW)
+        check_chain(chain, expected=wanted, now=NOW)
 
 
 def test_a_chain_that_does_not_hold_together_is_refused(ca: CertificateAuthority) -> None:

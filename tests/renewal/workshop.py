@@ -47,6 +47,7 @@ from tests.builders import LOOPBACK
 CALLER = Principal(id="tester", name="Tester", roles=frozenset({"admin"}))
 WAITS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(days=1))
 OLD = "0" * 64
+RETENTION = timedelta(days=30)
 P = TypeVar("P", bound=Payload)
 
 
@@ -70,8 +71,10 @@ class Scripted:
     summary: ClassVar[str] = "For tests."
     options_type: ClassVar[type[Part]] = Nothing
     secrets_type: ClassVar[type[Part]] = Nothing
+    decides_lifetime: ClassVar[bool] = False
     script: ClassVar[list[Exception | Progress]] = []
     asked: ClassVar[list[tuple[bytes | None, bool]]] = []
+    requests: ClassVar[list[bytes]] = []
 
     def __init__(self, behind: Builtin) -> None:
         self._behind = behind
@@ -96,6 +99,7 @@ class Scripted:
         self, request: Request, *, state: bytes | None, resumed: bool, now: datetime
     ) -> Progress:
         self.asked.append((state, resumed))
+        self.requests.append(request.csr)
         if not self.script:
             return await self._behind.advance(request, state=state, resumed=resumed, now=now)
         answer = self.script.pop(0)
@@ -136,14 +140,14 @@ class Workshop:
         self.profiles = Profiles(self.database, self.authorities)
         self.orders = Orders(self.database, ring=self.rung)
         self.enrolments = Enrolments(self.database, self.orders)
-        self.keys = Keys(self.database, sealer=self.sealer)
+        self.keys = Keys(self.database, sealer=self.sealer, retention=RETENTION)
         means = Means(sealer=self.sealer, authorities=self.authorities, schedule=Schedule(WAITS))
         self.work = Work(self.database, means=means, lease=self.lease, clock=self.time)
 
     async def set_up(self, kind: str = "scripted", **given: Any) -> "Workshop":
         """Make tables, an authority and the profile `web`."""
         await SCHEMA.upgrade(self.database)
-        Scripted.script, Scripted.asked = [], []
+        Scripted.script, Scripted.asked, Scripted.requests = [], [], []
         await self.authority("house-ca", kind=kind, **given)
         await self.profile("web", authority="house-ca")
         return self

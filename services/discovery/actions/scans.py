@@ -1,33 +1,24 @@
-"""Scans: asked for, worked off shard by shard, cancelled, shown."""
+"""Scans as callers know them: asked for, shown, cancelled."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.discovery import store
-from services.discovery.actions.sightings import fingerprint_of, keep
-from services.discovery.connectors import Sighting, Source
+from services.discovery.actions.plans import Bounds, end, planned, read_wishes
 from services.discovery.connectors.resolve import resolve
-from services.discovery.domain.answers import Outcome, add, count
-from services.discovery.domain.targets import (
-    Limits,
-    Segment,
-    Walk,
-    Wish,
-    parse_ports,
-    parse_target,
-    plan,
-)
+from services.discovery.domain.answers import Outcome
+from services.discovery.domain.limits import Limits
+from services.discovery.domain.targets import Wish, parse_ports, parse_server_name, plan, refuse_too_many
 from shared.access import Principal
-from shared.clock import Clock
 from shared.errors import Conflict, Fault, Invalid, NotFound
-from shared.events.discovery import ScanCounts, ScanFinished
+from shared.events.discovery import ScanCounts
 from shared.ids import new_id
-from shared.store import Database, Transaction
+from shared.store import Database
 
-SHARD = 256
-"""Places per transaction: what a crash repeats at most, and how often progress is seen."""
-MOST_REASON = 500
+FEW_HOSTS = 20
+"""So many names are resolved while the caller waits; of more, the caller hears through the scan."""
+WHILE_WAITING = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,71 +41,58 @@ class Pace:
     concurrency: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """What the operator allows, and how patient we are."""
-
-    allow: Sequence[str]
-    deny: Sequence[str]
-    max_targets: int
-    misses_until_lost: int
-    lease: timedelta
-
-
-OpenSource = Callable[[timedelta, int], Source]
-"""Opens a source with a time-out and a number of connections at a time."""
-
-
 class Scans:
-    """Everything there is to do with scans."""
+    """What callers do with scans."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        bounds: Bounds,
-        open_source: OpenSource,
-        clock: Clock,
-        ring: Callable[[], None],
-    ) -> None:
+    def __init__(self, database: Database, *, bounds: Bounds, ring: Callable[[], None]) -> None:
         self._database = database
         self._bounds = bounds
-        self._open_source = open_source
-        self._clock = clock
         self._ring = ring
 
     async def create(self, new: NewScan, *, caller: Principal, now: datetime) -> store.Scan:
-        """Queue a scan. Raises `Invalid`, with a pointer for each target that cannot be scanned."""
+        """Queue a scan. Raises `Invalid`, with a pointer to what cannot be scanned, and `TooLarge`."""
+        scan, wishes = self._scan(new, caller=caller, now=now)
+        hosts = {wish.host for wish in wishes if wish.host}
+        resolved: dict[str, list[str]] = {}
+        unresolved: dict[str, str] = {}
+        if len(hosts) <= FEW_HOSTS:
+            resolved, unresolved = await resolve(hosts, patience=WHILE_WAITING)
+            _refuse_if_nothing_is_left(wishes, unresolved)
+        async with self._database.transaction() as tx:
+            tx.session.add(scan)
+            await tx.session.flush()
+            if len(hosts) <= FEW_HOSTS:
+                await planned(
+                    tx, scan, resolved=resolved, unresolved=unresolved, most=self._bounds.max_targets
+                )
+            tx.after_commit(self._ring)
+        return scan
+
+    def _scan(self, new: NewScan, *, caller: Principal, now: datetime) -> tuple[store.Scan, Sequence[Wish]]:
         Limits(exclude=new.exclude)
+        names = [
+            parse_server_name(text, pointer=f"/body/server_names/{number}")
+            for number, text in enumerate(new.server_names)
+        ]
+        wishes = read_wishes(new.targets)
         ports = parse_ports(new.ports, pointer="/body/ports")
-        wishes = [parse_target(text, pointer=f"/body/targets/{i}") for i, text in enumerate(new.targets)]
-        resolved, unresolved = await resolve([wish.host for wish in wishes if wish.host])
-        _refuse_if_nothing_is_left(wishes, unresolved)
-        segments = plan(
-            [wish for wish in wishes if wish.host not in unresolved],
-            resolved=resolved,
-            ports=ports,
-            server_names=new.server_names,
-            most=self._bounds.max_targets,
-        )
+        total = _at_least(wishes, ports=ports, server_names=names, most=self._bounds.max_targets)
         scan = store.Scan(
             id=new_id(),
             state="queued",
             targets=list(new.targets),
+            ports=new.ports,
             exclude=list(new.exclude),
-            segments=[segment.model_dump(mode="json") for segment in segments],
-            unresolved=unresolved,
+            server_names=list(dict.fromkeys(names)),
+            unresolved={},
             timeout=new.timeout,
             concurrency=new.concurrency,
-            total=len(Walk(segments)),
-            counts=_unresolved_counts(unresolved).model_dump(),
+            total=total,
+            counts=ScanCounts().model_dump(),
             created_at=now,
             created_by=caller.name,
         )
-        async with self._database.transaction() as tx:
-            tx.session.add(scan)
-        self._ring()
-        return scan
+        return scan, wishes
 
     async def get(self, scan_id: str) -> store.Scan:
         """Return a scan. Raises `NotFound`."""
@@ -146,91 +124,21 @@ class Scans:
             scan = _there(await store.scan_to_update(tx, scan_id), scan_id)
             if scan.state not in ("queued", "running"):
                 raise Conflict(f"The scan is {scan.state} already.", next_step="There is nothing to cancel.")
-            _end(tx, scan, state="cancelled", now=now)
+            end(tx, scan, state="cancelled", now=now)
         return scan
 
-    async def work(self, now: datetime) -> bool:
-        """Work off one scan, or go on with one whose process died; return whether there was one."""
-        async with self._database.transaction() as tx:
-            scan = await store.claim_scan(tx, now=now, lease=self._bounds.lease)
-        if scan is None:
-            return False
-        walk = Walk([Segment.model_validate(segment) for segment in scan.segments])
-        source = self._open_source(timedelta(seconds=scan.timeout), scan.concurrency)
-        limits = Limits(allow=self._bounds.allow, deny=self._bounds.deny, exclude=scan.exclude)
-        while await self._shard(scan.id, walk, source=source, limits=limits):
-            pass
-        return True
 
-    async def _shard(self, scan_id: str, walk: Walk, *, source: Source, limits: Limits) -> bool:
-        """Look at the next places and keep what came of them; return whether any are left."""
-        position = (await self.get(scan_id)).position
-        numbers = range(position, min(position + SHARD, len(walk)))
-        sightings = await _look(walk, numbers, source=source, limits=limits)
-        now = self._clock()
-        async with self._database.transaction() as tx:
-            scan = _there(await store.scan_to_update(tx, scan_id), scan_id)
-            if scan.state != "running" or scan.position != position:
-                return False  # cancelled, or another process has taken it over
-            await keep(
-                tx,
-                [sighting for _, sighting in sightings],
-                now=now,
-                misses_until_lost=self._bounds.misses_until_lost,
-                scan_id=scan_id,
-            )
-            await store.write_results(tx, [_row(scan_id, number, s) for number, s in sightings])
-            done = ScanCounts(**scan.counts)
-            scan.counts = add(done, count(s.outcome for _, s in sightings)).model_dump()
-            scan.position = numbers.stop
-            scan.lease_until = now + self._bounds.lease
-            if scan.position >= len(walk):
-                _end(tx, scan, state="finished", now=now)
-                return False
-        return True
-
-
-async def _look(walk: Walk, numbers: range, *, source: Source, limits: Limits) -> list[tuple[int, Sighting]]:
-    asked = {number: walk.at(number) for number in numbers}
-    permitted = {one: number for number, one in asked.items() if limits.permits(one.address)}
-    sightings = [
-        (number, Sighting(asked=one, outcome=Outcome.EXCLUDED, reason="excluded, or denied by the operator"))
-        for number, one in asked.items()
-        if one not in permitted
+def _at_least(
+    wishes: Sequence[Wish], *, ports: tuple[tuple[int, int], ...], server_names: Sequence[str], most: int
+) -> int:
+    """Return how many places there are if each name has one address. Raises `TooLarge`."""
+    one_each = {wish.host: ("192.0.2.1",) for wish in wishes if wish.host}
+    apart = [
+        plan([wish], resolved=one_each, ports=ports, server_names=server_names, most=most) for wish in wishes
     ]
-    seen = [sighting async for sighting in source.look(list(permitted))]
-    return sightings + [(permitted[sighting.asked], sighting) for sighting in seen]
-
-
-def _row(scan_id: str, number: int, sighting: Sighting) -> dict[str, object]:
-    return {
-        "scan_id": scan_id,
-        "number": number,
-        "address": sighting.asked.address,
-        "port": sighting.asked.port,
-        "server_name": sighting.asked.server_name,
-        "outcome": sighting.outcome.value,
-        "reason": sighting.reason[:MOST_REASON],
-        "fingerprint": fingerprint_of(sighting),
-        "tls_version": sighting.tls_version,
-        "cipher_suite": sighting.cipher_suite,
-    }
-
-
-def _end(tx: Transaction, scan: store.Scan, *, state: str, now: datetime) -> None:
-    scan.state = state
-    scan.finished_at = now
-    scan.lease_until = None
-    finished = ScanFinished.model_validate(
-        {
-            "scan_id": scan.id,
-            "state": state,
-            "counts": scan.counts,
-            "started_at": scan.started_at or now,
-            "finished_at": now,
-        }
-    )
-    tx.emit(finished, now=now)
+    total = sum(segment.size for segments in apart for segment in segments)
+    refuse_too_many(total, most=most)
+    return total
 
 
 def _refuse_if_nothing_is_left(wishes: Sequence[Wish], unresolved: dict[str, str]) -> None:
@@ -243,10 +151,6 @@ def _refuse_if_nothing_is_left(wishes: Sequence[Wish], unresolved: dict[str, str
                 for wish in wishes
             ],
         )
-
-
-def _unresolved_counts(unresolved: dict[str, str]) -> ScanCounts:
-    return count([Outcome.FAILED] * len(unresolved))
 
 
 def _there(scan: store.Scan | None, scan_id: str) -> store.Scan:

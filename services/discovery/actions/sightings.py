@@ -7,11 +7,10 @@ from services.discovery import store
 from services.discovery.connectors import Sighting
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.targets import Asked
+from services.discovery.domain.watches import is_another_miss
 from shared import x509
 from shared.events.discovery import CertificateFound, Place, PlaceLost
 from shared.store import Transaction
-
-MISSES = (Outcome.REFUSED, Outcome.SILENT, Outcome.NO_TLS, Outcome.FAILED)
 
 
 def place_of(asked: Asked) -> Place:
@@ -32,14 +31,24 @@ async def keep(
     misses_until_lost: int,
     scan_id: str | None = None,
 ) -> None:
-    """Write places and emit `certificate.found` for each certificate seen, `place.lost` for the lost."""
+    """Write places and emit `certificate.found` for each certificate seen, `place.lost` for the lost.
+
+    `scan_id` is empty where a watched place was looked at: looks may follow closely on one another.
+    """
     found = {place_of(s.asked).key: s for s in sightings if s.chain}
     for sighting in found.values():
         tx.emit(_found(sighting, now=now, scan_id=scan_id), now=now)
-    await store.see_places(tx, [_row(key, sighting, now=now) for key, sighting in found.items()])
-    missed = {place_of(s.asked).key: s for s in sightings if s.outcome in MISSES}
-    if missed:
-        await _miss(tx, missed, now=now, misses_until_lost=misses_until_lost)
+    # In the order of the keys, as everybody locks them: so nobody waits for one another for ever.
+    await store.see_places(tx, [_row(key, found[key], now=now) for key in sorted(found)])
+    missed = {place_of(s.asked).key: s for s in sightings if _is_miss(s)}
+    keys = [key for key in missed if key not in found]
+    for known in await store.missed_places(tx, keys) if keys else ():
+        if scan_id is not None or is_another_miss(known.missed_at, now=now):
+            _miss(tx, known, missed[known.key], now=now, misses_until_lost=misses_until_lost)
+
+
+def _is_miss(sighting: Sighting) -> bool:
+    return not sighting.chain and sighting.outcome is not Outcome.EXCLUDED
 
 
 def _found(sighting: Sighting, *, now: datetime, scan_id: str | None) -> CertificateFound:
@@ -65,20 +74,21 @@ def _row(key: str, sighting: Sighting, *, now: datetime) -> dict[str, object]:
         "first_seen": now,
         "last_seen": now,
         "misses": 0,
+        "missed_at": None,
     }
 
 
-async def _miss(
-    tx: Transaction, missed: dict[str, Sighting], *, now: datetime, misses_until_lost: int
+def _miss(
+    tx: Transaction, known: store.KnownPlace, sighting: Sighting, *, now: datetime, misses_until_lost: int
 ) -> None:
-    for known in await store.missed_places(tx, list(missed)):
-        known.misses += 1
-        # Said once, at the miss that makes it lost: never on a single failure.
-        if known.misses == misses_until_lost:
-            lost = PlaceLost(
-                place=place_of(missed[known.key].asked),
-                fingerprint=known.fingerprint,
-                observed_at=now,
-                reason=missed[known.key].reason or missed[known.key].outcome.value,
-            )
-            tx.emit(lost, now=now)
+    known.misses += 1
+    known.missed_at = now
+    # Said once, at the miss that makes it lost: never on a single failure.
+    if known.misses == misses_until_lost:
+        lost = PlaceLost(
+            place=place_of(sighting.asked),
+            fingerprint=known.fingerprint,
+            observed_at=now,
+            reason=sighting.reason or sighting.outcome.value,
+        )
+        tx.emit(lost, now=now)

@@ -1,12 +1,14 @@
 """Watches: places of a certificate that was renewed are looked at until they serve another one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from services.discovery import store
 from services.discovery.actions.sightings import fingerprint_of, keep, place_of
 from services.discovery.connectors import Sighting, Source
-from services.discovery.domain.targets import Asked
+from services.discovery.domain.answers import Outcome
+from services.discovery.domain.targets import Asked, is_address, is_port
 from services.discovery.domain.watches import AFTER_DEPLOYMENT, AFTER_RENEWAL, next_look
 from shared.clock import Clock
 from shared.events import Event
@@ -15,7 +17,7 @@ from shared.events.provisioner import CertificateDeployed
 from shared.events.renewal import CertificateRenewed
 from shared.store import Database, Transaction
 
-AT_ONCE = 100
+AT_ONCE = 500
 LEASE = timedelta(minutes=1)
 
 
@@ -38,20 +40,17 @@ class Watches:
     async def deployed(self, tx: Transaction, event: Event[CertificateDeployed], *, now: datetime) -> None:
         """Look at every place of the old certificate, and where the new one should be."""
         old = event.data.old_fingerprint
-        places = {place.key: place for place in event.data.places if place.kind == "endpoint"}
+        at = now + AFTER_DEPLOYMENT
         if old is not None:
-            places |= {known.key: _place(known) for known in await store.places_serving(tx, old)}
-        rows = _rows(places.values(), old=old, at=now + AFTER_DEPLOYMENT)
-        await store.write_watches(tx, rows, sooner_only=False)
+            await store.watch_places_serving(tx, old, at=at)
+        places = {place.key: place for place in event.data.places if _can_be_looked_at(place)}
+        await store.watch_places(tx, [_row(place, old=old, at=at) for place in places.values()])
 
     async def renewed(self, tx: Transaction, event: Event[CertificateRenewed], *, now: datetime) -> None:
         """Look in a while: something else than the provisioner may put it in place."""
         old = event.data.old_fingerprint
-        if old is None:
-            return
-        places = [_place(known) for known in await store.places_serving(tx, old)]
-        rows = _rows(places, old=old, at=now + AFTER_RENEWAL)
-        await store.write_watches(tx, rows, sooner_only=True)
+        if old is not None:
+            await store.watch_places_serving(tx, old, at=now + AFTER_RENEWAL, sooner_only=True)
 
     async def work(self, now: datetime) -> bool:
         """Look at the places that are due; return whether there were any."""
@@ -59,49 +58,50 @@ class Watches:
             due = await store.claim_watches(tx, now=now, lease=LEASE, limit=AT_ONCE)
         if not due:
             return False
-        asked = {_asked(watch): watch.place_key for watch in due}
-        sightings = [sighting async for sighting in self._source.look(list(asked))]
-        await self._keep(sightings)
+        async with aclosing(self._source.look([_asked(watch) for watch in due])) as seen:
+            sightings = [sighting async for sighting in seen]
+        await self._keep(due, sightings)
         return True
 
-    async def _keep(self, sightings: Sequence[Sighting]) -> None:
+    async def _keep(self, due: Sequence[store.Watch], sightings: Sequence[Sighting]) -> None:
         now = self._clock()
+        by_place = {place_of(sighting.asked).key: sighting for sighting in sightings}
         async with self._database.transaction() as tx:
             await keep(tx, sightings, now=now, misses_until_lost=self._misses_until_lost)
-            for sighting in sightings:
-                watch = await tx.session.get(store.Watch, place_of(sighting.asked).key)
-                if watch is not None:
-                    await _after_look(tx, watch, sighting, now=now)
+            # A watch that an event has renewed meanwhile is due again: this look came before that.
+            for watch in await store.watches_as_claimed(tx, due):
+                await _after_look(tx, watch, by_place[watch.place_key], now=now)
 
 
 async def _after_look(tx: Transaction, watch: store.Watch, sighting: Sighting, *, now: datetime) -> None:
     watch.looks += 1
     seen = fingerprint_of(sighting)
     again = next_look(watch.looks, now=now)
-    if again is None or (seen is not None and seen != watch.old_fingerprint):
+    has_changed = seen is not None and seen != watch.old_fingerprint
+    if again is None or has_changed or sighting.outcome is Outcome.EXCLUDED:
         await tx.session.delete(watch)
     else:
         watch.next_look_at = again
 
 
-def _place(known: store.KnownPlace) -> Place:
-    return Place(address=known.address, port=known.port, server_name=known.server_name)
+def _can_be_looked_at(place: Place) -> bool:
+    """Return whether it is an endpoint that speaks TLS from the first byte, named as we name places."""
+    if place.kind != "endpoint" or place.starttls is not None or not is_port(place.port):
+        return False
+    return is_address(place.address)
 
 
 def _asked(watch: store.Watch) -> Asked:
     return Asked(address=watch.address, port=watch.port, server_name=watch.server_name)
 
 
-def _rows(places: Iterable[Place], *, old: str | None, at: datetime) -> list[dict[str, object]]:
-    return [
-        {
-            "place_key": place.key,
-            "address": place.address,
-            "port": place.port,
-            "server_name": place.server_name,
-            "old_fingerprint": old,
-            "looks": 0,
-            "next_look_at": at,
-        }
-        for place in places
-    ]
+def _row(place: Place, *, old: str | None, at: datetime) -> dict[str, object]:
+    return {
+        "place_key": place.key,
+        "address": place.address,
+        "port": place.port,
+        "server_name": place.server_name,
+        "old_fingerprint": old,
+        "looks": 0,
+        "next_look_at": at,
+    }

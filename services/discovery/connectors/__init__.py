@@ -1,6 +1,6 @@
 """How discovery looks at things: every way of looking is a Source."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -28,8 +28,10 @@ class Source(Protocol):
 
     kind: ClassVar[str]
 
-    def look(self, asked: Sequence[Asked]) -> AsyncIterator[Sighting]:
+    def look(self, asked: Iterable[Asked]) -> AsyncGenerator[Sighting]:
         """Look at these places and yield exactly one sighting for each, in any order.
 
-        Never raises for what a place does; that is what `Outcome` is for.
+        Takes them from the iterable as it gets to them, so there may be millions; stops looking when
+        the generator is closed. Never raises for what a place does; that is what `Outcome` is for.
         """
+        raise NotImplementedError

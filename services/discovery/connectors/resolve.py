@@ -3,21 +3,51 @@
 import asyncio
 import socket
 from collections.abc import Iterable
+from datetime import timedelta
+
+import anyio
+
+AT_ONCE = 32
+MOST_ADDRESSES = 64
+"""Of one name; what has more is not a server that anybody could look at one by one."""
+PATIENCE = timedelta(seconds=10)
 
 
-async def resolve(hosts: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Return the addresses of each host, and the reasons of those that have none."""
-    names = list(dict.fromkeys(hosts))
-    answers = await asyncio.gather(*(_one(name) for name in names))
-    found = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, list)}
-    failed = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, str)}
+async def resolve(
+    hosts: Iterable[str], *, patience: timedelta = PATIENCE
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the addresses of each host, and the reasons of those that have none within `patience`."""
+    found: dict[str, list[str]] = {}
+    failed: dict[str, str] = {}
+    waiting = iter(dict.fromkeys(hosts))
+    # Threads of its own: a resolver that hangs must not hold up anything else of the process.
+    threads = anyio.CapacityLimiter(AT_ONCE)
+
+    async def lane() -> None:
+        for host in waiting:
+            answer = await _one(host, threads=threads, patience=patience)
+            if isinstance(answer, str):
+                failed[host] = answer
+            else:
+                found[host] = answer
+
+    await asyncio.gather(*(lane() for _ in range(AT_ONCE)))
     return found, failed
 
 
-async def _one(name: str) -> list[str] | str:
-    loop = asyncio.get_running_loop()
+async def _one(host: str, *, threads: anyio.CapacityLimiter, patience: timedelta) -> list[str] | str:
     try:
-        entries = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        return error.strerror or str(error)
+        with anyio.fail_after(patience.total_seconds()):
+            entries = await anyio.to_thread.run_sync(
+                _ask_system, host, limiter=threads, abandon_on_cancel=True
+            )
+    except TimeoutError:
+        return "no answer from the resolver in time"
+    except (OSError, UnicodeError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return entries[:MOST_ADDRESSES] or "the name has no address"
+
+
+def _ask_system(host: str) -> list[str]:
+    entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))

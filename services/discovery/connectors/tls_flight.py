@@ -1,7 +1,7 @@
 """What a server says first: records to messages to certificates, without any input or output.
 
-Feed it bytes; it stops at the Certificate message, at a HelloRetryRequest, at an alert, or where
-the bytes make no sense. Every length is checked and the whole flight is bounded, since the server
+Feed it bytes; it stops at the Certificate message (TLS 1.3), at ServerHelloDone (before it), at a
+HelloRetryRequest, at an alert, or where the bytes make no sense. Every length is checked and the whole flight is bounded, since the server
 may be hostile.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from cryptography.exceptions import InvalidTag
 
-from services.discovery.connectors.tls_hello import TLS13
+from services.discovery.connectors.tls_hello import SUITES, TLS13
 from services.discovery.connectors.tls_keys import Keys, RecordKey
 
 MOST_BYTES = 256 * 1024
@@ -17,7 +17,8 @@ MOST_CHAIN = 64 * 1024
 MOST_CERTIFICATES = 32
 _RECORD = 2**14 + 256
 _HANDSHAKE, _ALERT, _APPLICATION, _CHANGE_CIPHER = 22, 21, 23, 20
-_SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE, _HELLO_DONE = 2, 8, 11, 14
+_SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE, _KEY_EXCHANGE, _HELLO_DONE = 2, 8, 11, 12, 14
+_NAMED_CURVE = 3  # RFC 8422 §5.4
 _VERSIONS_EXTENSION, _SHARE_EXTENSION, _ALPN_EXTENSION = 43, 51, 16
 _UNRECOGNIZED_NAME, _WARNING = 112, 1
 # The random of a ServerHello that is a HelloRetryRequest (RFC 8446 §4.1.3).
@@ -50,8 +51,13 @@ class Flight:
         self._record_key: RecordKey | None = None
         self._share = b""
         self._buffer = b""
-        self._messages = b""
+        self._messages = bytearray()
         self._taken = 0
+
+    @property
+    def has_heard(self) -> bool:
+        """Return whether the server has said anything at all."""
+        return self._taken > 0
 
     def feed(self, data: bytes) -> bool:
         """Take bytes; return whether there is nothing more to wait for. Raises `Malformed`, `NotTls`."""
@@ -71,21 +77,24 @@ class Flight:
         return False
 
     def _records(self) -> Iterator[tuple[int, bytes, bytes]]:
-        while self._buffer:
-            if self._buffer[0] not in (_HANDSHAKE, _ALERT, _APPLICATION, _CHANGE_CIPHER):
-                raise NotTls
-            if len(self._buffer) < 5:  # noqa: PLR2004 - a record's header (RFC 8446 §5.1)
-                return
-            if self._buffer[1] != 3:  # noqa: PLR2004 - every version since SSL 3.0 begins with it
-                raise NotTls
-            length = int.from_bytes(self._buffer[3:5], "big")
-            if length > _RECORD:
-                raise Malformed("a record that is too long")
-            if len(self._buffer) < 5 + length:
-                return
-            header, fragment = self._buffer[:5], self._buffer[5 : 5 + length]
-            self._buffer = self._buffer[5 + length :]
-            yield header[0], header, fragment
+        data, at = self._buffer, 0
+        try:
+            while at < len(data):
+                if data[at] not in (_HANDSHAKE, _ALERT, _APPLICATION, _CHANGE_CIPHER):
+                    raise NotTls
+                if len(data) < at + 5:  # a record's header (RFC 8446 §5.1)
+                    return
+                if data[at + 1] != 3:  # noqa: PLR2004 - every version since SSL 3.0 begins with it
+                    raise NotTls
+                length = int.from_bytes(data[at + 3 : at + 5], "big")
+                if length > _RECORD:
+                    raise Malformed("a record that is too long")
+                if len(data) < at + 5 + length:
+                    return
+                begin, at = at, at + 5 + length
+                yield data[begin], data[begin : begin + 5], data[begin + 5 : at]
+        finally:
+            self._buffer = data[at:]
 
     def _record(self, kind: int, header: bytes, fragment: bytes) -> None:
         if kind == _APPLICATION and self._record_key is not None:
@@ -95,12 +104,18 @@ class Flight:
             self._alert(fragment)
         elif kind == _HANDSHAKE:
             self._messages += fragment
-            while not self.is_done and len(self._messages) >= 4:  # noqa: PLR2004 - a message's header
-                length = int.from_bytes(self._messages[1:4], "big")
-                if len(self._messages) < 4 + length:
-                    break
-                message, self._messages = self._messages[: 4 + length], self._messages[4 + length :]
-                self._message(message[0], message[4:], message)
+            self._take_messages()
+
+    def _take_messages(self) -> None:
+        at, there = 0, len(self._messages)
+        while not self.is_done and there >= at + 4:
+            end = at + 4 + int.from_bytes(self._messages[at + 1 : at + 4], "big")
+            if there < end:
+                break
+            whole = bytes(self._messages[at:end])
+            at = end
+            self._message(whole[0], whole[4:], whole)
+        del self._messages[:at]
 
     def _alert(self, fragment: bytes) -> None:
         level, number = fragment[0], fragment[1]
@@ -116,7 +131,9 @@ class Flight:
             self._extensions(body)
         elif kind == _CERTIFICATE:
             self.chain = tuple(_certificates(body, is_13=self.version == TLS13))
-            self.is_done = True
+            self.is_done = self.version == TLS13
+        elif kind == _KEY_EXCHANGE and self.version != TLS13:
+            self._key_exchange(body)
         elif kind == _HELLO_DONE:
             self.is_done = True
 
@@ -139,6 +156,10 @@ class Flight:
                 client_hello=self._client_hello,
                 server_hello=whole,
             )
+
+    def _key_exchange(self, body: bytes) -> None:
+        if "ECDHE" in SUITES.get(self.suite or 0, "") and body[0] == _NAMED_CURVE:
+            self.group = int.from_bytes(body[1:3], "big")
 
     def _extensions(self, block: bytes) -> None:
         block = _take(block, 0, 2)[0]

@@ -80,10 +80,12 @@ def client_hello(
     server_name: str | None,
     shares: Sequence[tuple[int, bytes]] = (),
     groups: Sequence[int] = (X25519, P256, P384, P521),
+    with_alpn: bool = True,
 ) -> bytes:
     """Return one record with a ClientHello.
 
     `shares` are the key shares for TLS 1.3; without any, 1.2 is the highest version offered.
+    `server_name` is ASCII.
     """
     offers_13 = bool(shares)
     suites = [*(SUITES_13 if offers_13 else ()), *SUITES_12]
@@ -93,7 +95,7 @@ def client_hello(
         _extension(10, _vector(b"".join(map(_u16, groups)))),
         _extension(11, b"\x01\0"),
         _extension(13, _vector(_SCHEMES)),
-        _extension(16, _vector(b"\x02h2\x08http/1.1")),
+        *([_extension(16, _vector(b"\x02h2\x08http/1.1"))] if with_alpn else []),
         _extension(23, b""),
         *(_offer_13(shares) if offers_13 else []),
     ]
@@ -113,9 +115,7 @@ def client_hello(
 
 
 def _server_name(name: str) -> bytes:
-    return _extension(
-        0, _vector(b"\0" + _vector(name.encode("idna") if not name.isascii() else name.encode()))
-    )
+    return _extension(0, _vector(b"\0" + _vector(name.encode())))
 
 
 def _offer_13(shares: Sequence[tuple[int, bytes]]) -> list[bytes]:

@@ -13,22 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from shared.errors import Fault, Invalid, TooLarge
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LAST_PORT = 65535
 _HOST = re.compile(r"(?=.{1,253}\.?$)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _SCHEME_PORTS = {"https": 443, "ldaps": 636, "imaps": 993, "pop3s": 995, "smtps": 465, "ftps": 990}
-
-ALWAYS_DENIED = (
-    "0.0.0.0/8",
-    "169.254.0.0/16",  # link-local, where clouds keep their metadata services
-    "224.0.0.0/4",
-    "255.255.255.255/32",
-    "::/128",
-    "fe80::/10",
-    "fd00:ec2::254/128",  # the same metadata service over IPv6
-    "ff00::/8",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +44,13 @@ class Segment(BaseModel):
         """Return how many ports the ranges hold."""
         return sum(last - first + 1 for first, last in self.ports)
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """Return how many places it holds; for IPv6 that may be more than `len` can say."""
         return self.count * self.ports_count * len(self.server_names)
+
+    def __len__(self) -> int:
+        return self.size
 
     def at(self, index: int) -> Asked:
         """Return the `index`th place; neighbours in the walk are different addresses."""
@@ -103,6 +96,15 @@ class Wish:
     count: int = 1
     host: str | None = None
     port: int | None = None
+
+
+def parse_addresses(text: str, *, pointer: str) -> tuple[Address, Address]:
+    """Read an address, a CIDR or a range as its first and its last address. Raises `Invalid`."""
+    wish = _network(text, pointer) or _range(text, pointer)
+    first = wish.first if wish is not None else _address(text)
+    if first is None:
+        raise _invalid(pointer, f"{text!r} is not an address, a network or a range")
+    return first, first + (wish.count - 1 if wish is not None else 0)
 
 
 def parse_target(text: str, *, pointer: str) -> Wish:
@@ -157,7 +159,7 @@ def _host_and_port(text: str, pointer: str) -> Wish | None:
         host, _, port = text[1:].partition("]")
         return _host(host, pointer, text=text, port=_port(port[1:], pointer) if port else None)
     host, colon, port = text.partition(":")
-    if not _HOST.fullmatch(host):
+    if _name(host) is None and _address(host) is None:
         return None
     return _host(host, pointer, text=text, port=_port(port, pointer) if colon else None)
 
@@ -166,9 +168,40 @@ def _host(host: str, pointer: str, *, text: str, port: int | None = None) -> Wis
     address = _address(host)
     if address is not None:
         return Wish(text=text, pointer=pointer, first=address, port=port)
-    if not _HOST.fullmatch(host) or re.fullmatch(r"[0-9.]+", host):
+    name = _name(host)
+    if name is None:
         raise _invalid(pointer, f"{host!r} is neither an address nor a host name")
-    return Wish(text=text, pointer=pointer, host=host.rstrip(".").lower(), port=port)
+    return Wish(text=text, pointer=pointer, host=name, port=port)
+
+
+def parse_server_name(text: str, *, pointer: str) -> str:
+    """Read a name to ask servers for. Raises `Invalid`: an address is none (RFC 6066 §3)."""
+    name = _name(text.strip()) if _address(text) is None else None
+    if name is None:
+        raise _invalid(pointer, f"{text!r} is not a host name, so no server can be asked for it")
+    return name
+
+
+def _name(text: str) -> str | None:
+    """Return a host name as it goes over the wire: lower case, and ASCII by IDNA."""
+    try:
+        name = text if text.isascii() else text.encode("idna").decode()
+    except UnicodeError:
+        return None
+    if not _HOST.fullmatch(name) or re.fullmatch(r"[0-9.]+", name):
+        return None
+    return name.rstrip(".").lower()
+
+
+def is_address(text: str) -> bool:
+    """Return whether the text is an IP address, written as we write it."""
+    address = _address(text)
+    return address is not None and str(address) == text
+
+
+def is_port(number: int | None) -> bool:
+    """Return whether there is such a port."""
+    return number is not None and 1 <= number <= LAST_PORT
 
 
 def _address(text: str) -> Address | None:
@@ -217,58 +250,46 @@ def plan(
     server_names: Sequence[str],
     most: int,
 ) -> list[Segment]:
-    """Return the segments of a scan. Raises `TooLarge` where they hold more than `most` places."""
-    segments = []
-    for wish in wishes:
-        wished_ports = ((wish.port, wish.port),) if wish.port else ports
-        if wish.host is None:
-            names = tuple(server_names) or (None,)
-            segments.append(
-                Segment(first=str(wish.first), count=wish.count, ports=wished_ports, server_names=names)
-            )
-            continue
-        names = tuple(dict.fromkeys((wish.host, *server_names)))
-        segments += [
-            Segment(first=address, count=1, ports=wished_ports, server_names=names)
-            for address in resolved[wish.host]
-        ]
-    total = sum(segment.count * segment.ports_count * len(segment.server_names) for segment in segments)
+    """Return the segments of a scan, hosts that are not resolved left out.
+
+    Raises `TooLarge` where they hold more than `most` places.
+    """
+    distinct = {
+        segment: None
+        for wish in wishes
+        for segment in _segments(wish, resolved=resolved, ports=ports, server_names=server_names)
+    }
+    refuse_too_many(sum(segment.size for segment in distinct), most=most)
+    return list(distinct)
+
+
+def _segments(
+    wish: Wish,
+    *,
+    resolved: Mapping[str, Sequence[str]],
+    ports: tuple[tuple[int, int], ...],
+    server_names: Sequence[str],
+) -> list[Segment]:
+    wished = ((wish.port, wish.port),) if wish.port else ports
+    if wish.host is None:
+        names = tuple(dict.fromkeys(server_names)) or (None,)
+        return [Segment(first=str(wish.first), count=wish.count, ports=wished, server_names=names)]
+    names = tuple(dict.fromkeys((wish.host, *server_names)))
+    return [
+        Segment(first=address, count=1, ports=wished, server_names=names)
+        for address in resolved.get(wish.host, ())
+    ]
+
+
+def refuse_too_many(total: int, *, most: int) -> None:
+    """Raise `TooLarge` where a scan would look at more than `most` places."""
     if total > most:
         raise TooLarge(
             f"The scan would look at {total:,} places; the limit is {most:,}.",
-            next_step="Split it into smaller scans, name fewer ports, or raise EVERLEAF_DISCOVERY_MAX_TARGETS.",
+            next_step="Split it into smaller scans, or name fewer ports. An operator of the platform can raise "
+            "EVERLEAF_DISCOVERY_MAX_TARGETS.",
             faults=[Fault(pointer="/body/targets", message=f"{total} places, at most {most}")],
         )
-    return segments
-
-
-class Limits:
-    """Which addresses may be looked at: all but the denied ones; where there is an allow list, only its."""
-
-    def __init__(
-        self, *, allow: Sequence[str] = (), deny: Sequence[str] = (), exclude: Sequence[str] = ()
-    ) -> None:
-        """Take networks. Raises `Invalid` where one is not."""
-        self._allow = [_net(text, "allow") for text in allow]
-        self._deny = [_net(text, "deny") for text in (*ALWAYS_DENIED, *deny)]
-        self._deny += [_net(text, f"/body/exclude/{number}") for number, text in enumerate(exclude)]
-
-    def permits(self, address: str) -> bool:
-        """Return whether this address may be looked at."""
-        ip = ipaddress.ip_address(address)
-        mapped = getattr(ip, "ipv4_mapped", None)
-        if mapped is not None:
-            return self.permits(str(mapped))
-        if any(ip in network for network in self._deny if network.version == ip.version):
-            return False
-        return not self._allow or any(ip in net for net in self._allow if net.version == ip.version)
-
-
-def _net(text: str, pointer: str) -> Network:
-    try:
-        return ipaddress.ip_network(text.strip(), strict=False)
-    except ValueError as error:
-        raise _invalid(pointer, f"{text!r} is not an address or a network") from error
 
 
 def _invalid(pointer: str, message: str) -> Invalid:

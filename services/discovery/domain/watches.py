@@ -14,9 +14,12 @@ WAITS = (
     timedelta(hours=1),
     timedelta(hours=6),
     timedelta(days=1),
+    timedelta(days=7),
 )
-MOST_LOOKS = 40
-"""After so many looks, more than a month, the ordinary scans must do."""
+MOST_LOOKS = 20
+"""After so many looks, which is a quarter of a year, the ordinary scans must do."""
+MISSES_APART = timedelta(minutes=1)
+"""Looks that follow closer than this on a miss say only once that a place is gone: it may be restarting."""
 
 
 def next_look(looks: int, *, now: datetime) -> datetime | None:
@@ -24,3 +27,8 @@ def next_look(looks: int, *, now: datetime) -> datetime | None:
     if looks >= MOST_LOOKS:
         return None
     return now + WAITS[min(looks, len(WAITS)) - 1]
+
+
+def is_another_miss(last: datetime | None, *, now: datetime) -> bool:
+    """Return whether a look in vain counts, given when the last one that counted was."""
+    return last is None or now - last >= MISSES_APART

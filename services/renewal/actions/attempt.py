@@ -117,7 +117,7 @@ class Attempt:
             while True:
                 told = await self._advance(authority, task, progress=progress, resumed=resumed)
                 if isinstance(told, Issued):
-                    await self._issued(task, told)
+                    await self._issued(task, told, by=authority)
                     return
                 await self._keep(told)
                 if told.retry_after > PATIENCE:
@@ -150,13 +150,13 @@ class Attempt:
                     told.private, authority_id=authority.id
                 )
 
-    async def _issued(self, task: _Task, told: Issued) -> None:
+    async def _issued(self, task: _Task, told: Issued, *, by: CertificateAuthority[Any, Any]) -> None:
         """Check what came back, and tell only then."""
         request = task.request
         expected = Expected(
             csr=request.csr,
             names=request.names,
-            lifetime=request.terms.lifetime,
+            lifetime=None if by.decides_lifetime else request.terms.lifetime,
             roots=roots_of(task.authority),
         )
         chain = check_chain(told.chain, expected=expected, now=self._clock())
@@ -181,8 +181,11 @@ class Attempt:
             asked = error.retry_after if isinstance(error, NotNow) else None
             order.attempts += 1
             order.state = State.WAITING
+            expires = await store.expiry_of(
+                tx.session, lineage_id=order.lineage_id, fingerprint=order.old_fingerprint
+            )
             order.next_attempt_at = self._means.schedule.next_attempt(
-                failed=order.attempts, asked=asked, now=now
+                failed=order.attempts, asked=asked, expires=expires, now=now
             )
             order.last_error, order.next_step = error.detail, error.next_step
             add_step(tx, order, "failed", error.detail, now=now)

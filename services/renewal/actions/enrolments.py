@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.renewal import store
-from services.renewal.actions.orders import Orders, add_step, is_open
+from services.renewal.actions.orders import Orders, add_step, forget_request, is_open
 from services.renewal.actions.profiles import profile_named
 from services.renewal.domain.names import canonical, check_allowed
 from services.renewal.domain.orders import NoticeFacts, State, needs_order, supersedes
@@ -138,6 +138,7 @@ def _void(tx: Transaction, order: store.Order, *, now: datetime) -> None:
     order.last_error = "The certificate was seen to be replaced by another one; this order is not needed."
     order.next_step = "Nothing is to be done."
     store.finish(order, state=State.FAILED)
+    forget_request(order)
     add_step(tx, order, "void", order.last_error, now=now)
 
 

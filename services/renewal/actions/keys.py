@@ -1,10 +1,10 @@
-"""Who gets a private key: one deployment's principal, sealed to it, and on record."""
+"""Who gets a private key (one deployment's principal, sealed to it, and on record), and when it is deleted."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.renewal import store
-from services.renewal.actions.orders import found
+from services.renewal.actions.orders import add_step, found
 from services.renewal.domain.orders import State
 from shared.access import Principal
 from shared.errors import Conflict, Forbidden
@@ -12,6 +12,9 @@ from shared.ids import new_id
 from shared.sealing import Sealer, seal_to
 from shared.store import Database
 from shared.trace import trace_id
+
+_AT_ONCE = 100
+"""Keys that are deleted in one transaction."""
 
 
 def key_row(order_id: str) -> str:
@@ -22,9 +25,10 @@ def key_row(order_id: str) -> str:
 class Keys:
     """The private keys of orders."""
 
-    def __init__(self, database: Database, *, sealer: Sealer) -> None:
+    def __init__(self, database: Database, *, sealer: Sealer, retention: timedelta) -> None:
         self._database = database
         self._sealer = sealer
+        self._retention = retention
 
     async def release(self, order_id: str, *, deployment_id: str, caller: Principal, now: datetime) -> bytes:
         """Return the key (PKCS#8 in PEM) sealed to the caller, for one deployment; the record is kept first.
@@ -39,8 +43,7 @@ class Keys:
             )
         async with self._database.transaction() as tx:
             order = found(await tx.session.get(store.Order, order_id, with_for_update=True), order_id)
-            if order.state != State.RENEWED or order.private_key is None:
-                raise Conflict(f"The order is {order.state}.", next_step="Wait until it is renewed.")
+            kept = _kept(order)
             first = await store.first_release(tx.session, order_id=order_id, deployment_id=deployment_id)
             if first is not None and first.principal != caller.id:
                 raise Forbidden(
@@ -48,11 +51,21 @@ class Keys:
                     next_step="Begin a deployment of your own.",
                 )
             tx.session.add(_release(order_id, deployment_id, caller, is_repeat=first is not None, now=now))
-        return self._sealed(order.private_key, order_id, deployment_id, to=caller.sealing_key)
+        return self._sealed(kept, order_id, deployment_id, to=caller.sealing_key)
 
     def _sealed(self, kept: bytes, order_id: str, deployment_id: str, *, to: bytes) -> bytes:
         opened = self._sealer.open(kept, row=key_row(order_id))
         return seal_to(to, opened, purpose=f"everleaf private key {order_id} {deployment_id}")
+
+    async def delete_old(self, now: datetime) -> bool:
+        """Delete keys whose certificates were replaced by newer ones long ago; return whether more are left."""
+        async with self._database.transaction() as tx:
+            orders = await store.orders_of_old_keys(tx, seen_before=now - self._retention, limit=_AT_ONCE)
+            for order in orders:
+                order.private_key = None
+                text = "The private key is deleted: a newer certificate has been in place for long enough."
+                add_step(tx, order, "key", text, now=now)
+        return len(orders) == _AT_ONCE
 
     async def page(
         self, *, after: str | None, limit: int, order_id: str | None = None
@@ -60,6 +73,17 @@ class Keys:
         """Return releases, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
             return await store.newest(session, store.KeyRelease, after=after, limit=limit, order_id=order_id)
+
+
+def _kept(order: store.Order) -> bytes:
+    if order.state != State.RENEWED:
+        raise Conflict(f"The order is {order.state}.", next_step="Wait until it is renewed.")
+    if order.private_key is None:
+        raise Conflict(
+            "The private key is deleted: a newer certificate has long been in place.",
+            next_step="Use the newest order of the lineage, or order anew.",
+        )
+    return order.private_key
 
 
 def _release(

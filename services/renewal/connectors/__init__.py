@@ -133,6 +133,8 @@ class CertificateAuthority(Protocol[Options_contra, Secrets_contra]):
     summary: ClassVar[str]
     options_type: ClassVar[type[Part]]
     secrets_type: ClassVar[type[Part]]
+    decides_lifetime: ClassVar[bool]
+    """Whether a certificate is valid for as long as the authority likes, whatever we ask."""
 
     @classmethod
     def found(cls, options: Options_contra, *, secrets: Secrets_contra, name: str, now: datetime) -> Identity:

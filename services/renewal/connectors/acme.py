@@ -29,6 +29,7 @@ from services.renewal.connectors.jose import AccountKey, unbase64url
 from services.renewal.connectors.rfc2136 import DnsOptions, Zone
 from shared.errors import Invalid
 from shared.outbound import Policy, guarded_client
+from shared.x509 import from_pem
 
 FORGOTTEN = 200
 """What a forgotten account counts, in steps of an order."""
@@ -50,6 +51,9 @@ class AcmeOptions(Part):
     )
     ca_pem: str | None = Field(
         None, max_length=200_000, description="Trust the directory's TLS certificate by these roots too."
+    )
+    root_pem: str | None = Field(
+        None, max_length=200_000, description="Take only certificates whose chain ends at one of these roots."
     )
     contacts: list[str] = Field([], max_length=20, examples=[["mailto:pki@example.com"]])
     external_account: ExternalAccount | None = None
@@ -82,6 +86,7 @@ class Acme:
     )
     options_type: ClassVar[type[Part]] = AcmeOptions
     secrets_type: ClassVar[type[Part]] = AcmeSecrets
+    decides_lifetime: ClassVar[bool] = True
 
     def __init__(self, account: Account, steps: OrderSteps, *, private: _Private) -> None:
         self._account = account
@@ -95,7 +100,7 @@ class Acme:
         _mac_key(options, secrets)
         _zone(options, secrets, policy=Policy())
         key = base64.b64encode(AccountKey.generate().to_der()).decode()
-        return Identity(private=_Private(key=key).to_bytes())
+        return Identity(private=_Private(key=key).to_bytes(), roots=_roots(options))
 
     @classmethod
     def check_terms(cls, options: AcmeOptions, *, terms: Terms, network: Network) -> None:
@@ -181,6 +186,15 @@ def _trust(options: AcmeOptions) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError) as error:
         raise Invalid("ca_pem holds no PEM certificate.", next_step="Send the whole PEM text.") from error
     return context
+
+
+def _roots(options: AcmeOptions) -> tuple[bytes, ...]:
+    if options.root_pem is None:
+        return ()
+    try:
+        return tuple(from_pem(options.root_pem))
+    except Invalid as error:
+        raise Invalid("root_pem holds no PEM certificate.", next_step="Send the whole PEM text.") from error
 
 
 def _mac_key(options: AcmeOptions, secrets: AcmeSecrets) -> bytes | None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
+import structlog
 from cryptography import x509
 
 from services.renewal.connectors import Challenge, Issued, NotNow, Pending, Progress, Request
@@ -21,8 +22,10 @@ from services.renewal.connectors.acme_state import (
 from services.renewal.connectors.challenges import Showing
 from services.renewal.connectors.jose import base64url
 from shared import x509 as shared_x509
-from shared.errors import Invalid, Refused
+from shared.errors import EverleafError, Invalid, Refused
 from shared.x509 import general_name, key_fingerprint
+
+log = structlog.get_logger(__name__)
 
 MOST_STEPS = 2000
 """An order that takes more steps than this is given up: the authority leads us in circles."""
@@ -30,6 +33,8 @@ MOST_PAGES = 1000
 LOOKED_AT = 50
 """How many of the account's orders are looked at for one that we have placed already."""
 _NOT_FOUND = (404, 410)
+_SHOWN_AGAIN = (Phase.SHOW, Phase.ANSWER)
+"""A challenge that was not answered is set up anew when the order goes on; later ones are being looked at."""
 
 
 class OrderSteps:
@@ -41,6 +46,17 @@ class OrderSteps:
 
     async def advance(self, request: Request, *, state: AcmeState, resumed: bool) -> Progress | None:
         """Do one step; None: the authority does not know our account. Raises `Refused` or `NotNow`."""
+        try:
+            progress = await self._step(request, state, resumed=resumed)
+        except EverleafError as error:
+            if state.phase in _SHOWN_AGAIN or not _goes_on(error):
+                await self._take_away(state)
+            raise
+        if progress is None:
+            await self._take_away(state)
+        return progress
+
+    async def _step(self, request: Request, state: AcmeState, *, resumed: bool) -> Progress | None:
         state.steps += 1
         if state.steps > MOST_STEPS:
             raise NotNow("The authority came to no end with the order.", starts_over=True)
@@ -53,6 +69,17 @@ class OrderSteps:
             if is_lost:
                 raise NotNow("The authority does not know the order any more.", starts_over=True) from error
             raise error.problem.error(retry_after=error.retry_after) from error
+
+    async def _take_away(self, state: AcmeState) -> None:
+        """Leave no challenge behind; where that fails too, it is the first error that counts."""
+        if state.shown is None:
+            return
+        try:
+            await self._clean_up(state.shown)
+        except EverleafError as error:
+            log.warning(
+                "challenge.left_behind", name=state.shown.name, type=state.shown.type, error=str(error)
+            )
 
     async def _place(self, request: Request, state: AcmeState, resumed: bool) -> Progress:  # noqa: FBT001 - one shape for all steps
         identifiers = [_identifier(name) for name in request.names]
@@ -108,11 +135,16 @@ class OrderSteps:
 
     async def _show(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
         shown = _shown(state)
-        showing, authorization = self._showing(shown)
-        await showing.show(shown.name, token=shown.token, authorization=authorization)
+        await self._set_up(shown)
         return _next(state, Phase.ANSWER, text=f"The {shown.type} challenge of {shown.name} is set up.")
 
+    async def _set_up(self, shown: Shown) -> None:
+        showing, authorization = self._showing(shown)
+        await showing.show(shown.name, token=shown.token, authorization=authorization)
+
     async def _answer(self, _request: Request, state: AcmeState, resumed: bool) -> Progress:  # noqa: FBT001
+        if resumed:
+            await self._set_up(_shown(state))  # what failed here took it away
         try:
             await self._session.post(_shown(state).url, {})
         except AcmeProblem as error:
@@ -135,13 +167,16 @@ class OrderSteps:
         return _next(state, Phase.CLEAN, text=f"The challenge of {shown.name} failed.")
 
     async def _clean(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
-        shown = _shown(state)
+        await self._clean_up(_shown(state))
+        state.shown = None
+        if state.failure is not None:
+            raise state.failure.lost()
+        state.done += 1
+        return _next(state, Phase.AUTHORIZE)
+
+    async def _clean_up(self, shown: Shown) -> None:
         showing, authorization = self._showing(shown)
         await showing.clean(shown.name, token=shown.token, authorization=authorization)
-        if state.failure is not None:
-            raise state.failure.error(starts_over=True)
-        state.shown, state.done = None, state.done + 1
-        return _next(state, Phase.AUTHORIZE)
 
     async def _finalize(self, request: Request, state: AcmeState, resumed: bool) -> Progress:  # noqa: FBT001
         try:
@@ -191,6 +226,11 @@ class OrderSteps:
     }
 
 
+def _goes_on(error: EverleafError) -> bool:
+    """Return whether the order is gone on with after this error."""
+    return isinstance(error, NotNow) and not error.starts_over
+
+
 def _followed(
     state: AcmeState, order: Order, *, asked: timedelta | None = None, text: str | None = None
 ) -> Pending:
@@ -205,10 +245,10 @@ def _followed(
             state.certificate_url = order.certificate
             return _next(state, Phase.DOWNLOAD, text=text)
         case "pending" | "processing" | "valid":
-            state.phase = Phase.FOLLOW
-            return _paused(state, asked=asked, text=text)
+            step, state.phase = state.phase, Phase.FOLLOW
+            return _paused(state, step=step, asked=asked, text=text)
         case "invalid" if order.error is not None:
-            raise order.error.error(starts_over=True)
+            raise order.error.lost()
         case _:
             raise NotNow(f"The authority let the order become {order.status[:50]}.", starts_over=True)
 
@@ -219,14 +259,14 @@ def _next(state: AcmeState, phase: Phase, *, text: str | None = None) -> Pending
 
 
 def _wait(state: AcmeState, answer: Answer) -> Pending:
-    return _paused(state, asked=answer.retry_after, text=None)
+    return _paused(state, step=state.phase, asked=answer.retry_after, text=None)
 
 
-def _paused(state: AcmeState, *, asked: timedelta | None, text: str | None) -> Pending:
+def _paused(state: AcmeState, *, step: Phase, asked: timedelta | None, text: str | None) -> Pending:
     state.polls += 1
     own = timedelta(seconds=min(0.1 * 2 ** min(state.polls, 10), 10))
     wait = max(own, min(asked, timedelta(hours=1))) if asked is not None else own
-    return Pending(state=state.to_bytes(), step=state.phase, text=text, retry_after=wait)
+    return Pending(state=state.to_bytes(), step=step, text=text, retry_after=wait)
 
 
 def _offered(found: Authorization, wanted: Challenge | None) -> OfferedChallenge:

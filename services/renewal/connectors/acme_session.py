@@ -16,7 +16,7 @@ from shared.errors import EverleafError, Refused
 
 LARGEST = 1024 * 1024
 """Bytes of an answer; a chain is far below that."""
-_TRIES = 6
+_TRIES = 12
 """How often a request is made again because of its nonce (RFC 8555 §6.5)."""
 _PREFIX = "urn:ietf:params:acme:error:"
 _FINAL = frozenset(
@@ -25,7 +25,6 @@ _FINAL = frozenset(
         "badCSR",
         "badPublicKey",
         "badSignatureAlgorithm",
-        "caa",
         "externalAccountRequired",
         "invalidContact",
         "malformed",
@@ -37,6 +36,8 @@ _FINAL = frozenset(
     }
 )
 """Problems that asking again does not solve (RFC 8555 §6.7)."""
+_OF_A_CHALLENGE = frozenset({"unauthorized"})
+"""Final for an account; of a challenge they say what was seen at the name, which may be put right there."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -60,17 +61,32 @@ class ProblemDocument(BaseModel):
         """Return the last part of an ACME error type."""
         return self.type.removeprefix(_PREFIX)
 
-    @property
-    def is_final(self) -> bool:
-        """Return whether asking again does not help."""
-        return self.kind in _FINAL or any(each.is_final for each in self.subproblems)
+    def is_one_of(self, kinds: frozenset[str]) -> bool:
+        """Return whether it, or a part of it, is a problem of these kinds."""
+        return self.kind in kinds or any(each.is_one_of(kinds) for each in self.subproblems)
 
-    def error(self, *, retry_after: timedelta | None = None, starts_over: bool = False) -> EverleafError:
-        """Return what it means for an order."""
-        text = f"The authority said {self.kind}: {self.detail[:500] or 'no more'}"
-        if self.is_final:
-            return Refused(text, next_step="Put right what it says, then try the order again.")
-        return NotNow(text, retry_after=retry_after, starts_over=starts_over)
+    def error(self, *, retry_after: timedelta | None = None) -> EverleafError:
+        """Return what it means for a request of ours."""
+        if self.is_one_of(_FINAL):
+            return self._refused()
+        return NotNow(self._text, retry_after=retry_after)
+
+    def lost(self) -> EverleafError:
+        """Return what it means where a challenge, and the order with it, became invalid (RFC 8555 §7.1.6)."""
+        if self.is_one_of(_FINAL - _OF_A_CHALLENGE):
+            return self._refused()
+        return NotNow(
+            self._text,
+            next_step="Put right what it says; it is tried again by itself, with a new order.",
+            starts_over=True,
+        )
+
+    @property
+    def _text(self) -> str:
+        return f"The authority said {self.kind}: {self.detail[:500] or 'no more'}"
+
+    def _refused(self) -> Refused:
+        return Refused(self._text, next_step="Put right what it says, then try the order again.")
 
 
 class AcmeProblem(Exception):

@@ -34,6 +34,7 @@ class Builtin:
     summary: ClassVar[str] = "A private authority of our own; clients have to be told to trust its root."
     options_type: ClassVar[type[Part]] = Nothing
     secrets_type: ClassVar[type[Part]] = Nothing
+    decides_lifetime: ClassVar[bool] = False
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, root: x509.Certificate) -> None:
         self._key = key

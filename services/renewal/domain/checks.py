@@ -26,12 +26,12 @@ X = TypeVar("X", bound=x509.ExtensionType)
 class Expected:
     """What was asked for. `roots` (DER) is where the chain has to end; with none, it is not known.
 
-    An authority whose root we hold issues for the lifetime we ask; any other decides that itself.
+    Without a `lifetime`, that is for the authority to decide.
     """
 
     csr: bytes
     names: tuple[str, ...]
-    lifetime: timedelta
+    lifetime: timedelta | None
     roots: tuple[bytes, ...] = ()
 
 
@@ -43,7 +43,7 @@ def check_chain(chain: Sequence[bytes], *, expected: Expected, now: datetime) ->
     _check_validity(leaf, expected=expected, now=now)
     _check_links(certificates, now=now)
     if expected.roots:
-        _check_end(certificates[-1], roots=expected.roots, below=len(certificates) - 1, now=now)
+        _check_end(certificates, roots=expected.roots, now=now)
     elif len(certificates) == 1:
         raise wrong("it came without the certificate of who issued it")
     return tuple(der for der, parsed in zip(chain, certificates, strict=True) if not _is_root(parsed))
@@ -100,7 +100,7 @@ def _check_validity(leaf: x509.Certificate, *, expected: Expected, now: datetime
         raise wrong(f"it is not valid before {begins:%Y-%m-%d %H:%M:%S} UTC")
     if ends <= now:
         raise wrong(f"it has expired at {ends:%Y-%m-%d %H:%M:%S} UTC")
-    if expected.roots and ends - begins > expected.lifetime + SLACK:
+    if expected.lifetime is not None and ends - begins > expected.lifetime + SLACK:
         raise wrong(f"it is valid for {ends - begins} instead of {expected.lifetime}")
 
 
@@ -112,12 +112,13 @@ def _check_links(certificates: Sequence[x509.Certificate], *, now: datetime) -> 
             raise wrong(f"certificate {below + 2} of the chain is not a valid authority")
 
 
-def _check_end(last: x509.Certificate, *, roots: Sequence[bytes], below: int, now: datetime) -> None:
-    # A root that was sent along is its own issuer, and counts as little as one that was not.
-    above = below - 1 if _is_root(last) else below
+def _check_end(certificates: Sequence[x509.Certificate], *, roots: Sequence[bytes], now: datetime) -> None:
+    # What comes after a certificate of a root of ours, such as that root signed by another, does not count.
     known = [shared_x509.load(root) for root in roots]
-    if not any(_is_issued_by(last, root) and _may_issue(root, below=above, now=now) for root in known):
-        raise wrong("the chain does not end at the authority's root")
+    for below, last in enumerate(certificates):
+        if any(_is_issued_by(last, root) and _may_issue(root, below=below, now=now) for root in known):
+            return
+    raise wrong("the chain does not end at the authority's root")
 
 
 def _may_issue(issuer: x509.Certificate, *, below: int, now: datetime) -> bool:

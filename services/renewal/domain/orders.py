@@ -8,6 +8,8 @@ from shared.events.inventory import Urgency
 
 MOST = timedelta(days=1)
 """No authority makes us wait for longer than this."""
+LEAST_CAP = timedelta(minutes=1)
+"""However little time is left, the schedule's waits are not cut to less than this."""
 _BY_URGENCY = list(Urgency)
 
 
@@ -31,9 +33,17 @@ class Schedule:
 
     waits: tuple[timedelta, ...]
 
-    def next_attempt(self, *, failed: int, asked: timedelta | None, now: datetime) -> datetime:
-        """Return when to try again after `failed` attempts; `asked` is what the authority wants, up to a day."""
+    def next_attempt(
+        self, *, failed: int, asked: timedelta | None, expires: datetime | None = None, now: datetime
+    ) -> datetime:
+        """Return when to try again after `failed` attempts; `asked` is what the authority wants, up to a day.
+
+        Near the expiry of the certificate that is to be replaced, before it and after it, a wait is at
+        most a tenth of the time to it; what the authority asks for goes before that.
+        """
         wait = self.waits[min(failed, len(self.waits)) - 1]
+        if expires is not None:
+            wait = min(wait, max(abs(expires - now) / 10, LEAST_CAP))
         return now + max(wait, min(asked or timedelta(), MOST))
 
 

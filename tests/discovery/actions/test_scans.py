@@ -1,47 +1,37 @@
-"""Scans as they are worked off, on SQLite and on PostgreSQL."""
+"""Scans as they are asked for and worked off, on SQLite and on PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar
 
+import anyio
 import pytest
 import sqlalchemy as sa
 
 from services.discovery import store
+from services.discovery.actions import runs as runs_module
 from services.discovery.actions import scans as scans_module
-from services.discovery.actions.scans import Bounds, NewScan, Scans
+from services.discovery.actions.runs import Runs
 from services.discovery.connectors import Sighting, Source
-from services.discovery.connectors.network import Network, NetworkOptions
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.targets import Asked
 from services.discovery.service import SCHEMA
-from shared.access import Principal
 from shared.clock import utc_now
-from shared.errors import Conflict, Invalid
+from shared.errors import Conflict, Invalid, TooLarge
 from shared.events import Event
 from shared.events.discovery import CertificateFound, ScanFinished
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
+from tests.discovery.lookout import CALLER, LEASE, bounds, new, runs_on, scans_on, work_off
 from tests.servers.nginx import StartNginx
 from tests.servers.processes import free_port
 from tests.servers.tls import fingerprint
-
-CALLER = Principal(id="tester", name="tester")
-LEASE = timedelta(seconds=60)
-
-
-def network(timeout: timedelta, concurrency: int) -> Source:
-    return Network(NetworkOptions(timeout=timeout, concurrency=concurrency))
-
-
-def scans_on(database: Database, *, open_source: scans_module.OpenSource = network) -> Scans:
-    bounds = Bounds(allow=[], deny=[], max_targets=10_000, misses_until_lost=3, lease=LEASE)
-    return Scans(database, bounds=bounds, open_source=open_source, clock=utc_now, ring=lambda: None)
-
-
-def new(*targets: str, ports: str = "443", exclude: Sequence[str] = ()) -> NewScan:
-    return NewScan(targets=targets, ports=ports, exclude=exclude, server_names=[], timeout=1, concurrency=50)
 
 
 async def emitted(database: Database, event_type: str) -> list[bytes]:
@@ -54,6 +44,16 @@ async def test_the_tables_in_the_code_are_the_tables_in_the_database(database: D
     assert await SCHEMA.differences(database) == []
 
 
+async def parts_of(database: Database, scan_id: str) -> dict[str, int]:
+    """Return a scan's counts that are not nought; they add up, and every place has one result."""
+    scan = await scans_on(database).get(scan_id)
+    assert scan.counts["asked"] == sum(number for name, number in scan.counts.items() if name != "asked")
+    rows = await scans_on(database).results(scan_id, outcome=None, after=None, limit=10_000)
+    assert [row.number for row in rows] == list(range(len(rows)))
+    assert len(rows) == scan.counts["asked"]
+    return {name: number for name, number in scan.counts.items() if number}
+
+
 async def test_a_scan_finds_what_is_there_and_its_counts_add_up(
     database: Database, start_nginx: StartNginx
 ) -> None:
@@ -63,15 +63,10 @@ async def test_a_scan_finds_what_is_there_and_its_counts_add_up(
     scan = await scans.create(
         new("127.0.0.1", "127.0.0.2", ports=ports, exclude=["127.0.0.2"]), caller=CALLER, now=utc_now()
     )
-    assert await scans.work(utc_now())
+    assert await work_off(database)
     done = await scans.get(scan.id)
-    assert done.state == "finished"
-    assert {name: number for name, number in done.counts.items() if number} == {
-        "asked": 4,
-        "tls": 1,
-        "refused": 1,
-        "excluded": 2,
-    }
+    assert (done.state, done.position, done.lease) == ("finished", 4, None)
+    assert await parts_of(database, scan.id) == {"asked": 4, "tls": 1, "refused": 1, "excluded": 2}
     (body,) = await emitted(database, "certificate.found")
     found = Event.parse(body, CertificateFound).data
     assert found.fingerprint == fingerprint(nginx.sites[0].issued.certificate)
@@ -80,67 +75,173 @@ async def test_a_scan_finds_what_is_there_and_its_counts_add_up(
     assert Event.parse(body, ScanFinished).data.counts.model_dump() == done.counts
     results = await scans.results(scan.id, outcome=Outcome.TLS, after=None, limit=10)
     assert [(row.port, row.fingerprint) for row in results] == [(nginx.port, found.fingerprint)]
-    assert not await scans.work(utc_now())
+    assert not await work_off(database)
 
 
-class Interrupted:
-    """A source whose process dies after so many looks."""
+async def test_what_is_asked_for_twice_is_counted_twice(database: Database) -> None:
+    scans = scans_on(database)
+    targets = ["127.0.0.1", "127.0.0.0/30", "127.0.0.1-2"]
+    scan = await scans.create(new(*targets, ports=str(free_port())), caller=CALLER, now=utc_now())
+    await work_off(database)
+    counts = await parts_of(database, scan.id)
+    assert counts["asked"] == scan.total == 7
+    assert counts["refused"] + counts.get("failed", 0) == 7
 
-    kind: ClassVar[str] = "interrupted"
 
-    def __init__(self, looks: int) -> None:
-        self.left = looks
+class Scripted:
+    """A source that refuses everything, and at one place does what it is told."""
+
+    kind: ClassVar[str] = "scripted"
+
+    def __init__(self, stop_at: int | None = None, *, stop: Exception | None = None) -> None:
         self.looked: list[Asked] = []
+        self.stopped = anyio.Event()
+        self.go_on = anyio.Event()
+        self._stop_at = stop_at
+        self._stop = stop
 
-    async def look(self, asked: Sequence[Asked]) -> AsyncIterator[Sighting]:
+    async def look(self, asked: Iterable[Asked]) -> AsyncGenerator[Sighting]:
         for one in asked:
-            if self.left == 0:
-                raise KeyboardInterrupt
-            self.left -= 1
+            if len(self.looked) == self._stop_at:
+                self.stopped.set()
+                if self._stop is not None:
+                    raise self._stop
+                await self.go_on.wait()
             self.looked.append(one)
             yield Sighting(asked=one, outcome=Outcome.REFUSED)
 
 
-async def test_a_scan_whose_process_dies_goes_on_where_it_stood(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+def scripted_on(database: Database, source: Source) -> Runs:
+    return Runs(database, bounds=bounds(), open_source=lambda *_: source, clock=utc_now)
+
+
+async def begin(runs: Runs, tasks: anyio.abc.TaskGroup) -> None:
+    claim = await runs.claim(now=utc_now())
+    assert claim is not None
+    tasks.start_soon(runs.run, claim)
+
+
+@pytest.mark.parametrize("in_the_middle", [True, False])
+async def test_a_scan_that_is_interrupted_goes_on_where_it_stood(
+    database: Database, monkeypatch: pytest.MonkeyPatch, in_the_middle: bool
 ) -> None:
-    monkeypatch.setattr(scans_module, "SHARD", 100)
-    first, second = Interrupted(250), Interrupted(10_000)
-    dying = scans_on(database, open_source=lambda *_: first)
-    scan = await dying.create(new("192.0.2.0/24", ports="443-444"), caller=CALLER, now=utc_now())
-    with pytest.raises(KeyboardInterrupt):
-        await dying.work(utc_now())
-    alive = scans_on(database, open_source=lambda *_: second)
-    assert not await alive.work(utc_now()), "it is still leased to the process that died"
-    assert await alive.work(utc_now() + 2 * LEASE)
-    done = await alive.get(scan.id)
-    assert (done.state, done.counts["asked"], done.counts["refused"]) == ("finished", 512, 512)
+    monkeypatch.setattr(runs_module, "BATCH", 100)
+    first, second = Scripted(250 if in_the_middle else 200), Scripted()
+    scan = await scans_on(database).create(new("192.0.2.0/24", ports="443-444"), caller=CALLER, now=utc_now())
+    async with anyio.create_task_group() as tasks:
+        await begin(scripted_on(database, first), tasks)
+        await first.stopped.wait()
+        assert await runs_on(database).claim(now=utc_now()) is None, "it is leased"
+        tasks.cancel_scope.cancel()
+    assert await work_off(database, scripted_on(database, second))
+    assert await parts_of(database, scan.id) == {"asked": 512, "refused": 512}
     assert len(second.looked) == 512 - 200, "what was kept is not done again"
-    everything = await alive.results(scan.id, outcome=None, after=None, limit=1000)
-    assert len({(row.address, row.port) for row in everything}) == 512
+    assert len(await emitted(database, "scan.finished")) == 1
 
 
-async def test_a_cancelled_scan_stops_and_keeps_what_it_has(
+async def test_a_scan_whose_process_is_killed_is_taken_up_after_its_lease(
+    database: Database, start_nginx: StartNginx
+) -> None:
+    nginx = await asyncio.to_thread(start_nginx)
+    scans = scans_on(database)
+    ports = f"{nginx.port},{free_port()}"
+    scan = await scans.create(new("127.0.0.0/22", ports=ports), caller=CALLER, now=utc_now())
+    url = database.url.set(drivername=database.url.get_backend_name()).render_as_string(hide_password=False)
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.discovery.lookout", url),
+        cwd=Path(__file__).parents[3],
+        stderr=subprocess.PIPE,
+    )
+    with anyio.fail_after(60):
+        while (await scans.get(scan.id)).position == 0:
+            assert child.returncode is None, await child.stderr.read() if child.stderr else ""
+            await anyio.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    await child.wait()
+    killed = await scans.get(scan.id)
+    assert killed.state == "running"
+    assert 0 < killed.position < 2048
+    assert await runs_on(database).claim(now=utc_now()) is None, "it is leased to the process that was killed"
+    assert await work_off(database, at=utc_now() + 2 * LEASE)
+    counts = await parts_of(database, scan.id)
+    assert counts["asked"] == 2048
+    finds = [
+        Event.parse(body, CertificateFound).data for body in await emitted(database, "certificate.found")
+    ]
+    assert len({found.place.key for found in finds}) == len(finds) == counts["tls"]
+
+
+async def test_a_process_that_lost_its_lease_keeps_nothing(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scans_module, "SHARD", 10)
-    scans: Scans
+    monkeypatch.setattr(runs_module, "BATCH", 10)
+    slow, fast = Scripted(25), Scripted()
+    scan = await scans_on(database).create(new("192.0.2.0/25"), caller=CALLER, now=utc_now())
+    async with anyio.create_task_group() as tasks:
+        await begin(scripted_on(database, slow), tasks)
+        await slow.stopped.wait()
+        assert await work_off(database, scripted_on(database, fast), at=utc_now() + 2 * LEASE)
+    assert await parts_of(database, scan.id) == {"asked": 128, "refused": 128}
+    assert len(fast.looked) == 108
 
-    class Cancelling(Interrupted):
-        async def look(self, asked: Sequence[Asked]) -> AsyncIterator[Sighting]:
-            async for sighting in super().look(asked):
-                yield sighting
-            if len(self.looked) == 30:
-                await scans.cancel(scan.id, now=utc_now())
 
-    source = Cancelling(10_000)
-    scans = scans_on(database, open_source=lambda *_: source)
+async def test_a_process_that_was_slow_leaves_the_scan_to_who_holds_it_now(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "BATCH", 10)
+    slow = Scripted(25)
+    scan = await scans_on(database).create(new("192.0.2.0/25"), caller=CALLER, now=utc_now())
+    async with anyio.create_task_group() as tasks:
+        await begin(scripted_on(database, slow), tasks)
+        await slow.stopped.wait()
+        assert await runs_on(database).claim(now=utc_now() + 2 * LEASE) is not None
+        slow.go_on.set()
+    held = await scans_on(database).get(scan.id)
+    assert (held.state, held.position) == ("running", 20)
+    assert held.lease is not None
+
+
+async def test_after_a_restart_of_the_only_process_nobody_waits_for_a_lease(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/one.db", source="discovery")
+    await SCHEMA.upgrade(database)
+    await scans_on(database).create(new("127.0.0.1"), caller=CALLER, now=utc_now())
+    assert await runs_on(database).claim(now=utc_now()) is not None
+    assert await runs_on(database).claim(now=utc_now()) is None
+    await runs_on(database).forget_leases()
+    assert await runs_on(database).claim(now=utc_now()) is not None
+    await database.close()
+
+
+async def test_a_cancelled_scan_stops_looking_and_keeps_what_it_has(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "BATCH", 10)
+    source, scans = Scripted(25), scans_on(database)
     scan = await scans.create(new("192.0.2.0/24"), caller=CALLER, now=utc_now())
-    await scans.work(utc_now())
-    stopped = await scans.get(scan.id)
-    assert (stopped.state, stopped.position) == ("cancelled", 20)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            await begin(scripted_on(database, source), tasks)
+            await source.stopped.wait()
+            assert (await scans.cancel(scan.id, now=utc_now())).state == "cancelled"
+    assert await parts_of(database, scan.id) == {"asked": 20, "refused": 20}
+    (body,) = await emitted(database, "scan.finished")
+    told = Event.parse(body, ScanFinished).data
+    assert (told.state, told.counts.asked) == ("cancelled", 20)
     with pytest.raises(Conflict):
         await scans.cancel(scan.id, now=utc_now())
+
+
+async def test_an_error_of_the_database_leaves_the_scan_to_be_taken_up_again(database: Database) -> None:
+    away = sa.exc.OperationalError("", None, Exception())
+    scan = await scans_on(database).create(new("192.0.2.0/29"), caller=CALLER, now=utc_now())
+    assert await work_off(database, scripted_on(database, Scripted(3, stop=away)))
+    assert (await scans_on(database).get(scan.id)).state == "running"
+    with pytest.raises(BaseExceptionGroup):
+        await work_off(
+            database, scripted_on(database, Scripted(3, stop=ZeroDivisionError())), at=utc_now() + 2 * LEASE
+        )
+    assert await work_off(database, at=utc_now() + 4 * LEASE)
+    assert (await parts_of(database, scan.id))["asked"] == 8
 
 
 async def test_a_name_nobody_knows_is_refused_and_beside_others_it_is_counted(database: Database) -> None:
@@ -151,19 +252,67 @@ async def test_a_name_nobody_knows_is_refused_and_beside_others_it_is_counted(da
     scan = await scans.create(
         new("no-such-host.invalid", "127.0.0.1", ports=str(free_port())), caller=CALLER, now=utc_now()
     )
-    await scans.work(utc_now())
+    await work_off(database)
+    assert await parts_of(database, scan.id) == {"asked": 2, "failed": 1, "refused": 1}
+    (row,) = await scans.results(scan.id, outcome=Outcome.FAILED, after=None, limit=10)
+    assert (row.address, row.port) == ("no-such-host.invalid", None)
+    assert "not resolved" in row.reason
+
+
+@pytest.mark.parametrize("targets", [["no-such-host.invalid"], ["no-such-host.invalid", "localhost"]])
+async def test_many_names_are_resolved_while_nobody_waits(
+    database: Database, monkeypatch: pytest.MonkeyPatch, targets: list[str]
+) -> None:
+    monkeypatch.setattr(scans_module, "FEW_HOSTS", 0)
+    scans = scans_on(database)
+    port = free_port()
+    scan = await scans.create(new(*targets, ports=str(port)), caller=CALLER, now=utc_now())
+    assert (scan.segments, scan.total) == (None, len(targets))
+    await work_off(database)
     done = await scans.get(scan.id)
-    assert (done.counts["asked"], done.counts["failed"], done.counts["refused"]) == (2, 1, 1)
-    assert list(done.unresolved) == ["no-such-host.invalid"]
+    counts = await parts_of(database, scan.id)
+    assert (done.state, counts.pop("failed"), list(done.unresolved)) == ("finished", 1, targets[:1])
+    assert counts.pop("asked") == 1 + sum(counts.values())
+    assert bool(counts) == ("localhost" in targets)
+
+
+async def test_names_with_more_addresses_than_a_scan_may_ask_end_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def many(hosts: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+        return {host: [f"192.0.2.{n}" for n in range(60)] for host in hosts}, {}
+
+    monkeypatch.setattr(scans_module, "FEW_HOSTS", 0)
+    monkeypatch.setattr(runs_module, "resolve", many)
+    scans = scans_on(database)
+    scan = await scans.create(new("large.test", ports="1-200"), caller=CALLER, now=utc_now())
+    await work_off(database)
+    done = await scans.get(scan.id)
+    assert done.state == "failed"
+    assert "12,000 places" in (done.error or "")
+    (body,) = await emitted(database, "scan.finished")
+    assert Event.parse(body, ScanFinished).data.state == "failed"
+    with pytest.raises(TooLarge):
+        await scans.create(new("large.test", ports="1-20000"), caller=CALLER, now=utc_now())
+
+
+async def test_results_are_forgotten_and_counts_are_kept(database: Database) -> None:
+    scans = scans_on(database)
+    scan = await scans.create(new("127.0.0.1", ports="1-3"), caller=CALLER, now=utc_now())
+    await work_off(database)
+    await runs_on(database).forget_results(now=utc_now() + timedelta(days=29))
+    assert len(await scans.results(scan.id, outcome=None, after=None, limit=10)) == 3
+    await runs_on(database).forget_results(now=utc_now() + timedelta(days=31))
+    assert await scans.results(scan.id, outcome=None, after=None, limit=10) == []
+    assert (await scans.get(scan.id)).counts["asked"] == 3
 
 
 async def test_a_place_is_lost_only_after_so_many_misses(database: Database, start_nginx: StartNginx) -> None:
     nginx = await asyncio.to_thread(start_nginx)
-    scans = scans_on(database)
 
     async def scan() -> None:
-        await scans.create(new("127.0.0.1", ports=str(nginx.port)), caller=CALLER, now=utc_now())
-        await scans.work(utc_now())
+        await scans_on(database).create(new("127.0.0.1", ports=str(nginx.port)), caller=CALLER, now=utc_now())
+        await work_off(database)
 
     await scan()
     await asyncio.to_thread(nginx.stop)
@@ -176,3 +325,8 @@ async def test_a_place_is_lost_only_after_so_many_misses(database: Database, sta
     async with database.read() as session:
         (place,) = await store.places(session, after=None, limit=10)
     assert place.misses == 4
+    await asyncio.to_thread(nginx.start)
+    await scan()
+    async with database.read() as session:
+        (place,) = await store.places(session, after=None, limit=10)
+    assert place.misses == 0

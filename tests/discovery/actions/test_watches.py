@@ -1,6 +1,8 @@
 """Places that ought to change are looked at until they have."""
 
 import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Iterable
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -13,10 +15,12 @@ from services.discovery.connectors import Sighting
 from services.discovery.connectors.network import Network, NetworkOptions
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.targets import Asked
+from services.discovery.domain.watches import AFTER_DEPLOYMENT
 from shared.clock import utc_now
 from shared.events import Event
 from shared.events.discovery import CertificateFound, Place
 from shared.events.provisioner import CertificateDeployed
+from shared.events.renewal import CertificateRenewed
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
 from tests.servers.nginx import Nginx, StartNginx
@@ -41,6 +45,21 @@ def deployed(old: str, new: str, *places: Place) -> Event[CertificateDeployed]:
         deployed_at=utc_now(),
     )
     return Event[CertificateDeployed].of(payload, source="provisioner", now=utc_now())
+
+
+def renewed(old: str, new: str) -> Event[CertificateRenewed]:
+    payload = CertificateRenewed(
+        lineage_id="lineage",
+        order_id="order",
+        old_fingerprint=old,
+        fingerprint=new,
+        chain=[],
+        names=["localhost"],
+        not_before=utc_now(),
+        not_after=utc_now(),
+        authority="house-ca",
+    )
+    return Event[CertificateRenewed].of(payload, source="renewal", now=utc_now())
 
 
 async def seen_at(database: Database, nginx: Nginx) -> str:
@@ -102,3 +121,98 @@ async def test_a_place_that_discovery_never_saw_is_looked_at_too(
         await watches.deployed(tx, deployed("0" * 64, "f" * 64, place), now=utc_now())
     await watches.work(utc_now() + timedelta(seconds=2))
     assert await found(database) == [fingerprint(nginx.served())]
+
+
+async def test_a_look_that_came_before_the_deployment_does_not_put_off_the_next(
+    database: Database, start_nginx: StartNginx
+) -> None:
+    """The event arrives while the place is being looked at: what was seen is from before."""
+    nginx = await asyncio.to_thread(start_nginx)
+    old = await seen_at(database, nginx)
+    late = utc_now() + timedelta(seconds=30)
+
+    class Overtaken(Network):
+        async def look(self, asked: Iterable[Asked]) -> AsyncGenerator[Sighting]:
+            async for sighting in super().look(asked):
+                async with database.transaction() as tx:
+                    await watches.deployed(tx, deployed(old, "f" * 64), now=late)
+                yield sighting
+
+    source = Overtaken(NetworkOptions(timeout=timedelta(seconds=1)))
+    watches = Watches(database, source=source, misses_until_lost=3, clock=utc_now)
+    async with database.transaction() as tx:
+        await watches.deployed(tx, deployed(old, "f" * 64), now=utc_now() - timedelta(seconds=5))
+    assert await watches.work(utc_now())
+    async with database.read() as session:
+        (watch,) = await session.scalars(sa.select(store.Watch))
+    assert (watch.looks, watch.next_look_at) == (0, late + AFTER_DEPLOYMENT)
+
+
+async def test_every_place_of_a_certificate_that_thousands_share_is_watched(database: Database) -> None:
+    watches = watches_on(database)
+    sightings = [
+        Sighting(
+            asked=Asked(address=f"192.0.2.{n % 256}", port=1 + n), outcome=Outcome.TLS, chain=(b"wildcard",)
+        )
+        for n in range(6000)
+    ]
+    for start in range(0, 6000, 1000):
+        async with database.transaction() as tx:
+            await keep(tx, sightings[start : start + 1000], now=utc_now(), misses_until_lost=3)
+    old = hashlib.sha256(b"wildcard").hexdigest()
+    async with database.transaction() as tx:
+        await watches.renewed(tx, renewed(old, "f" * 64), now=utc_now())
+    assert await count_watches(database) == 6000
+    at = utc_now()
+    async with database.transaction() as tx:
+        await watches.deployed(tx, deployed(old, "f" * 64), now=at)
+        await watches.renewed(tx, renewed(old, "f" * 64), now=at)
+    async with database.read() as session:
+        due = set(await session.scalars(sa.select(store.Watch.next_look_at)))  # type: ignore[call-overload] # a column
+    assert due == {at + AFTER_DEPLOYMENT}, "the later of the two says nothing new"
+
+
+async def test_places_that_cannot_be_looked_at_are_not_watched(database: Database) -> None:
+    watches = watches_on(database)
+    odd = [
+        Place(address="127.0.0.1", port=25, starttls="smtp"),
+        Place(kind="store", address="host", path="/etc/cert.pem"),
+        Place(address="shop.test", port=443),
+        Place(address="127.0.0.1", port=None),
+        Place(address="127.0.0.1", port=70000),
+    ]
+    async with database.transaction() as tx:
+        await watches.deployed(tx, deployed("0" * 64, "f" * 64, *odd), now=utc_now())
+    assert await count_watches(database) == 0
+
+
+async def test_a_denied_place_is_neither_looked_at_nor_kept(database: Database) -> None:
+    watches = watches_on(database)
+    metadata = Place(address="169.254.169.254", port=443)
+    async with database.transaction() as tx:
+        await watches.deployed(tx, deployed("0" * 64, "f" * 64, metadata), now=utc_now())
+    assert await watches.work(utc_now() + timedelta(seconds=2))
+    assert await count_watches(database) == 0
+
+
+async def test_a_server_that_restarts_is_not_lost(database: Database, start_nginx: StartNginx) -> None:
+    nginx = await asyncio.to_thread(start_nginx)
+    old = await seen_at(database, nginx)
+    await asyncio.to_thread(nginx.stop)
+    started = utc_now()
+    time = [started]
+    source = Network(NetworkOptions(timeout=timedelta(seconds=1)))
+    watches = Watches(database, source=source, misses_until_lost=3, clock=lambda: time[0])
+    async with database.transaction() as tx:
+        await watches.deployed(tx, deployed(old, "f" * 64), now=started)
+    missed = []
+    for _ in range(6):
+        async with database.read() as session:
+            (watch,) = await session.scalars(sa.select(store.Watch))
+        time[0] = watch.next_look_at
+        await watches.work(time[0])
+        async with database.read() as session:
+            (place,) = await session.scalars(sa.select(store.KnownPlace))
+            lost = await session.scalar(sa.select(sa.func.count()).where(OUTBOX.c.type == "place.lost"))
+        missed.append((int((time[0] - started).total_seconds()), place.misses, lost))
+    assert missed == [(1, 1, 0), (6, 1, 0), (36, 1, 0), (156, 2, 0), (756, 3, 1), (4356, 4, 1)]

@@ -1,5 +1,7 @@
 """The parser of the first flight against bytes that a hostile server may send."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +94,20 @@ def test_an_alert_is_an_answer_and_a_warning_about_the_name_is_not() -> None:
 def test_other_protocols_are_told_apart(data: bytes) -> None:
     with pytest.raises(NotTls):
         fed(data)
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_tiny_records_and_messages_cost_little(size: int) -> None:
+    """What a server may send within the bound is read in less time than it takes to send it."""
+    tiny = record(message(4, bytes(size)), 22) if size else record(b"", 22)
+    flood = record(HELLO_12) + tiny * ((MOST_BYTES - 200) // len(tiny))
+    began = time.process_time()
+    fed(flood, chunk=65536)
+    fed(record(HELLO_12) + record(message(4, b"") * 4000) * 16)
+    assert time.process_time() - began < 2
+
+
+def test_the_group_of_an_older_version_is_told() -> None:
+    exchange = message(12, b"\x03\x00\x17" + bytes(70))
+    flight = fed(record(HELLO_12 + certificates(b"leaf") + exchange + message(14, b"")))
+    assert (flight.group, flight.is_done, flight.chain) == (0x0017, True, (b"leaf",))

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from services.discovery.domain.targets import (
     LAST_PORT,
     Asked,
-    Limits,
     Segment,
     Walk,
     parse_ports,
+    parse_server_name,
     parse_target,
     plan,
 )
@@ -132,18 +132,21 @@ def test_a_walk_visits_what_its_segments_hold_each_once(segments: list[Segment],
         assert len(set(places)) == len(places)
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "fd00:ec2::254", "::"],
-)
-def test_metadata_link_local_and_multicast_are_never_looked_at(address: str) -> None:
-    assert not Limits().permits(address)
+def test_a_name_is_asked_for_as_it_goes_over_the_wire() -> None:
+    assert parse_target("https://BÜCHER.example./x", pointer="/t").host == "xn--bcher-kva.example"
+    assert parse_server_name("Shop.TEST.", pointer="/n") == "shop.test"
 
 
-def test_the_operators_lists_bound_what_is_looked_at() -> None:
-    limits = Limits(allow=["10.0.0.0/8"], deny=["10.1.0.0/16"], exclude=["10.2.0.1"])
-    assert limits.permits("10.0.0.1")
-    assert not limits.permits("10.1.0.1")
-    assert not limits.permits("10.2.0.1")
-    assert not limits.permits("192.0.2.1")
-    assert Limits().permits("127.0.0.1")
+@pytest.mark.parametrize("name", ["", "192.0.2.1", "::1", "a b", "x" * 64 + ".test", "é" * 80, "a." * 130])
+def test_what_no_server_can_be_asked_for_is_refused(name: str) -> None:
+    with pytest.raises(Invalid):
+        parse_server_name(name, pointer="/body/server_names/0")
+
+
+def test_the_same_target_written_twice_is_asked_once() -> None:
+    assert len(asked("192.0.2.1", "192.0.2.1", "https://192.0.2.1")) == 1
+
+
+def test_a_network_of_ipv6_is_measured_without_being_walked() -> None:
+    with pytest.raises(TooLarge, match="36,893,488,147,419,103,232"):
+        plan([parse_target("2001:db8::/63", pointer="/t")], resolved={}, ports=HTTPS, server_names=[], most=9)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services.discovery.domain.watches import MOST_LOOKS, next_look
+from services.discovery.domain.watches import MOST_LOOKS, is_another_miss, next_look
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -15,5 +15,11 @@ def test_looks_come_less_often_and_end() -> None:
         waits.append(at - NOW)
     assert waits == sorted(waits)
     assert waits[0] == timedelta(seconds=5)
-    assert sum(waits, timedelta()) > timedelta(days=30)
+    assert sum(waits, timedelta()) > timedelta(days=80)
     assert next_look(MOST_LOOKS, now=NOW) is None
+
+
+def test_looks_close_to_one_another_count_as_one_miss() -> None:
+    assert is_another_miss(None, now=NOW)
+    assert not is_another_miss(NOW - timedelta(seconds=35), now=NOW)
+    assert is_another_miss(NOW - timedelta(minutes=2), now=NOW)

@@ -115,6 +115,17 @@ async def test_where_hard_links_are_refused_the_old_files_are_copied(
     assert host.key.stat().st_mode & 0o777 == 0o640
 
 
+async def test_what_was_swapped_in_is_never_kept_as_what_was_there_before(host: SshHost, material: Material):
+    slot = FilesSlot(certificate_path=str(host.certificate), key_path=str(host.key))
+    async with opened(host) as files:
+        undo = await files.stage(slot, material=material, report=quietly)
+        await files.bind(slot, undo=undo, report=quietly)
+        for kept in host.certificate.parent.glob("*.everleaf-old"):
+            kept.unlink()
+        await files.bind(slot, undo=undo, report=quietly)
+    assert sorted(host.certificate.parent.iterdir()) == sorted([host.certificate, host.key])
+
+
 @pytest.mark.parametrize(
     ("number", "failure"),
     [

@@ -1,0 +1,67 @@
+"""Which addresses may be looked at: all but the denied ones, and within the operator's list where there is one."""
+
+import ipaddress
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
+from services.discovery.domain.targets import Address, parse_addresses
+
+ALWAYS_DENIED = (
+    "0.0.0.0/8",
+    "169.254.0.0/16",  # link-local, where clouds keep their metadata services
+    "224.0.0.0/4",
+    "255.255.255.255/32",
+    "::/128",
+    "fe80::/10",
+    "fd00:ec2::254/128",  # the same metadata service over IPv6
+    "ff00::/8",
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class Limits:
+    """What may be looked at; `exclude` is what one scan leaves out beside."""
+
+    def __init__(
+        self, *, allow: Sequence[str] = (), deny: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> None:
+        """Take addresses, networks and ranges. Raises `Invalid` where one is none of them."""
+        denied = [parse_addresses(text, pointer="deny") for text in (*ALWAYS_DENIED, *deny)]
+        left_out = [parse_addresses(text, pointer=f"/body/exclude/{n}") for n, text in enumerate(exclude)]
+        self._denied = _Spans([*denied, *left_out])
+        self._allowed = _Spans([parse_addresses(text, pointer="allow") for text in allow]) if allow else None
+
+    def permits(self, address: str) -> bool:
+        """Return whether this address, and the IPv4 address it may stand for, may be looked at."""
+        ip = ipaddress.ip_address(address)
+        inner = _inside(ip) if isinstance(ip, ipaddress.IPv6Address) else None
+        if ip in self._denied or (inner is not None and inner in self._denied):
+            return False
+        return self._allowed is None or (inner or ip) in self._allowed
+
+
+def _inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a mapped, 6to4 or NAT64 (RFC 6052) address leads to."""
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour
+
+
+class _Spans:
+    """A set of addresses as sorted spans: asking costs the same for ten networks and for ten thousand."""
+
+    def __init__(self, spans: Iterable[tuple[Address, Address]]) -> None:
+        ordered = sorted((first.version, int(first), int(last)) for first, last in spans)
+        merged: list[tuple[int, int, int]] = []
+        for version, first, last in ordered:
+            if merged and merged[-1][0] == version and first <= merged[-1][2] + 1:
+                merged[-1] = (version, merged[-1][1], max(last, merged[-1][2]))
+            else:
+                merged.append((version, first, last))
+        self._starts = [(version, first) for version, first, _ in merged]
+        self._ends = [(version, last) for version, _, last in merged]
+
+    def __contains__(self, ip: Address) -> bool:
+        key = (ip.version, int(ip))
+        at = bisect_right(self._starts, key) - 1
+        return at >= 0 and self._starts[at][0] == key[0] and key <= self._ends[at]

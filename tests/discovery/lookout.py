@@ -1,0 +1,70 @@
+"""Discovery's actions over a database of their own; `python -m tests.discovery.lookout URL` works scans off."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from services.discovery.actions.plans import Bounds
+from services.discovery.actions.runs import Runs
+from services.discovery.actions.scans import NewScan, Scans
+from services.discovery.connectors.network import Network, NetworkOptions
+from services.discovery.domain.limits import Limits
+from shared.access import Principal
+from shared.clock import utc_now
+from shared.store import Database
+
+CALLER = Principal(id="tester", name="tester")
+LEASE = timedelta(seconds=60)
+
+
+def bounds() -> Bounds:
+    """Return what the tests' operator allows."""
+    return Bounds(
+        allow=[],
+        deny=[],
+        max_targets=10_000,
+        misses_until_lost=3,
+        lease=LEASE,
+        keep_results=timedelta(days=30),
+    )
+
+
+def network(timeout: timedelta, concurrency: int, limits: Limits) -> Network:
+    """Open the real source."""
+    return Network(NetworkOptions(timeout=timeout, concurrency=concurrency, limits=limits))
+
+
+def scans_on(database: Database) -> Scans:
+    """Return what callers do with scans."""
+    return Scans(database, bounds=bounds(), ring=lambda: None)
+
+
+def runs_on(database: Database) -> Runs:
+    """Return the work on scans, with the real source."""
+    return Runs(database, bounds=bounds(), open_source=network, clock=utc_now)
+
+
+def new(*targets: str, ports: str = "443", exclude: Sequence[str] = ()) -> NewScan:
+    """Return what a caller asks for."""
+    return NewScan(targets=targets, ports=ports, exclude=exclude, server_names=[], timeout=1, concurrency=50)
+
+
+async def work_off(database: Database, runs: Runs | None = None, *, at: datetime | None = None) -> bool:
+    """Work off the oldest scan; return whether there was one."""
+    runs = runs or runs_on(database)
+    claim = await runs.claim(now=at or utc_now())
+    if claim is not None:
+        await runs.run(claim)
+    return claim is not None
+
+
+async def main(url: str) -> None:
+    """Work off one scan."""
+    database = Database(url, source="discovery")
+    await work_off(database)
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
