@@ -23,7 +23,7 @@ from services.renewal.connectors import (
     Request,
     Terms,
 )
-from services.renewal.connectors.acme import Acme
+from services.renewal.connectors.acme import Acme, AcmeOptions, AcmeSecrets
 from services.renewal.connectors.builtin import Builtin
 from services.renewal.connectors.http01 import Listener
 from services.renewal.connectors.registry import Kind, authority_kind
@@ -137,7 +137,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def http_bench(start: StartPebble, _bind: Bind, **options: Any) -> AsyncIterator[Bench]:
+async def http_bench(start: StartPebble, bind: Bind, **options: Any) -> AsyncIterator[Bench]:
     answers, port = Answers(), free_port()
     pebble = start(http01_port=port, blocklist=(BLOCKED,), noncereject=20, **options)
     network = Network(policy=Policy(allow=LOOPBACK), tls=client_context(), http01=answers)
@@ -294,9 +294,9 @@ async def test_a_chain_that_does_not_end_at_the_named_root_is_refused(
 
 
 def test_a_root_that_is_no_certificate_is_refused() -> None:
-    options = Acme.options_type.model_validate({"directory_url": "https://ca.example.test", "root_pem": "x"})
+    options = AcmeOptions.model_validate({"directory_url": "https://ca.example.test", "root_pem": "x"})
     with pytest.raises(Invalid, match="root_pem holds no PEM"):
-        Acme.found(options, secrets=Acme.secrets_type(), name="x", now=datetime.now(UTC))
+        Acme.found(options, secrets=AcmeSecrets(), name="x", now=datetime.now(UTC))
 
 
 async def test_a_wildcard_is_issued_by_dns_and_refused_by_http(
@@ -332,13 +332,13 @@ async def showing(
 
 async def shown(bench: Bench, request: Request) -> bytes:
     """Go on until a challenge is shown; return what is kept."""
-    told, state = None, None
+    step, state = "", None
     async with bench.opened() as authority:
-        while told is None or told.step != "show":
+        while step != "show":
             told = await bench.step(authority, request, state, resumed=False)
             assert isinstance(told, Pending)
             bench.keep(told)
-            state = told.state
+            step, state = told.step, told.state
     assert state is not None
     assert bench.left_over(request.names[0])
     return state

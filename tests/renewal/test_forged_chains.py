@@ -109,8 +109,8 @@ def test_a_certificate_without_basic_constraints_issues_nothing(ca: CertificateA
 
 
 def test_an_authority_that_may_not_sign_certificates_issues_nothing(ca: CertificateAuthority) -> None:
-    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment")
-    names += ("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    names = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment"]
+    names += ["key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
     usage = x509.KeyUsage(**{name: name == "crl_sign" for name in names})
     with pytest.raises(Refused, match="not a valid authority"):
         check(under(ca, A_CA, usage))
