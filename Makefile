@@ -43,8 +43,8 @@ contracts: install ## Write every openapi.json, asyncapi.json and event schema
 	$(BIN)/everleaf contracts
 
 lock: ## Renew the locks from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev pyproject.toml --output-file requirements-dev.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml --output-file requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
 
 clean: ## Remove what make made
 	rm -rf $(VENV) build dist
