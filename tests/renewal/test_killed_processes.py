@@ -93,7 +93,7 @@ async def service(folder: Path, port: int, step: str) -> Process:
 
 
 async def until_told(shop: Workshop) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(150):
         while (await shop.only()).state != State.RENEWED or await left_to_tell(shop):
             await anyio.sleep(0.05)
 

@@ -88,9 +88,9 @@ def test_a_second_up_on_the_same_data_is_refused_in_one_line(tmp_path: Path) -> 
 
 def test_a_crashed_worker_ends_the_process_with_1(tmp_path: Path) -> None:
     crashing = (
-        "from services.discovery.actions.scans import Scans\n"
-        "async def work(self, now): raise RuntimeError('the worker crashed')\n"
-        "Scans.work = work\n"
+        "from shared.store.outbox import Relay\n"
+        "async def run(self): raise RuntimeError('the worker crashed')\n"
+        "Relay.run = run\n"
         "from services.cli import main; main()"
     )
     done = subprocess.run(
