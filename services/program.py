@@ -91,7 +91,14 @@ class Program:
 
     def sealer(self) -> Sealer:
         """Return the sealer over the present and the former key-encryption keys."""
-        present = self.settings.kek_file or self.data_dir / "kek"
+        named = self.settings.kek_file
+        if named is not None and not named.exists():
+            # Making one would leave every secret sealed so far unreadable, and say nothing.
+            raise Invalid(
+                f"EVERLEAF_KEK_FILE: there is no {named}.",
+                next_step="Name the file that holds the key, or make one there: openssl rand -hex 32",
+            )
+        present = named or self.data_dir / "kek"
         former = [KeyEncryptionKey.from_hex(Path(path).read_text()) for path in self.settings.old_kek_files]
         return Sealer([KeyEncryptionKey.load_or_make(present), *former])
 

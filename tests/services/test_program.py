@@ -7,7 +7,7 @@ import pytest
 from services.program import NAMES, Program, sections
 from shared.bus.sqlite import SqliteBus
 from shared.errors import Conflict, Invalid
-from shared.sealing import CannotOpen
+from shared.sealing import CannotOpen, KeyEncryptionKey
 from shared.settings import WrongSetting
 
 
@@ -73,6 +73,8 @@ def test_a_data_folder_is_for_one_process(tmp_path: Path):
 
 def test_former_keys_open_and_the_present_one_seals(tmp_path: Path):
     old, new = tmp_path / "old", tmp_path / "new"
+    for path in (old, new):
+        KeyEncryptionKey.load_or_make(path)
     before = program(tmp_path, EVERLEAF_KEK_FILE=str(old)).sealer().seal(b"leaf", row="r")
     rotated = program(tmp_path, EVERLEAF_KEK_FILE=str(new), EVERLEAF_OLD_KEK_FILES=str(old)).sealer()
     assert rotated.open(before, row="r") == b"leaf"
@@ -80,6 +82,13 @@ def test_former_keys_open_and_the_present_one_seals(tmp_path: Path):
     assert alone.open(rotated.seal(b"leaf", row="r"), row="r") == b"leaf"
     with pytest.raises(CannotOpen):
         alone.open(before, row="r")
+
+
+def test_a_key_that_was_named_and_is_not_there_is_never_made_anew(tmp_path: Path):
+    named = tmp_path / "kek-of-production"
+    with pytest.raises(Invalid, match="EVERLEAF_KEK_FILE: there is no"):
+        program(tmp_path, EVERLEAF_KEK_FILE=str(named)).sealer()
+    assert not named.exists()
 
 
 def test_every_service_has_a_queue_for_what_its_contract_receives(tmp_path: Path):
