@@ -32,7 +32,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset({"read", "write", "approve", "audit", "admin"}),
 }
 """The verbs each role grants on every resource. No role may take private keys: `keys:release`
-is given singly, to the provisioner's own principal."""
+is given singly, to the principal of the service that puts them in place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class Verifier:
 def _untrusted(reason: str) -> Unauthenticated:
     return Unauthenticated(
         f"The token is not accepted: {reason}.",
-        next_step="Get a new token from inventory and send it as `Authorization: Bearer …`.",
+        next_step="Get a new token and send it as `Authorization: Bearer …`.",
     )
 
 
@@ -196,12 +196,12 @@ def _public_keys(document: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unavailable(
             "The published keys cannot be read, so tokens cannot be verified.",
-            next_step="Look at inventory's jwks.json.",
+            next_step="Look at the published verification keys.",
         ) from error
 
 
 class Exchange(Protocol):
-    """Asks inventory for a token in exchange for an API key."""
+    """Exchanges an API key for a token."""
 
     async def __call__(self) -> tuple[str, datetime]:
         """Return a token and when it ends. Raises `Unavailable` or `Refused`."""
@@ -223,7 +223,7 @@ class TokenSource:
         return self._token
 
 
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token from inventory.")
+_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of this platform.")
 
 
 def requires(permission: str) -> Any:
