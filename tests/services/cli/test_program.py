@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -59,7 +60,8 @@ def until_ready(port: int, process: "subprocess.Popen[str]") -> None:
     raise AssertionError("not ready")
 
 
-def test_up_serves_everything_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_up_serves_everything_and_ends_with_0_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
     with running(str(PROGRAM), "up", port=port, cwd=tmp_path) as process:
         base = f"http://127.0.0.1:{port}"
@@ -72,7 +74,7 @@ def test_up_serves_everything_and_ends_with_0_on_sigterm(tmp_path: Path) -> None
         for path in ("inventory/v1/certificates", "discovery/v1/scans", "renewal/v1/orders"):
             assert httpx.get(f"{base}/{path}").status_code == 401
             assert httpx.get(f"{base}/{path}", headers=headers).is_success
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert process.wait(20) == 0
         assert process.stderr is not None
         assert "everleaf.stopped" in process.stderr.read()
@@ -81,7 +83,7 @@ def test_up_serves_everything_and_ends_with_0_on_sigterm(tmp_path: Path) -> None
 def test_a_second_up_on_the_same_data_is_refused_in_one_line(tmp_path: Path) -> None:
     with running(str(PROGRAM), "up", port=free_port(), cwd=tmp_path):
         second = run("up", "--data", str(tmp_path / "data"), "--port", str(free_port()), cwd=tmp_path)
-    assert second.returncode == 1
+    assert (second.returncode, second.stdout) == (1, "")
     assert second.stderr.startswith("everleaf: Another `everleaf up` is running on")
     assert second.stderr.count("\n") == 1
 
@@ -126,6 +128,33 @@ def test_a_wrong_setting_is_one_line_and_nothing_is_started(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("command", [("serve", "inventory"), ("migrate",)])
+def test_every_command_refuses_a_wrong_setting_before_anything_is_made(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = run(*command, "--data", str(tmp_path / "data"), cwd=tmp_path, EVERLEAF_LOG_LEVEL="loud")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("everleaf: EVERLEAF_LOG_LEVEL (from the environment): ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        done = run("up", "--data", str(tmp_path / "data"), "--port", str(port), cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"everleaf: Cannot listen on 127.0.0.1 port {port}")
+    assert "Traceback" not in done.stderr
+
+
+def test_migrate_makes_a_database_for_each_service(tmp_path: Path) -> None:
+    done = run("migrate", "--data", str(tmp_path / "data"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = {path.stem for path in (tmp_path / "data").glob("*.db")}
+    assert made == {"discovery", "inventory", "renewal", "provisioner", "notifier", "bus"}
+
+
 def test_a_wrong_setting_in_the_file_is_said_to_be_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "everleaf.toml").write_text('[discovery]\nconcurrency = "many"\n')
     done = run("migrate", "--data", str(tmp_path / "data"), cwd=tmp_path)
@@ -152,9 +181,12 @@ def test_an_unknown_service_is_told_with_the_known_ones(tmp_path: Path) -> None:
     done = run("serve", "weather", cwd=tmp_path)
     assert done.returncode == 2
     assert "Choose one of inventory, discovery, renewal, provisioner, notifier." in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_all_settings_are_listed(tmp_path: Path) -> None:
     done = run("settings", cwd=tmp_path)
     assert done.returncode == 0
-    assert "EVERLEAF_DISCOVERY_MAX_TARGETS=1048576" in done.stdout.splitlines()
+    lines = done.stdout.splitlines()
+    assert {"EVERLEAF_DISCOVERY_MAX_TARGETS=1048576", "EVERLEAF_BUS_URL="} <= set(lines)
+    assert "EVERLEAF_INVENTORY_DATABASE_URL=" in lines
