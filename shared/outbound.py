@@ -58,7 +58,7 @@ def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def _is_special(address: Address) -> bool:
-    if address.version == 6 and address not in _GLOBAL_UNICAST:  # noqa: PLR2004
+    if address.version == 6 and address not in _GLOBAL_UNICAST:  # noqa: PLR2004 - IP version 6
         return True
     return any(address in network for network in _SPECIAL)
 
@@ -100,7 +100,7 @@ class _Gate(httpcore.AsyncNetworkBackend):
         await anyio.sleep(seconds)
 
 
-async def _resolve(host: str, port: int, *, timeout: float | None) -> list[str]:  # noqa: ASYNC109
+async def _resolve(host: str, port: int, *, timeout: float | None) -> list[str]:  # noqa: ASYNC109 - httpcore's own parameter, passed on
     try:
         with anyio.fail_after(timeout):
             found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -118,7 +118,7 @@ def guarded_client(
     context = tls or ssl.create_default_context()
     transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
     # httpx offers no parameter for the network backend of its pool; this is the pool it would make.
-    transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
+    transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001 - httpx has no parameter for it
         ssl_context=context, max_connections=100, keepalive_expiry=5, network_backend=_Gate(policy)
     )
     return httpx.AsyncClient(

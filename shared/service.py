@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
+import anyio.abc
 import httpx
 import structlog
 from fastapi import FastAPI
@@ -148,3 +149,54 @@ class Worker:
 def backoff(failures: int) -> float:
     """Return how many seconds to wait after so many failures in a row: half a second to 15."""
     return min(0.25 * 2.0 ** min(failures, 10), 15.0)
+
+
+Claim = TypeVar("Claim")
+
+
+class Claims(Protocol[Claim]):
+    """Work that is claimed piece by piece, so that no two lanes or replicas do the same."""
+
+    async def claim(self, *, now: datetime) -> Claim | None:
+        """Return a due piece, leased to the caller; None where nothing is due."""
+
+    async def run(self, claim: Claim) -> None:
+        """Do it. What fails becomes a row, never an exception: that would end the process."""
+
+
+class Lanes(Generic[Claim]):
+    """Works on up to `parallel` pieces at once: a slow one takes one lane, never all."""
+
+    def __init__(
+        self, name: str, work: Claims[Claim], *, clock: Clock, every: timedelta, parallel: int
+    ) -> None:
+        self._work = work
+        self._free = parallel
+        self._worker = Worker(name, self._start_one, clock=clock, every=every)
+        self._tasks: anyio.abc.TaskGroup
+
+    def ring(self) -> None:
+        """Wake up: something may be due."""
+        self._worker.ring()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with anyio.create_task_group() as self._tasks:
+            await self._worker.run()
+
+    async def _start_one(self, now: datetime) -> bool:
+        if self._free == 0:
+            return False
+        claim = await self._work.claim(now=now)
+        if claim is None:
+            return False
+        self._free -= 1
+        self._tasks.start_soon(self._one, claim)
+        return True
+
+    async def _one(self, claim: Claim) -> None:
+        try:
+            await self._work.run(claim)
+        finally:
+            self._free += 1
+            self.ring()

@@ -6,12 +6,21 @@ and under `[discovery]` in `everleaf.toml`; else its default holds. The section 
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from shared.errors import Invalid
 
@@ -24,6 +33,25 @@ def _split(value: object) -> object:
 
 
 CommaList = Annotated[list[str], BeforeValidator(_split)]
+
+
+_YEAR = 366 * 86400
+
+
+def _are_waits(value: list[str]) -> list[str]:
+    if not all(0 < float(text) < _YEAR for text in value):
+        msg = "waits are seconds, more than 0 and less than a year"
+        raise ValueError(msg)
+    return value
+
+
+Waits = Annotated[CommaList, Field(min_length=1), AfterValidator(_are_waits)]
+"""How long to wait after each failed try, in seconds: `60,600,3600`."""
+
+
+def durations(waits: Sequence[str]) -> tuple[timedelta, ...]:
+    """Return waits as durations."""
+    return tuple(timedelta(seconds=float(text)) for text in waits)
 
 
 class Settings(BaseModel):

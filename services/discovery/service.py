@@ -15,7 +15,8 @@ from services.discovery.domain.limits import Limits
 from services.discovery.events import EMITS, reactions
 from services.discovery.settings import DiscoverySettings
 from services.discovery.store import Table
-from services.discovery.workers import Lanes, upkeep, watching
+from services.discovery.workers import scans as scan_lanes
+from services.discovery.workers import upkeep, watching
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
@@ -51,7 +52,7 @@ async def _assembled(
 
     runs = Runs(database, bounds=bounds, open_source=network, clock=clock)
     await runs.forget_leases()
-    lanes = Lanes(runs, clock=clock, parallel=settings.parallel)
+    lanes = scan_lanes(runs, clock=clock, parallel=settings.parallel)
     operators = Limits(allow=settings.allow, deny=settings.deny)
     watches = Watches(
         database,

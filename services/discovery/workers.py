@@ -2,53 +2,19 @@
 
 from datetime import datetime, timedelta
 
-import anyio
-import anyio.abc
-
 from services.discovery.actions.runs import Claim, Runs
 from services.discovery.actions.watches import Watches
 from shared.clock import Clock
-from shared.service import Worker
+from shared.service import Lanes, Worker
 
 EVERY = timedelta(seconds=1)
 WATCH_EVERY = timedelta(milliseconds=500)
 UPKEEP = timedelta(hours=1)
 
 
-class Lanes:
-    """Works on up to `parallel` scans at once: a small one does not wait for a large one."""
-
-    def __init__(self, runs: Runs, *, clock: Clock, parallel: int) -> None:
-        self._runs = runs
-        self._free = parallel
-        self._worker = Worker("scans", self._start_one, clock=clock, every=EVERY)
-        self._tasks: anyio.abc.TaskGroup
-
-    def ring(self) -> None:
-        """Wake up: there is a scan."""
-        self._worker.ring()
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with anyio.create_task_group() as self._tasks:
-            await self._worker.run()
-
-    async def _start_one(self, now: datetime) -> bool:
-        if self._free == 0:
-            return False
-        claim = await self._runs.claim(now=now)
-        if claim is None:
-            return False
-        self._free -= 1
-        self._tasks.start_soon(self._one, claim)
-        return True
-
-    async def _one(self, claim: Claim) -> None:
-        try:
-            await self._runs.run(claim)
-        finally:
-            self._free += 1
-            self.ring()
+def scans(runs: Runs, *, clock: Clock, parallel: int) -> Lanes[Claim]:
+    """Return the lanes that take up due scans."""
+    return Lanes("scans", runs, clock=clock, every=EVERY, parallel=parallel)
 
 
 def watching(watches: Watches, *, clock: Clock) -> Worker:

@@ -23,6 +23,7 @@ from shared.http import create_api
 from shared.idempotency import Once
 from shared.reactions import Reactor
 from shared.service import Service, Surroundings
+from shared.settings import durations
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
 from shared.tls import client_context
@@ -81,7 +82,7 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
 
 def _schedule(settings: NotifierSettings) -> Schedule:
     return Schedule(
-        waits=settings.waits(),
+        waits=durations(settings.retry_after),
         report_after=settings.report_after,
         lease=timedelta(seconds=settings.lease),
     )

@@ -20,12 +20,13 @@ from services.provisioner.domain import Schedule
 from services.provisioner.events import EMITS, reactions
 from services.provisioner.settings import ProvisionerSettings
 from services.provisioner.store import Table
-from services.provisioner.workers import Lanes
+from services.provisioner.workers import deployments as deployment_lanes
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
 from shared.reactions import Reactor
 from shared.service import Service, Surroundings
+from shared.settings import durations
 from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
@@ -65,12 +66,12 @@ async def _assembled(
         renewal=renewal,
         accesses=accesses,
         wire=Handshakes(),
-        schedule=Schedule(waits=settings.waits(), attempts=settings.attempts),
+        schedule=Schedule(waits=durations(settings.retry_after), attempts=settings.attempts),
         verify_for=timedelta(seconds=settings.verify_timeout),
     )
     work = Work(database, means=means, lease=timedelta(seconds=settings.lease), clock=clock)
     await work.forget_leases()
-    lanes = Lanes(work, clock=clock, parallel=settings.parallel)
+    lanes = deployment_lanes(work, clock=clock, parallel=settings.parallel)
     deployments = Deployments(database, ring=lanes.ring)
     reacts = reactions(deployments, clock=clock)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)

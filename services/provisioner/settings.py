@@ -1,12 +1,8 @@
 """What the provisioner can be told."""
 
-from datetime import timedelta
+from pydantic import Field
 
-from pydantic import Field, field_validator
-
-from shared.settings import CommaList, ServiceSettings
-
-_YEAR = 366 * 86400
+from shared.settings import ServiceSettings, Waits
 
 
 class ProvisionerSettings(ServiceSettings):
@@ -16,7 +12,7 @@ class ProvisionerSettings(ServiceSettings):
     """Deployments at a time, each to another target."""
     attempts: int = Field(8, ge=1, le=100)
     """How often a deployment is tried before it is given up."""
-    retry_after: CommaList = Field(["60", "600", "3600", "21600"], min_length=1)
+    retry_after: Waits = Field(["60", "600", "3600", "21600"])
     """Waits after failed attempts; the last one repeats."""
     connect_timeout: float = Field(15, gt=0)
     """For the connection, the SSH handshake and the login, together."""
@@ -28,15 +24,3 @@ class ProvisionerSettings(ServiceSettings):
     """How long a target may take until it serves the new certificate."""
     lease: float = Field(30, gt=0)
     """After this long without a sign of life another process goes on with a deployment."""
-
-    @field_validator("retry_after")
-    @classmethod
-    def _are_seconds(cls, value: list[str]) -> list[str]:
-        if not all(0 < float(text) < _YEAR for text in value):
-            msg = "waits are seconds, more than 0 and less than a year"
-            raise ValueError(msg)
-        return value
-
-    def waits(self) -> tuple[timedelta, ...]:
-        """Return the waits after failed attempts."""
-        return tuple(timedelta(seconds=float(text)) for text in self.retry_after)

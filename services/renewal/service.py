@@ -21,12 +21,14 @@ from services.renewal.domain.orders import Schedule
 from services.renewal.events import EMITS, reactions
 from services.renewal.settings import RenewalSettings
 from services.renewal.store import Table
-from services.renewal.workers import DELETE_EVERY, Lanes
+from services.renewal.workers import DELETE_EVERY
+from services.renewal.workers import orders as order_lanes
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
 from shared.reactions import Reactor
 from shared.service import Service, Surroundings, Worker
+from shared.settings import durations
 from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
@@ -56,10 +58,10 @@ async def _assembled(
     listening = settings.http01_address()
     network = Network(policy=surroundings.outbound, tls=tls, http01=challenges if listening else None)
     authorities = Authorities(database, sealer=sealer, network=network)
-    means = Means(sealer=sealer, authorities=authorities, schedule=Schedule(settings.waits()))
+    means = Means(sealer=sealer, authorities=authorities, schedule=Schedule(durations(settings.retry_after)))
     work = Work(database, means=means, lease=timedelta(seconds=settings.lease), clock=clock)
     await work.forget_leases()
-    lanes = Lanes(work, clock=clock, parallel=settings.parallel)
+    lanes = order_lanes(work, clock=clock, parallel=settings.parallel)
     orders = Orders(database, ring=lanes.ring)
     enrolments = Enrolments(database, orders)
     reacts = reactions(enrolments, clock=clock)

@@ -1,12 +1,8 @@
 """What renewal can be told."""
 
-from datetime import timedelta
-
 from pydantic import Field, field_validator
 
-from shared.settings import CommaList, ServiceSettings
-
-_YEAR = 366 * 86400
+from shared.settings import ServiceSettings, Waits
 
 
 class RenewalSettings(ServiceSettings):
@@ -16,7 +12,7 @@ class RenewalSettings(ServiceSettings):
     """`host:port` where http-01 challenges are answered; an authority comes by port 80. By default off."""
     parallel: int = Field(10, ge=1, le=1000)
     """Orders at a time."""
-    retry_after: CommaList = Field(["60", "600", "6000", "86400"], min_length=1)
+    retry_after: Waits = Field(["60", "600", "6000", "86400"])
     """Waits after failed attempts; the last one repeats."""
     lease: float = Field(60, gt=0)
     """After this long without a sign of life another process goes on with an order."""
@@ -30,18 +26,6 @@ class RenewalSettings(ServiceSettings):
             msg = "the port is 1 to 65535"
             raise ValueError(msg)
         return value
-
-    @field_validator("retry_after")
-    @classmethod
-    def _are_seconds(cls, value: list[str]) -> list[str]:
-        if not all(0 < float(text) < _YEAR for text in value):
-            msg = "waits are seconds, more than 0 and less than a year"
-            raise ValueError(msg)
-        return value
-
-    def waits(self) -> tuple[timedelta, ...]:
-        """Return the waits after failed attempts."""
-        return tuple(timedelta(seconds=float(text)) for text in self.retry_after)
 
     def http01_address(self) -> tuple[str, int] | None:
         """Return host and port of the http-01 listener, where there is to be one."""

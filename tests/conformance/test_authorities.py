@@ -248,7 +248,7 @@ async def test_an_order_placed_before_is_found_on_any_page_of_the_accounts_order
         await acme.issue(acme.request(f"earlier{number}.example.test"))
     request = acme.request("crash.example.test")
     async with acme.opened() as authority:  # it dies after this: that the order is placed is kept by nobody
-        assert (await acme.step(authority, request, None, resumed=False)).step == "place"  # type: ignore[union-attr]
+        assert (await acme.step(authority, request, None, resumed=False)).step == "place"  # type: ignore[union-attr] # placing is never the last step
     acme.check(request, await acme.issue(request, resumed=True))
     assert await placed_orders(acme, "crash.example.test") == ["valid"]
     assert len(await placed_orders(acme)) == earlier + 1

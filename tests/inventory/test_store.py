@@ -12,7 +12,7 @@ from shared.store import Database
 from shared.store.plumbing import INBOX
 from tests.inventory.conftest import Issue
 from tests.inventory.ledger import DAY, HOUR, NOON, Ledger, deployed, found, place, renewed
-from tests.servers.tls import Issued
+from tests.servers.tls import CertificateAuthority, Issued
 
 
 async def test_the_migrations_make_what_the_code_expects(database: Database) -> None:
@@ -40,7 +40,7 @@ async def test_filters_find_by_name_place_key_and_expiry(ledger: Ledger, issue: 
     await ledger.hear(found(shop, place(1), NOON), found(other, place(2), NOON))
 
     async def find(**wanted: object) -> set[str]:
-        filters = CertificateFilter(**wanted)  # type: ignore[arg-type]
+        filters = CertificateFilter(**wanted)  # type: ignore[arg-type] # keywords chosen by the case
         rows = await ledger.reading.certificates(filters, after=None, limit=10)
         return {row.fingerprint for row in rows}
 
@@ -72,10 +72,10 @@ async def test_pages_hold_every_certificate_once(ledger: Ledger, issue: Issue) -
 
 
 async def test_certificates_of_one_key_are_found_by_its_fingerprint(
-    ledger: Ledger, issue: Issue, lab_ca: object
+    ledger: Ledger, issue: Issue, lab_ca: CertificateAuthority
 ) -> None:
     first = issue("one.test")
-    second = lab_ca.issue("two.test", key=first.key)  # type: ignore[attr-defined]
+    second = lab_ca.issue("two.test", key=first.key)
     await ledger.hear(found(first, place(1), NOON), found(second, place(2), NOON))
     assert (await ledger.row(first)).key_fingerprint == (await ledger.row(second)).key_fingerprint
 
@@ -109,9 +109,9 @@ async def test_replicas_that_look_at_the_clock_together_tell_once(
     assert len(await one.said(CertificateExpiring)) == 20
 
 
-async def test_the_end_of_time_can_be_kept(ledger: Ledger, lab_ca: object) -> None:
+async def test_the_end_of_time_can_be_kept(ledger: Ledger, lab_ca: CertificateAuthority) -> None:
     end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    issued = lab_ca.issue("shop.test", not_before=NOON - DAY, not_after=end)  # type: ignore[attr-defined]
+    issued = lab_ca.issue("shop.test", not_before=NOON - DAY, not_after=end)
     await ledger.hear(found(issued, place(), NOON))
     async with ledger.database.read() as session:
         row = await certificates.certificate(session, issued.fingerprint)

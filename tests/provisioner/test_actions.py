@@ -15,7 +15,7 @@ from services.provisioner.actions.work import Work
 from services.provisioner.connectors import Credential, wire
 from services.provisioner.domain import Failure, State
 from services.provisioner.service import SCHEMA
-from services.provisioner.workers import Lanes
+from services.provisioner.workers import deployments as deployment_lanes
 from shared.errors import Conflict
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.store import Database
@@ -249,7 +249,7 @@ async def test_a_slow_target_takes_one_lane_only(
         given = {**slot(host), "test_command": command}
         await shop.bind(target, slot=given, endpoints=[endpoint(host)])
     await shop.renew(new)
-    lanes = Lanes(shop.work, clock=shop.time, parallel=2)
+    lanes = deployment_lanes(shop.work, clock=shop.time, parallel=2)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lanes.run)
         with anyio.fail_after(3.5):

@@ -40,7 +40,7 @@ async def orders_at_the_authority(shop: Workshop, order: store.Order) -> list[st
     async with shop.database.read() as session:
         row = await session.get_one(store.Authority, order.authority_id)
     async with shop.authorities.open(row) as opened:
-        session_: Any = opened._steps._session  # type: ignore[attr-defined]
+        session_: Any = opened._steps._session  # type: ignore[attr-defined] # looks behind the protocol
         account = json.loads((await session_.get(session_.kid)).content)
         listed = json.loads((await session_.get(account["orders"])).content)["orders"]
         return [json.loads((await session_.get(url)).content)["status"] for url in listed]

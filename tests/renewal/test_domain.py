@@ -179,7 +179,7 @@ def ca() -> CertificateAuthority:
 
 
 def answer(ca: CertificateAuthority, *names: str, **given_: object) -> tuple[Issued, list[bytes]]:
-    issued = ca.issue(*(names or (NAME,)), **given_)  # type: ignore[arg-type]
+    issued = ca.issue(*(names or (NAME,)), **given_)  # type: ignore[arg-type] # keywords chosen by the case
     return issued, signed(issued, ca)
 
 

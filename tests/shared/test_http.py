@@ -156,7 +156,7 @@ def test_a_route_of_a_plain_router_is_refused(hidden: bool):
     plain = APIRouter()
     plain.add_api_route("/open", nothing, include_in_schema=not hidden)
     with pytest.raises(OpenRoute, match="APIRouter"):
-        garden(plain)  # type: ignore[arg-type]
+        garden(plain)  # type: ignore[arg-type] # wrong on purpose
 
 
 def test_a_plain_router_inside_ours_is_refused():

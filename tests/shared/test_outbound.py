@@ -224,7 +224,7 @@ class Redirect(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.send_response(302)
-        self.send_header("Location", str(self.server.target))  # type: ignore[attr-defined]
+        self.send_header("Location", str(self.server.target))  # type: ignore[attr-defined] # the standard library does not know our server
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -246,7 +246,7 @@ def redirecting() -> Iterator[ThreadingHTTPServer]:
 async def test_a_redirect_to_a_denied_address_is_not_followed(
     redirecting: ThreadingHTTPServer, webhook: Webhook
 ):
-    redirecting.target = f"http://127.0.0.2:{webhook.port}/"  # type: ignore[attr-defined]
+    redirecting.target = f"http://127.0.0.2:{webhook.port}/"  # type: ignore[attr-defined] # the standard library does not know our server
     here = f"http://127.0.0.1:{redirecting.server_port}/"
     async with guarded_client(Policy(allow=["127.0.0.1/32"]), follow_redirects=True) as client:
         with pytest.raises(Forbidden, match=r"127\.0\.0\.2"):
@@ -256,7 +256,7 @@ async def test_a_redirect_to_a_denied_address_is_not_followed(
 async def test_a_redirect_to_an_allowed_address_is_followed_only_where_that_is_asked_for(
     redirecting: ThreadingHTTPServer, webhook: Webhook
 ):
-    redirecting.target = webhook.url  # type: ignore[attr-defined]
+    redirecting.target = webhook.url  # type: ignore[attr-defined] # the standard library does not know our server
     here = f"http://127.0.0.1:{redirecting.server_port}/"
     async with guarded_client(OURS) as client:
         assert (await client.get(here)).status_code == 302

@@ -113,11 +113,11 @@ class OrderSteps:
             page = answer.next_page
         return urls
 
-    async def _follow(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
+    async def _follow(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001 - called by table, all alike
         answer = await self._session.get(state.order_url)
         return _followed(state, answer.read(Order), asked=answer.retry_after)
 
-    async def _authorize(self, request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
+    async def _authorize(self, request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001 - called by table, all alike
         if state.done >= len(state.authorizations):
             return _next(state, Phase.FOLLOW)
         answer = await self._session.get(state.authorizations[state.done])
@@ -133,7 +133,7 @@ class OrderSteps:
         )
         return _next(state, Phase.SHOW)
 
-    async def _show(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
+    async def _show(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001 - called by table, all alike
         shown = _shown(state)
         await self._set_up(shown)
         return _next(state, Phase.ANSWER, text=f"The {shown.type} challenge of {shown.name} is set up.")
@@ -142,7 +142,7 @@ class OrderSteps:
         showing, authorization = self._showing(shown)
         await showing.show(shown.name, token=shown.token, authorization=authorization)
 
-    async def _answer(self, _request: Request, state: AcmeState, resumed: bool) -> Progress:  # noqa: FBT001
+    async def _answer(self, _request: Request, state: AcmeState, resumed: bool) -> Progress:  # noqa: FBT001 - called by table, all alike
         if resumed:
             await self._set_up(_shown(state))  # what failed here took it away
         try:
@@ -153,7 +153,7 @@ class OrderSteps:
                 raise
         return _next(state, Phase.VALIDATE)
 
-    async def _validate(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
+    async def _validate(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001 - called by table, all alike
         shown = _shown(state)
         answer = await self._session.get(state.authorizations[state.done])
         found = answer.read(Authorization)
@@ -166,7 +166,7 @@ class OrderSteps:
             raise _lost(found)
         return _next(state, Phase.CLEAN, text=f"The challenge of {shown.name} failed.")
 
-    async def _clean(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
+    async def _clean(self, _request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001 - called by table, all alike
         await self._clean_up(_shown(state))
         state.shown = None
         if state.failure is not None:
@@ -178,7 +178,7 @@ class OrderSteps:
         showing, authorization = self._showing(shown)
         await showing.clean(shown.name, token=shown.token, authorization=authorization)
 
-    async def _finalize(self, request: Request, state: AcmeState, resumed: bool) -> Progress:  # noqa: FBT001
+    async def _finalize(self, request: Request, state: AcmeState, resumed: bool) -> Progress:  # noqa: FBT001 - called by table, all alike
         try:
             answer = await self._session.post(state.finalize_url, {"csr": base64url(request.csr)})
         except AcmeProblem as error:
@@ -191,7 +191,7 @@ class OrderSteps:
             state, answer.read(Order), asked=answer.retry_after, text="The request is handed in."
         )
 
-    async def _download(self, request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001
+    async def _download(self, request: Request, state: AcmeState, _resumed: bool) -> Progress:  # noqa: FBT001 - called by table, all alike
         answer = await self._session.get(state.certificate_url)
         try:
             chain = shared_x509.from_pem(answer.content.decode("ascii"))

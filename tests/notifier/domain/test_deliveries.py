@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from services.notifier.domain.deliveries import LONGEST_WAIT, Routing, next_attempt, recipients
 from services.notifier.settings import NotifierSettings
 from shared.events.notifier import Severity
+from shared.settings import durations
 from tests.notifier.workshop import NOON
 
-WAITS = NotifierSettings().waits()
+WAITS = durations(NotifierSettings().retry_after)
 
 
 def rule(
