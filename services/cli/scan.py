@@ -19,11 +19,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from services.discovery.connectors import Sighting
 from services.discovery.connectors.network import Network, NetworkOptions
 from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.limits import Limits
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Walk, parse_ports, parse_server_name, parse_target, plan
 from shared import x509
 from shared.errors import Invalid

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import pytest
 
-from services.discovery.connectors import Sighting
 from services.discovery.connectors import network as network_module
 from services.discovery.connectors.network import Network, NetworkOptions, Sockets
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from shared import x509
 from tests.servers.nginx import StartNginx

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.discovery import store
-from services.discovery.domain.answers import Outcome, count
+from services.discovery.domain.answers import Outcome
+from services.discovery.domain.counts import count
 from services.discovery.domain.targets import Wish, parse_ports, parse_target, plan
 from shared.events.discovery import ScanFinished
 from shared.store import Transaction

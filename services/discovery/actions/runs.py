@@ -15,11 +15,12 @@ import structlog
 from services.discovery import store
 from services.discovery.actions.plans import MOST_REASON, Bounds, end, planned, read_wishes
 from services.discovery.actions.sightings import fingerprint_of, keep
-from services.discovery.connectors import Sighting, Source
+from services.discovery.connectors import Source
 from services.discovery.connectors.resolve import resolve
-from services.discovery.domain.answers import add, count
+from services.discovery.domain.counts import add, count
 from services.discovery.domain.limits import Limits
 from services.discovery.domain.order import InOrder
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked, Segment, Walk
 from shared.clock import Clock
 from shared.errors import TooLarge, Unavailable

@@ -103,7 +103,7 @@ class Scans:
     async def page(self, *, after: str | None, limit: int) -> Sequence[store.Scan]:
         """Return scans, newest first."""
         async with self._database.read() as session:
-            return await store.scans(session, after=after, limit=limit)
+            return await store.list_scans(session, after=after, limit=limit)
 
     async def results(
         self, scan_id: str, *, outcome: Outcome | None, after: int | None, limit: int
@@ -111,12 +111,12 @@ class Scans:
         """Return results in the order of the walk. Raises `NotFound`."""
         await self.get(scan_id)
         async with self._database.read() as session:
-            return await store.results(session, scan_id, outcome=outcome, after=after, limit=limit)
+            return await store.list_results(session, scan_id, outcome=outcome, after=after, limit=limit)
 
     async def places(self, *, after: str | None, limit: int) -> Sequence[store.KnownPlace]:
         """Return the places that have served certificates, by key."""
         async with self._database.read() as session:
-            return await store.places(session, after=after, limit=limit)
+            return await store.list_places(session, after=after, limit=limit)
 
     async def cancel(self, scan_id: str, *, now: datetime) -> store.Scan:
         """Stop a scan; what it has found stays. Raises `Conflict` where it has ended already."""

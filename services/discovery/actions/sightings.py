@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.discovery import store
-from services.discovery.connectors import Sighting
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.domain.watches import is_another_miss
 from shared import x509

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from services.discovery import store
 from services.discovery.actions.sightings import fingerprint_of, keep, place_of
-from services.discovery.connectors import Sighting, Source
+from services.discovery.connectors import Source
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked, is_address, is_port
 from services.discovery.domain.watches import AFTER_DEPLOYMENT, AFTER_RENEWAL, next_look
 from shared.clock import Clock

@@ -12,12 +12,12 @@ from typing import ClassVar
 
 import structlog
 
-from services.discovery.connectors import Sighting
 from services.discovery.connectors.tls_flight import Flight, Malformed, NotTls
 from services.discovery.connectors.tls_hello import GROUPS, SUITES, VERSIONS, client_hello
 from services.discovery.connectors.tls_keys import FIRST_OFFER, Keys
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.limits import Limits
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from shared import x509
 from shared.errors import Invalid

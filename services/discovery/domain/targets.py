@@ -19,13 +19,18 @@ _HOST = re.compile(r"(?=.{1,253}\.?$)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{
 _SCHEME_PORTS = {"https": 443, "ldaps": 636, "imaps": 993, "pop3s": 995, "smtps": 465, "ftps": 990}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
     """One place to look at: an IP address and port, and the server name to ask for, if any."""
 
     address: str
     port: int
     server_name: str | None = None
+    starttls: str | None = None
+    """The protocol to speak before TLS; None for TLS from the first byte, `auto` for what the port or the
+    greeting suggests."""
+    key_type: str | None = None
+    """Ask as a client that verifies only this kind of key, `rsa` or `ecdsa`; None for any."""
 
 
 class Segment(BaseModel):

@@ -18,8 +18,9 @@ from services.discovery import store
 from services.discovery.actions import runs as runs_module
 from services.discovery.actions import scans as scans_module
 from services.discovery.actions.runs import Runs
-from services.discovery.connectors import Sighting, Source
+from services.discovery.connectors import Source
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.service import SCHEMA
 from shared.clock import utc_now
@@ -323,10 +324,10 @@ async def test_a_place_is_lost_only_after_so_many_misses(database: Database, sta
     await scan()
     assert len(await emitted(database, "place.lost")) == 1
     async with database.read() as session:
-        (place,) = await store.places(session, after=None, limit=10)
+        (place,) = await store.list_places(session, after=None, limit=10)
     assert place.misses == 4
     await asyncio.to_thread(nginx.start)
     await scan()
     async with database.read() as session:
-        (place,) = await store.places(session, after=None, limit=10)
+        (place,) = await store.list_places(session, after=None, limit=10)
     assert place.misses == 0

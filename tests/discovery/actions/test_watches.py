@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from services.discovery import store
 from services.discovery.actions.sightings import keep
 from services.discovery.actions.watches import Watches
-from services.discovery.connectors import Sighting
 from services.discovery.connectors.network import Network, NetworkOptions
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.domain.watches import AFTER_DEPLOYMENT
 from shared.clock import utc_now

@@ -21,8 +21,8 @@ from cryptography.x509.oid import NameOID
 
 from services.cli import main
 from services.cli.scan import Writer
-from services.discovery.connectors import Sighting
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from tests.servers.nginx import Nginx, StartNginx
 from tests.servers.processes import free_port

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.discovery.domain.answers import Outcome, add, count
+from services.discovery.domain.answers import Outcome
+from services.discovery.domain.counts import add, count
 from shared.events.discovery import ScanCounts
 
 outcomes = st.lists(st.sampled_from(Outcome))

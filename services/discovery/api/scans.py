@@ -1,4 +1,4 @@
-"""Discovery's HTTP door: scans, their results, and the places known."""
+"""Scans over HTTP: asked for, shown, listed, cancelled."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -17,7 +17,6 @@ from shared.idempotency import IdempotencyKey, Once
 
 ScanReader = Annotated[Principal, requires("scans:read")]
 ScanWriter = Annotated[Principal, requires("scans:write")]
-PlaceReader = Annotated[Principal, requires("places:read")]
 AllPages = Annotated[Paging, Depends()]
 
 
@@ -113,22 +112,8 @@ class ResultView(View):
     cipher_suite: str | None
 
 
-class PlaceView(View):
-    """A place that has served a certificate."""
-
-    key: str = Field(examples=["tls://192.0.2.7:443/www.example.com"])
-    address: str
-    port: int
-    server_name: str | None
-    fingerprint: str
-    first_seen: datetime
-    last_seen: datetime
-    misses: int = Field(description="How often in a row it has been missed.")
-
-
-def routes(scans: Scans, *, once: Once, clock: Clock, pace: Pace) -> Routes:
-    """Build the routes; `pace` is what holds where a scan does not ask for less."""
-    routes = Routes(prefix="/v1")
+def add_scans(routes: Routes, scans: Scans, *, once: Once, clock: Clock, pace: Pace) -> None:
+    """Add the routes; `pace` is what holds where a scan does not ask for less."""
     _add_reading(routes, scans, clock)
 
     @routes.post("/scans", summary="Start a scan", status_code=202)
@@ -156,8 +141,6 @@ def routes(scans: Scans, *, once: Once, clock: Clock, pace: Pace) -> Routes:
         now = clock()
         return ScanView.of(await scans.cancel(scan_id, now=now), now=now)
 
-    return routes
-
 
 def _add_reading(routes: Routes, scans: Scans, clock: Clock) -> None:
     @routes.get("/scans", summary="List scans, newest first")
@@ -181,8 +164,3 @@ def _add_reading(routes: Routes, scans: Scans, clock: Clock) -> None:
         rows = await scans.results(scan_id, outcome=outcome, after=after, limit=paging.limit)
         views = [ResultView.model_validate(row) for row in rows]
         return paging.page(views, key=lambda view: [str(view.number)])
-
-    @routes.get("/places", summary="List places that have served certificates")
-    async def list_places(_caller: PlaceReader, paging: AllPages) -> Page[PlaceView]:
-        rows = await scans.places(after=paging.after[0] if paging.after else None, limit=paging.limit)
-        return paging.page([PlaceView.model_validate(row) for row in rows], key=lambda view: [view.key])

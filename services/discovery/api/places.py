@@ -1,0 +1,36 @@
+"""Places that have served certificates, over HTTP."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends
+from pydantic import Field
+
+from services.discovery.actions.scans import Scans
+from shared.access import Principal, requires
+from shared.http import Page, Paging, Routes, View
+
+PlaceReader = Annotated[Principal, requires("places:read")]
+AllPages = Annotated[Paging, Depends()]
+
+
+class PlaceView(View):
+    """A place that has served a certificate."""
+
+    key: str = Field(examples=["tls://192.0.2.7:443/www.example.com"])
+    address: str
+    port: int
+    server_name: str | None
+    fingerprint: str
+    first_seen: datetime
+    last_seen: datetime
+    misses: int = Field(description="How often in a row it has been missed.")
+
+
+def add_places(routes: Routes, scans: Scans) -> None:
+    """Add the routes."""
+
+    @routes.get("/places", summary="List places that have served certificates")
+    async def list_places(_caller: PlaceReader, paging: AllPages) -> Page[PlaceView]:
+        rows = await scans.places(after=paging.after[0] if paging.after else None, limit=paging.limit)
+        return paging.page([PlaceView.model_validate(row) for row in rows], key=lambda view: [view.key])

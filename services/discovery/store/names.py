@@ -1,0 +1,51 @@
+"""Host names that are known, from wherever: what servers are asked for beside what a scan names."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from services.discovery.store.tables import KnownName
+from shared.store import Transaction, insert
+
+AT_ONCE = 1000
+
+
+async def remember_names(
+    tx: Transaction, names: Iterable[tuple[str, str]], *, origin: str, now: datetime
+) -> None:
+    """Keep pairs of name and address (empty where none is known) as seen now."""
+    rows = [
+        {"name": name, "address": address, "origin": origin, "seen_at": now}
+        for name, address in sorted(set(names))
+    ]
+    for start in range(0, len(rows), AT_ONCE):
+        statement = insert(tx, KnownName).values(rows[start : start + AT_ONCE])
+        keys = ["name", "address", "origin"]
+        changes = {"seen_at": statement.excluded.seen_at}
+        await tx.session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes))
+
+
+async def names_at(session: AsyncSession, addresses: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names that go with each of these addresses, those seen last first."""
+    query = (
+        sa.select(col(KnownName.address), col(KnownName.name))
+        .where(col(KnownName.address).in_(addresses))
+        .group_by(col(KnownName.address), col(KnownName.name))
+        .order_by(sa.func.max(col(KnownName.seen_at)).desc(), col(KnownName.name))
+    )
+    found: dict[str, list[str]] = {}
+    for address, name in (await session.execute(query)).all():
+        found.setdefault(address, []).append(name)
+    return found
+
+
+async def names_under(session: AsyncSession, suffix: str, *, most: int) -> Sequence[str]:
+    """Return known names that are `suffix` or end with it as a whole label, in alphabetical order."""
+    is_under = sa.or_(
+        col(KnownName.name) == suffix, col(KnownName.name).endswith(f".{suffix}", autoescape=True)
+    )
+    query = sa.select(col(KnownName.name)).where(is_under).distinct().order_by(col(KnownName.name))
+    return (await session.scalars(query.limit(most))).all()
