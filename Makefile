@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check format contracts lock clean
+.PHONY: help install up demo test bench check format contracts lock clean
 
 help: ## Show what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ demo: install ## Walk a certificate through the whole loop, on loopback (KEEP=1 
 test: install ## Run all tests, against real servers (on Debian as root it installs them)
 	sh tests/servers/install.sh
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
+
+bench: install ## Measure against named baselines (ROWS=scan.cheap,scan.mix ROUNDS=3); also build/bench.json
+	sh bench/install.sh $(BIN)/python build/bench
+	$(BIN)/python -m bench $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(SCALE),--scale $(SCALE))
 
 check: install ## Lint, types, import contracts, generated contracts: run it before every commit
 	$(BIN)/ruff check --quiet

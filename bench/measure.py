@@ -1,0 +1,94 @@
+"""What running a command costs: the one definition of wall, CPU and memory for every contestant."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+TOLD = 4_000
+"""Characters of its output that are kept: enough for its last words."""
+GRACE = timedelta(seconds=5)
+ENDED_AT_THE_LIMIT = 124
+"""What coreutils' `timeout` exits with."""
+
+
+class NotMeasured(Exception):
+    """A contestant could not take part; the message says why, in words for the table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a whole process, its children included, took."""
+
+    wall: float
+    """Seconds from start to end."""
+    cpu: float
+    """Seconds of CPU, user and system."""
+    peak_mib: float
+    """The most memory that any one process of it held."""
+    exit_code: int
+    said: str
+    """The end of what it wrote to stdout and stderr."""
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it was ended at the limit."""
+        return self.exit_code == ENDED_AT_THE_LIMIT
+
+
+def measure(command: Sequence[str], *, folder: Path, limit: timedelta) -> Usage:
+    """Run a command to its end, or to SIGTERM at `limit`, and return what it took.
+
+    GNU time is the parent that is waited for: `ru_maxrss` is inherited across fork and exec, so a figure taken
+    from here would be the size of this process. The limit is kept below it, so that a run cut short has figures too.
+
+    Raises:
+        NotMeasured: GNU time is not installed.
+    """
+    figures, output = folder / "time.txt", folder / "said.txt"
+    figures.unlink(missing_ok=True)
+    argv = [*_timed(figures), *_limited(limit), *map(str, command)]
+    began = time.monotonic()
+    with output.open("w") as file:
+        exit_code = _run(argv, file.fileno())
+    wall = time.monotonic() - began
+    user, system, peak_kib = _figures(figures)
+    said = output.read_text(errors="replace")[-TOLD:]
+    return Usage(wall=wall, cpu=user + system, peak_mib=peak_kib / 1024, exit_code=exit_code, said=said)
+
+
+def _timed(figures: Path) -> list[str]:
+    program = shutil.which("time")
+    if program is None:
+        raise NotMeasured("GNU time is missing")
+    return [program, "--quiet", "--output", str(figures), "--format", "%U %S %M"]
+
+
+def _limited(limit: timedelta) -> list[str]:
+    seconds, grace = limit.total_seconds(), GRACE.total_seconds()
+    return ["timeout", "--foreground", f"--kill-after={grace}", "--signal=TERM", str(seconds)]
+
+
+def _run(argv: list[str], output: int) -> int:
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+    )
+    try:
+        return process.wait()
+    finally:
+        # Whatever it left behind, or all of it when the bench is interrupted: its session is its own group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _figures(path: Path) -> tuple[float, float, float]:
+    # With --quiet there is one line; a command that could not be started puts a complaint before it.
+    user, system, peak = path.read_text().split()[-3:]
+    return float(user), float(system), float(peak)
