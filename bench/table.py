@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,67 +15,60 @@ from bench.rows import SUBJECT, Entry, Results, Scenario, Verdict
 
 
 def show_scenario(console: Console, scenario: Scenario, results: Results) -> None:
-    """Print everybody's medians side by side, and their CPU over the subject's."""
-    table = Table(title=f"{scenario.name}: {scenario.title}", title_justify="left")
-    table.add_column("")
-    for heading in (
-        "found",
-        "wall s",
-        "CPU s/1,000",
-        "server CPU s/1,000",
-        "peak MiB",
-        "CPU ratio",
-        "rounds",
-    ):
-        table.add_column(heading, justify="right")
+    """Print everybody's medians side by side; the ratio is the subject's CPU over theirs, as in the rows."""
+    table = _table(f"{scenario.name}: {scenario.title}")
+    table.add_column("", no_wrap=True)
+    for heading in ("found", "wall s", "CPU s/1,000", "server CPU s/1,000", "peak MiB", "rounds", "ratio"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, entry in results.items():
-        cells = _cells(entry, results[SUBJECT]) if entry.samples else [escape(entry.reason)]
-        table.add_row(name, *cells)
+        if entry.samples:
+            table.add_row(name, *_cells(entry, results[SUBJECT]))
     console.print(table)
+    for name, entry in results.items():
+        if entry.reason:
+            console.print(f"  {name}: [yellow]{escape(entry.reason)}[/yellow]")
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
 
 
 def _cells(entry: Entry, subject: Entry) -> list[str]:
     samples = entry.samples
-    ratios = [
-        one.usage.cpu / ours.usage.cpu
-        for one, ours in zip(samples, subject.samples, strict=False)
-        if ours.usage.cpu
-    ]
+    pairs = zip(subject.samples, samples, strict=False)
+    ratios = [ours.usage.cpu / theirs.usage.cpu for ours, theirs in pairs if theirs.usage.cpu]
     return [
         f"{min(sample.found for sample in samples):,}",
         f"{median(sample.usage.wall for sample in samples):.2f}",
         f"{median(sample.cpu_per_thousand for sample in samples):.3f}",
         f"{median(sample.server_cpu_per_thousand for sample in samples):.3f}",
         f"{median(sample.usage.peak_mib for sample in samples):.0f}",
-        f"{median(ratios):.2f}" if ratios else "",
         str(len(samples)),
+        f"{median(ratios):.2f}" if ratios else "",
     ]
 
 
 def show_rows(console: Console, verdicts: Sequence[Verdict]) -> None:
-    """Print the table."""
-    table = Table(
-        title="Performance", title_justify="left", caption=_summary(verdicts), caption_justify="left"
-    )
-    for heading in ("row", "median", "unit", "baseline", "ratio", "goal", "", "remark"):
-        table.add_column(heading, justify="right" if heading in ("median", "ratio", "goal") else "left")
+    """Print the table, and below it what there is to say about its rows."""
+    table = _table("Performance")
+    for heading in ("row", "median", "unit", "baseline", "ratio", "goal", "rounds", ""):
+        is_number = heading in ("median", "ratio", "goal", "rounds")
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
     for verdict in verdicts:
-        row = verdict.row
-        table.add_row(
-            row.name,
-            _number(verdict.median),
-            row.unit,
-            row.baseline,
-            _number(verdict.ratio),
-            f"≤ {row.goal:g}",
-            "[green]met[/green]" if verdict.met else "[red]not met[/red]",
-            escape(verdict.remark),
-        )
+        table.add_row(*_row(verdict))
     console.print(table)
+    for verdict in verdicts:
+        if verdict.remark:
+            console.print(f"  {verdict.row.name}: [yellow]{escape(verdict.remark)}[/yellow]")
+    met = sum(verdict.met for verdict in verdicts)
+    console.print(f"{met} of {len(verdicts)} goals met; a ratio is the median of the rounds' ratios.")
 
 
-def _summary(verdicts: Sequence[Verdict]) -> str:
-    return f"{sum(verdict.met for verdict in verdicts)} of {len(verdicts)} met; the ratio is the median of the rounds' ratios"
+def _row(verdict: Verdict) -> list[str]:
+    row = verdict.row
+    figures = [_number(verdict.median), row.unit, row.baseline, _number(verdict.ratio), f"≤ {row.goal:g}"]
+    met = "[green]met[/green]" if verdict.met else "[red]not met[/red]"
+    return [row.name, *figures, str(len(verdict.ratios)), met]
 
 
 def _number(value: float | None) -> str:

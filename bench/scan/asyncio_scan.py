@@ -43,8 +43,8 @@ class Found:
 
 def _chain(connection: ssl.SSLObject) -> list[bytes]:
     # Python 3.11 has the chain in a private place only.
-    inner: Any = connection._sslobj  # noqa: SLF001 - see above
-    encoding = _ssl.ENCODING_DER  # type: ignore[attr-defined]
+    inner: Any = connection._sslobj  # type: ignore[attr-defined] # noqa: SLF001 - see above
+    encoding = _ssl.ENCODING_DER
     return [each.public_bytes(encoding) for each in inner.get_unverified_chain()]
 
 
