@@ -150,7 +150,7 @@ def judge(row: Row, results: Results) -> Verdict:
         entry = results[row.baseline]
         against, reason = [row.figure(sample) for sample in entry.samples], entry.reason
     ratios = tuple(ours / theirs for ours, theirs in zip(figures, against, strict=False) if theirs > 0)
-    remarks = [subject.reason, reason if ratios else _not_measured(reason), *faults]
+    remarks = [subject.reason, reason if ratios else _not_measured(reason), _missed(row, results), *faults]
     return Verdict(
         row=row,
         ratios=ratios,
@@ -158,6 +158,15 @@ def judge(row: Row, results: Results) -> Verdict:
         remark="; ".join(filter(None, remarks)),
         faults=faults,
     )
+
+
+def _missed(row: Row, results: Results) -> str:
+    """Say so where the baseline did less than the subject: its figure flatters it."""
+    theirs = [sample.found for sample in results.get(row.baseline, Entry()).samples]
+    most = max(sample.found for sample in results[SUBJECT].samples)
+    if not theirs or min(theirs) >= most:
+        return ""
+    return f"{row.baseline} found only {min(theirs):,} of {most:,}"
 
 
 def _not_measured(reason: str) -> str:

@@ -67,8 +67,13 @@ def show_rows(console: Console, verdicts: Sequence[Verdict]) -> None:
 def _row(verdict: Verdict) -> list[str]:
     row = verdict.row
     figures = [_number(verdict.median), row.unit, row.baseline, _number(verdict.ratio), f"≤ {row.goal:g}"]
-    met = "[green]met[/green]" if verdict.met else "[red]not met[/red]"
-    return [row.name, *figures, str(len(verdict.ratios)), met]
+    return [row.name, *figures, str(len(verdict.ratios)), _word(verdict)]
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.met:
+        return "[green]met[/green]"
+    return "[yellow]not measured[/yellow]" if verdict.ratio is None else "[red]not met[/red]"
 
 
 def _number(value: float | None) -> str:

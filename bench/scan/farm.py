@@ -4,11 +4,12 @@ import os
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,7 @@ def running(plan: Plan, *, folder: Path) -> Iterator[Farm]:
         NotMeasured: it cannot be started here; the message says why.
     """
     _raise_limit(len(plan.kinds) + SPARE)
+    _refuse_company()
     (folder / "temporary").mkdir(parents=True, exist_ok=True)
     kept = folder / "certificates"
     certificates.ensure(kept, now=datetime.now(UTC))
@@ -83,6 +85,13 @@ def _raise_limit(files: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _refuse_company() -> None:
+    with suppress(OSError), socket.create_connection((STATUS, PORT), timeout=1):
+        raise NotMeasured(
+            f"something listens on {STATUS}:{PORT} already; two benches at a time ruin each other's figures"
+        )
+
+
 def _write(path: Path, lines: list[str]) -> Path:
     path.write_text("".join(f"{line}\n" for line in lines))
     return path
@@ -95,13 +104,12 @@ def _odd(plan: Plan) -> Iterator[None]:
         [sys.executable, str(ODD), str(PORT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with _ended(process):
-        output, _ = process.stdout, process.stdin
-        if process.stdin is None or output is None:
-            raise NotMeasured("the odd servers have no pipes")
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError  # both are pipes
         process.stdin.writelines(lines)
         process.stdin.close()
-        if output.readline().strip() != "ready":
-            raise NotMeasured("the odd servers did not start; what they said is above")
+        if process.stdout.readline().strip() != "ready":
+            raise NotMeasured("the servers without TLS did not start; what they said is above")
         yield
 
 

@@ -67,8 +67,7 @@ class ScanSuite:
         setting = SETTINGS[name]
         with running(plan.make(name, scale=scale), folder=folder / "farm") as farm:
             bout = Bout(farm=farm, setting=setting, folder=folder)
-            size = len(farm.plan.kinds)
-            title = f"{size:,} endpoints, {farm.plan.live:,} with TLS ({setting.title})"
+            title = f"{len(farm.plan.kinds):,} asked, {farm.plan.live:,} with TLS ({setting.title})"
             yield Scenario(name=name, title=title, contestants=bout.contestants())
 
 
