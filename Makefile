@@ -49,6 +49,7 @@ contracts: install ## Write every openapi.json, asyncapi.json and event schema
 lock: ## Renew the locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml --output-file requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --constraint requirements-dev.lock pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header bench/requirements.in --output-file bench/requirements.lock
 
 clean: ## Remove what make made
 	rm -rf $(VENV) build dist

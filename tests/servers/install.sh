@@ -14,6 +14,7 @@ need sshd openssh-server
 need nginx nginx-light
 need named bind9
 need setpriv util-linux
+[ -x /usr/bin/time ] || missing="$missing time"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
