@@ -15,6 +15,7 @@ from bench.scan.suite import ScanSuite
 
 FOLDER = Path("build/bench").resolve()
 RECORD = Path("build/bench.json")
+SUITES: tuple[Suite, ...] = (ScanSuite(),)
 NARROWEST = 110
 """Columns: in a pipe or a log nobody needs the table squeezed into 80."""
 console = Console()
@@ -31,10 +32,9 @@ def main() -> int:
         console.print(
             f"[yellow]Scaled to {asked.scale:g}: these figures only show that the bench works.[/yellow]"
         )
-    suites: tuple[Suite, ...] = (ScanSuite(),)
     verdicts = [
         verdict
-        for suite in suites
+        for suite in SUITES
         for verdict in _measure(suite, wanted(suite.rows, prefixes), rounds=asked.rounds, scale=asked.scale)
     ]
     if not verdicts:

@@ -58,7 +58,7 @@ def running(plan: Plan, *, folder: Path) -> Iterator[Farm]:
     Raises:
         NotMeasured: it cannot be started here; the message says why.
     """
-    _raise_limit(len(plan.kinds) + SPARE)
+    _raise_limit(plan.listening + SPARE)
     _refuse_company()
     (folder / "temporary").mkdir(parents=True, exist_ok=True)
     kept = folder / "certificates"

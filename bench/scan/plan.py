@@ -23,6 +23,11 @@ class Plan:
         """How many of them speak TLS."""
         return sum(kind not in EXPECTED for kind in self.kinds.values())
 
+    @property
+    def listening(self) -> int:
+        """How many of them listen at all."""
+        return sum(kind != CLOSED for kind in self.kinds.values())
+
 
 def make(name: str, *, scale: float) -> Plan:
     """Return the plan of a scenario; `scale` 1 is the size that the goals speak of."""

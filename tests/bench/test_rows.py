@@ -10,7 +10,7 @@ import pytest
 from bench import table
 from bench.measure import NotMeasured, Usage, measure
 from bench.rows import SUBJECT, Contestant, Entry, Row, Sample, Scenario, judge, play, wanted
-from bench.scan import plan
+from bench.scan import peers, plan
 from bench.scan.suite import SETTINGS, ScanSuite
 
 ROWS = ScanSuite.rows
@@ -187,3 +187,10 @@ def test_scenarios_share_no_address(name: str):
     for other in plan.PLANS:
         if other != name:
             assert mine.isdisjoint(plan.make(other, scale=1).kinds), other
+
+
+def test_a_program_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for program in ("nmap", str(tmp_path / "goscan")):
+        with pytest.raises(NotMeasured, match=f"{Path(program).name} is missing"):
+            peers.require(program)
