@@ -57,9 +57,9 @@ def show_rows(console: Console, verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         table.add_row(*_row(verdict))
     console.print(table)
-    for verdict in verdicts:
-        if verdict.remark:
-            console.print(f"  {verdict.row.name}: [yellow]{escape(verdict.remark)}[/yellow]")
+    for remark in dict.fromkeys(verdict.remark for verdict in verdicts if verdict.remark):
+        names = ", ".join(verdict.row.name for verdict in verdicts if verdict.remark == remark)
+        console.print(f"  {names}: [yellow]{escape(remark)}[/yellow]")
     met = sum(verdict.met for verdict in verdicts)
     console.print(f"{met} of {len(verdicts)} goals met; a ratio is the median of the rounds' ratios.")
 

@@ -177,5 +177,5 @@ def _cut_short(usage: Usage) -> tuple[str, ...]:
 
 
 def _last_words(usage: Usage) -> str:
-    words = " ".join(usage.said.split())
+    words = " ".join(usage.said.split()).removeprefix(f"{SUBJECT}: ")
     return words[-LAST_WORDS:] or f"it said nothing and exited with {usage.exit_code}"
