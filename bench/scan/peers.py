@@ -125,7 +125,7 @@ def _sslyze_results(output: Path, _: str) -> int:
 GO = Peer(name="Go crypto/tls", command=_go, count=_said_ok)
 FLOOR = Peer(name="C floor", command=_floor, count=_said_ok)
 ASYNCIO_SSL = Peer(name="asyncio + ssl", command=_asyncio, count=_said_ok)
-NMAP_CERT = Peer(name="nmap ssl-cert", command=_nmap("ssl-cert"), count=_containing("ssl-cert:"), at_most=1)
+NMAP_CERT = Peer(name="nmap ssl-cert", command=_nmap("ssl-cert"), count=_containing("ssl-cert:"), at_most=3)
 NMAP_ENUM = Peer(
     name="nmap ssl-enum-ciphers",
     command=_nmap("ssl-enum-ciphers,ssl-cert"),
