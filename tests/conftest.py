@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.servers.smtp",
     "tests.servers.webhook",
     "tests.servers.fault_proxy",
+    "tests.servers.starttls",
 ]
 
 

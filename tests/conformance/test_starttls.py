@@ -1,0 +1,117 @@
+"""Every dialogue brings real servers to TLS, and the certificate they serve then is theirs."""
+
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from cryptography import x509
+
+from services.discovery.scanner.starttls import PROTOCOLS, Framing, OtherProtocol, Refused, by_banner
+from tests.servers.dovecot import Dovecot
+from tests.servers.inspircd import Inspircd
+from tests.servers.mariadb import Mariadb
+from tests.servers.nnrpd import Nnrpd
+from tests.servers.postfix import Postfix
+from tests.servers.prosody import Prosody
+from tests.servers.slapd import Slapd
+from tests.servers.starttls import SERVER_NAME, PlainServer, StartPlain
+from tests.servers.tls import Issued, fingerprint
+from tests.servers.vsftpd import Vsftpd
+from tests.servers.xrdp import Xrdp
+
+LIMIT = 10.0
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A product that speaks a protocol."""
+
+    protocol: str
+    product: type[PlainServer]
+    port: Callable[..., int] = lambda server: server.port
+
+    def __str__(self) -> str:
+        return f"{self.protocol} of {self.product.__name__}"
+
+
+SPEAKERS = (
+    Speaker("smtp", Postfix),
+    Speaker("imap", Dovecot, lambda server: server.imap_port),
+    Speaker("pop3", Dovecot, lambda server: server.pop3_port),
+    Speaker("sieve", Dovecot, lambda server: server.sieve_port),
+    Speaker("lmtp", Dovecot, lambda server: server.lmtp_port),
+    Speaker("ftp", Vsftpd),
+    Speaker("ldap", Slapd),
+    Speaker("xmpp", Prosody, lambda server: server.client_port),
+    Speaker("xmpp-server", Prosody, lambda server: server.server_port),
+    Speaker("mysql", Mariadb),
+    Speaker("nntp", Nnrpd),
+    Speaker("irc", Inspircd),
+    Speaker("rdp", Xrdp),
+)
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS, ids=str)
+def test_the_dialogue_leads_to_the_servers_certificate(
+    speaker: Speaker, start_plain: StartPlain, issued: Issued
+):
+    server = start_plain(speaker.product, tls=issued)
+    assert served(speaker.protocol, port=speaker.port(server)) == issued.fingerprint
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS, ids=str)
+def test_a_server_without_tls_refuses(speaker: Speaker, start_plain: StartPlain):
+    server = start_plain(speaker.product, tls=None)
+    with pytest.raises(Refused) as refused:
+        served(speaker.protocol, port=speaker.port(server))
+    print(refused.value)
+
+
+def served(protocol: str, *, port: int) -> str:
+    """Drive the dialogue, shake hands, and return the fingerprint of the certificate served."""
+    with socket.create_connection(("127.0.0.1", port), LIMIT) as connection:
+        framing = drive(protocol, connection=connection)
+        return shake_hands(connection, framing=framing)
+
+
+def drive(protocol: str, *, connection: socket.socket) -> Framing | None:
+    dialogue = PROTOCOLS[protocol].dialogue(SERVER_NAME)
+    to_send = next(dialogue)
+    while True:
+        connection.sendall(to_send)
+        received = connection.recv(4096)
+        assert received, "the server hung up"
+        try:
+            to_send = dialogue.send(received)
+        except StopIteration as end:
+            return end.value
+
+
+def shake_hands(connection: socket.socket, *, framing: Framing | None) -> str:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    secure = context.wrap_bio(incoming, outgoing, server_hostname=SERVER_NAME)
+    while True:
+        try:
+            secure.do_handshake()
+        except ssl.SSLWantReadError:
+            _exchange(connection, incoming=incoming, outgoing=outgoing, framing=framing)
+        else:
+            break
+    der = secure.getpeercert(binary_form=True)
+    assert der is not None
+    return fingerprint(x509.load_der_x509_certificate(der))
+
+
+def _exchange(
+    connection: socket.socket, *, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, framing: Framing | None
+) -> None:
+    to_send = outgoing.read()
+    if to_send:
+        connection.sendall(framing.wrap(to_send) if framing else to_send)
+    received = connection.recv(4096)
+    assert received, "the server hung up"
+    incoming.write(framing.unwrap(received) if framing else received)
