@@ -49,11 +49,13 @@ class Inspircd:
 """
 
     def _encryption(self) -> str:
+        # Without the module it would pass STARTTLS over in silence; without a certificate it says no.
+        asked = '<module name="starttls">'
         if self._tls is None:
-            return ""
+            return asked
         certificate, key = self._tls.write(self._directory / "tls")
         return f"""<module name="ssl_gnutls">
 <sslprofile name="clients" provider="gnutls" certfile="{certificate}" keyfile="{key}">
-<module name="starttls">
+{asked}
 <starttls provider="clients">
 """

@@ -27,6 +27,8 @@ class Nnrpd:
         configuration.write_text(self._config())
         readers = self._directory / "readers.conf"
         readers.write_text('auth all {\n  default: "reader"\n}\naccess all {\n  newsgroups: "*"\n}\n')
+        storage = self._directory / "storage.conf"
+        storage.write_text('method tradspool {\n  newsgroups: "*"\n  class: 0\n}\n')
         self._process = Process(
             [NNRPD, "-D", "-f", "-4", "127.0.0.1", "-p", str(self.port), "-c", readers],
             log=self._directory / "output.log",

@@ -44,5 +44,5 @@ xferlog_enable=NO
 """
         if self._tls:
             certificate, key = self._tls.write(self._directory / "tls")
-            text += f"ssl_enable=YES\nssl_tlsv1_2=YES\nrsa_cert_file={certificate}\nrsa_private_key_file={key}\n"
+            text += f"ssl_enable=YES\nrsa_cert_file={certificate}\nrsa_private_key_file={key}\n"
         return text
