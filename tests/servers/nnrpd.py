@@ -28,7 +28,7 @@ class Nnrpd:
         readers = self._directory / "readers.conf"
         readers.write_text('auth all {\n  default: "reader"\n}\naccess all {\n  newsgroups: "*"\n}\n')
         storage = self._directory / "storage.conf"
-        storage.write_text('method tradspool {\n  newsgroups: "*"\n  class: 0\n}\n')
+        storage.write_text('method trash {\n  newsgroups: "*"\n  class: 0\n}\n')
         self._process = Process(
             [NNRPD, "-D", "-f", "-4", "127.0.0.1", "-p", str(self.port), "-c", readers],
             log=self._directory / "output.log",
@@ -50,16 +50,16 @@ pathnews: /usr/lib/news
 mta: "/bin/true %s"
 hismethod: hisv6
 ovmethod: tradindexed
-enableoverview: false
 pathdb: {self._directory}/db
 pathrun: {self._directory}/run
 pathlog: {self._directory}
 pathspool: {self._directory}/spool
 pathetc: {self._directory}
 """
-        for folder in ("db", "run", "spool"):
+        for folder in ("db", "run", "spool", "spool/overview"):
             (self._directory / folder).mkdir()
             shutil.chown(self._directory / folder, ACCOUNT)
+        (self._directory / "spool/overview/group.index").touch()
         if self._tls:
             certificate, key = self._tls.write(self._directory / "tls")
             for path in (certificate.parent, certificate, key):
