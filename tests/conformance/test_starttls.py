@@ -1,27 +1,46 @@
 """Every dialogue brings real servers to TLS, and the certificate they serve then is theirs."""
 
+import shutil
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from services.discovery.scanner.starttls import PROTOCOLS, Framing, OtherProtocol, Refused, by_banner
+from services.discovery.scanner.starttls import PROTOCOLS, Framing, Refused, by_banner
 from tests.servers.dovecot import Dovecot
 from tests.servers.inspircd import Inspircd
 from tests.servers.mariadb import Mariadb
 from tests.servers.nnrpd import Nnrpd
 from tests.servers.postfix import Postfix
+from tests.servers.postgres import ACCOUNT, Postgres
 from tests.servers.prosody import Prosody
 from tests.servers.slapd import Slapd
 from tests.servers.starttls import SERVER_NAME, PlainServer, StartPlain
+from tests.servers.tds import SqlServer
 from tests.servers.tls import Issued, fingerprint
 from tests.servers.vsftpd import Vsftpd
 from tests.servers.xrdp import Xrdp
 
 LIMIT = 10.0
+GREETS = frozenset({"smtp", "imap", "pop3", "sieve", "ftp", "mysql", "nntp", "irc"})
+"""Those whose servers here say first what they are; Dovecot's LMTP does not say."""
+
+
+class Cluster(Postgres):
+    """A PostgreSQL cluster that is made when it is started."""
+
+    def __init__(self, directory: Path, *, tls: Issued | None) -> None:
+        super().__init__(directory / "cluster", tls=tls.write(directory / "tls") if tls else None)
+        for path in (directory / "tls").glob("**/*"):
+            shutil.chown(path, ACCOUNT)
+
+    def start(self) -> None:
+        self.create()
+        super().start()
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,8 @@ class Speaker:
 
     protocol: str
     product: type[PlainServer]
+    refusal: str
+    """What the reason holds when TLS is switched off."""
     port: Callable[..., int] = lambda server: server.port
 
     def __str__(self) -> str:
@@ -37,19 +58,21 @@ class Speaker:
 
 
 SPEAKERS = (
-    Speaker("smtp", Postfix),
-    Speaker("imap", Dovecot, lambda server: server.imap_port),
-    Speaker("pop3", Dovecot, lambda server: server.pop3_port),
-    Speaker("sieve", Dovecot, lambda server: server.sieve_port),
-    Speaker("lmtp", Dovecot, lambda server: server.lmtp_port),
-    Speaker("ftp", Vsftpd),
-    Speaker("ldap", Slapd),
-    Speaker("xmpp", Prosody, lambda server: server.client_port),
-    Speaker("xmpp-server", Prosody, lambda server: server.server_port),
-    Speaker("mysql", Mariadb),
-    Speaker("nntp", Nnrpd),
-    Speaker("irc", Inspircd),
-    Speaker("rdp", Xrdp),
+    Speaker("smtp", Postfix, "not offered"),
+    Speaker("imap", Dovecot, "not offered", lambda server: server.imap_port),
+    Speaker("pop3", Dovecot, "STLS is not offered", lambda server: server.pop3_port),
+    Speaker("sieve", Dovecot, "not offered", lambda server: server.sieve_port),
+    Speaker("lmtp", Dovecot, "not offered", lambda server: server.lmtp_port),
+    Speaker("ftp", Vsftpd, "530 Please login"),
+    Speaker("ldap", Slapd, "protocolError (2): unsupported extended operation"),
+    Speaker("xmpp", Prosody, "not offered", lambda server: server.client_port),
+    Speaker("xmpp-server", Prosody, "No stream features to offer", lambda server: server.server_port),
+    Speaker("postgres", Cluster, "not offered"),
+    Speaker("mysql", Mariadb, "not offered by 5.5.5-10"),
+    Speaker("mssql", SqlServer, "ENCRYPT_NOT_SUP"),
+    Speaker("nntp", Nnrpd, "580"),
+    Speaker("irc", Inspircd, "STARTTLS is not enabled"),
+    Speaker("rdp", Xrdp, "only Standard RDP Security"),
 )
 
 
@@ -66,7 +89,20 @@ def test_a_server_without_tls_refuses(speaker: Speaker, start_plain: StartPlain)
     server = start_plain(speaker.product, tls=None)
     with pytest.raises(Refused) as refused:
         served(speaker.protocol, port=speaker.port(server))
-    print(refused.value)
+    assert speaker.refusal in str(refused.value)
+
+
+@pytest.mark.parametrize("speaker", [each for each in SPEAKERS if each.protocol in GREETS], ids=str)
+def test_the_greeting_tells_the_protocol(speaker: Speaker, start_plain: StartPlain, issued: Issued):
+    server = start_plain(speaker.product, tls=issued)
+    with socket.create_connection(("127.0.0.1", speaker.port(server)), LIMIT) as connection:
+        assert by_banner(connection.recv(4096)) == speaker.protocol
+
+
+def test_what_is_sent_to_sql_server_breaks_no_rule(start_plain: StartPlain, issued: Issued):
+    server: SqlServer = start_plain(SqlServer, tls=issued)
+    served("mssql", port=server.port)
+    assert server.faults == []
 
 
 def served(protocol: str, *, port: int) -> str:
