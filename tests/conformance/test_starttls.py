@@ -122,7 +122,8 @@ def drive(protocol: str, *, connection: socket.socket) -> Framing | None:
         try:
             to_send = dialogue.send(received)
         except StopIteration as end:
-            return end.value
+            framing: Framing | None = end.value
+            return framing
 
 
 def shake_hands(connection: socket.socket, *, framing: Framing | None) -> str:

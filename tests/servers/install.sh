@@ -15,6 +15,18 @@ need nginx nginx-light
 need named bind9
 need setpriv util-linux
 [ -x /usr/bin/time ] || missing="$missing time"
+need postconf postfix
+need dovecot dovecot-core
+for protocol in imap pop3 lmtp managesieve; do
+    [ -e /usr/lib/dovecot/$protocol ] || missing="$missing dovecot-${protocol}d"
+done
+need vsftpd vsftpd
+need slapd slapd
+need prosody prosody
+need mariadbd mariadb-server
+need inspircd inspircd
+need xrdp xrdp
+[ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -31,4 +43,9 @@ export DEBIAN_FRONTEND=noninteractive
 apt="apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3"
 $apt update
 # shellcheck disable=SC2086 # the options and the packages are lists
-$apt install -y --no-install-recommends $missing >/dev/null
+if ! $apt install -y --no-install-recommends $missing >/dev/null; then
+    # INN's set-up ends in an error where the machine's name has no domain, unless it is told one.
+    [ -f /etc/news/inn.conf ] && ! grep -q '^domain:' /etc/news/inn.conf || exit 1
+    echo "domain: everleaf.invalid" >>/etc/news/inn.conf
+    dpkg --configure -a >/dev/null
+fi

@@ -55,8 +55,6 @@ class SqlServer:
     def _answer(self, connection: "_Connection") -> None:
         try:
             asked = _encryption_asked(connection.message())
-            if asked not in {OFF, ON, NOT_SUPPORTED, REQUIRED}:
-                raise Fault(f"ENCRYPTION is {asked}")
             offers = self._context is not None and asked != NOT_SUPPORTED
             connection.respond(_prelogin((ON if asked else OFF) if offers else NOT_SUPPORTED), kind=RESPONSE)
             if self._context is not None and offers:
@@ -124,7 +122,10 @@ def _encryption_asked(message: bytes) -> int:
     options = dict(_options(message))
     if ENCRYPTION not in options:
         raise Fault("no ENCRYPTION option")
-    return options[ENCRYPTION][0]
+    asked = options[ENCRYPTION][0]
+    if asked not in {OFF, ON, NOT_SUPPORTED, REQUIRED}:
+        raise Fault(f"ENCRYPTION is {asked}")
+    return asked
 
 
 def _options(message: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,6 +1,5 @@
 """A real xrdp, without the session manager behind it: nobody can log in."""
 
-import subprocess
 from pathlib import Path
 
 from tests.servers.processes import Process, free_port, program

@@ -59,6 +59,11 @@ class Conversation:
         self._taken = 0
         self._lines = 0
 
+    @property
+    def has_more(self) -> bool:
+        """Say whether something came that was not read."""
+        return bool(self._buffer)
+
     def say(self, data: bytes) -> None:
         """Send this before the next reading, which then waits for something new to arrive."""
         self._outgoing += data

@@ -21,10 +21,10 @@ def postgres(_server_name: str | None) -> Dialogue:
     answer = yield from conversation.exactly(1)
     if answer == b"E":
         raise Refused((yield from _error(conversation)))
+    if answer not in {b"S", b"N"} or conversation.has_more:  # "SSH-2.0" begins with S too
+        raise OtherProtocol(answer)
     if answer == b"N":
         raise Refused("SSL is not offered")
-    if answer != b"S":
-        raise OtherProtocol(answer)
     return None
 
 
