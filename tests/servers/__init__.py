@@ -34,6 +34,12 @@ nginx       start_nginx(*server_names, address="127.0.0.1") -> Nginx
 smtp        smtp: Smtp                                                .host .port .user .password .ca_pem .inbox
                 .refuse(address, answer) .accept(address) .start() .stop() .quiet() (async)
             Mail: .sender .recipients .content .message
+starttls    start_plain(Product, *, tls: Issued | None) -> Product     once per module; tls=None runs without TLS
+            issued: Issued (module)                               what they serve; SERVER_NAME is its name
+            Products, each in its own file, with .start() .stop() and .port unless said otherwise:
+            Postfix (SMTP), Dovecot (.imap_port .pop3_port .sieve_port .lmtp_port), Vsftpd (FTP), Slapd (LDAP),
+            Prosody (XMPP: .client_port .server_port), Mariadb (MySQL), Nnrpd (NNTP), Inspircd (IRC), Xrdp (RDP);
+            tds: SqlServer, a simulator (.faults: what a client did against MS-TDS)
 webhook     webhook: Webhook (http); start_webhook(*, tls=False) -> Webhook
             Webhook: .url .requests .script .default .answer(*answers) .received(count, *, within) (async)
                 .start() .stop()
