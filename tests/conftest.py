@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.servers.nginx",
     "tests.servers.smtp",
     "tests.servers.webhook",
+    "tests.servers.ct_log",
     "tests.servers.fault_proxy",
     "tests.servers.starttls",
 ]
