@@ -21,6 +21,7 @@ from shared.errors import Fault, Invalid, Refused
 
 MOST_ENTRIES = 2**40
 """An entry's number is 40 bits wide (c2sp.org/static-ct-api, "SCT Extension")."""
+MOST_ORIGIN = 500
 _MARK = "\u2014 "
 """Begins a signature line of a signed note (c2sp.org/signed-note)."""
 _TREE_HEAD = b"\x05"
@@ -67,18 +68,26 @@ class Checkpoint:
 
 def read_checkpoint(body: bytes, *, key: LogKey | None) -> Checkpoint:
     """Parse a checkpoint and, where the log's key is known, verify it. Raises `LogWrong`."""
-    try:
-        note = body.decode()
-    except UnicodeDecodeError as error:
-        raise LogWrong("The checkpoint is not text.") from error
+    note = _text(body)
     text, blank, signatures = note.rpartition("\n\n")
     lines = text.split("\n")
-    if not blank or len(lines) != _LINES or not lines[0]:
+    if not blank or len(lines) != _LINES or not 0 < len(lines[0]) <= MOST_ORIGIN:
         raise LogWrong("The checkpoint is not a signed note of three lines.")
     checkpoint = Checkpoint(origin=lines[0], size=_size(lines[1]), root=_root(lines[2]), note=note)
     if key is None:
         return checkpoint
     return _verified(checkpoint, signatures, key)
+
+
+def _text(body: bytes) -> str:
+    """Decode a note: no control characters but the newline (c2sp.org/signed-note, "Format")."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise LogWrong("The checkpoint is not text.") from error
+    if any(character < " " and character != "\n" for character in text):
+        raise LogWrong("The checkpoint holds control characters.")
+    return text
 
 
 def _size(line: str) -> int:
@@ -105,7 +114,7 @@ def _decoded(text: str) -> bytes | None:
 def _verified(checkpoint: Checkpoint, signatures: str, key: LogKey) -> Checkpoint:
     """Return it with the time of the first signature that is the log's and good. Raises `LogWrong`."""
     prefix = key_id(checkpoint.origin, key=key)
-    for line in signatures.splitlines():
+    for line in signatures.split("\n"):
         name, _, encoded = line.removeprefix(_MARK).rpartition(" ")
         signature = _decoded(encoded)
         is_ours = line.startswith(_MARK) and name == checkpoint.origin

@@ -49,3 +49,19 @@ async def names_under(session: AsyncSession, suffix: str, *, most: int) -> Seque
     )
     query = sa.select(col(KnownName.name)).where(is_under).distinct().order_by(col(KnownName.name))
     return (await session.scalars(query.limit(most))).all()
+
+
+async def list_names(
+    session: AsyncSession, *, under: str, after: str | None, limit: int
+) -> Sequence[KnownName]:
+    """Return all rows of the first `limit + 1` names after one, by name: names that are `under` or below it."""
+    is_under = sa.or_(
+        col(KnownName.name) == under, col(KnownName.name).endswith(f".{under}", autoescape=True)
+    )
+    wanted = sa.select(col(KnownName.name)).where(is_under).distinct().order_by(col(KnownName.name))
+    if after:
+        wanted = wanted.where(col(KnownName.name) > after)
+    listed = wanted.limit(limit + 1).subquery()
+    query = sa.select(KnownName).where(col(KnownName.name).in_(sa.select(listed.c.name)))
+    order = col(KnownName.name), col(KnownName.origin), col(KnownName.address)
+    return (await session.scalars(query.order_by(*order))).all()
