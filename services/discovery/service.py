@@ -5,9 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from services.discovery.actions.log_reads import LogNetwork, LogReads, ReadingPace
 from services.discovery.actions.plans import Bounds
 from services.discovery.actions.runs import Runs
 from services.discovery.actions.scans import Pace, Scans
+from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.watches import Watches
 from services.discovery.api import routes
 from services.discovery.connectors.network import Network, NetworkOptions, Sockets
@@ -15,8 +17,8 @@ from services.discovery.domain.limits import Limits
 from services.discovery.events import EMITS, reactions
 from services.discovery.settings import DiscoverySettings
 from services.discovery.store import Table
+from services.discovery.workers import ct_logs, upkeep, watching
 from services.discovery.workers import scans as scan_lanes
-from services.discovery.workers import upkeep, watching
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
@@ -25,6 +27,7 @@ from shared.service import Service, Surroundings
 from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
+from shared.tls import client_context
 
 NAME = "discovery"
 SETTINGS = DiscoverySettings
@@ -60,6 +63,8 @@ async def _assembled(
         misses_until_lost=settings.misses_until_lost,
         clock=clock,
     )
+    log_reads = _log_reads(surroundings, settings, database=database)
+    await log_reads.forget_leases()
     scans = Scans(database, bounds=bounds, ring=lanes.ring)
     pace = Pace(timeout=settings.timeout, concurrency=settings.concurrency)
     reacts = reactions(watches, clock=clock)
@@ -68,7 +73,7 @@ async def _assembled(
         name=NAME,
         summary="Finds every TLS certificate, and where it is.",
         routers=[
-            routes(scans, once=Once(database, clock), clock=clock, pace=pace),
+            routes(scans, logs=CtLogs(database), once=Once(database, clock), clock=clock, pace=pace),
             dead_letter_routes(surroundings.bus, reactor.queue),
         ],
         verifier=surroundings.verifier,
@@ -85,9 +90,20 @@ async def _assembled(
             reactor.run,
             lanes.run,
             watching(watches, clock=clock).run,
+            ct_logs(log_reads, clock=clock).run,
             upkeep(runs, clock=clock).run,
         ],
     )
+
+
+def _log_reads(
+    surroundings: Surroundings, settings: DiscoverySettings, *, database: Database
+) -> LogReads:
+    pace = ReadingPace(
+        requests_per_second=settings.ct_requests_per_second, poll=timedelta(seconds=settings.ct_poll)
+    )
+    network = LogNetwork(policy=surroundings.outbound, tls=client_context())
+    return LogReads(database, network=network, pace=pace, clock=surroundings.clock)
 
 
 def _bounds(settings: DiscoverySettings) -> Bounds:

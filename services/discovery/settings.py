@@ -24,5 +24,9 @@ class DiscoverySettings(ServiceSettings):
     """Scans at a time."""
     keep_results: float = Field(30, gt=0, le=3660)
     """Days after which the results of a scan are forgotten; its counts stay, and so do the places."""
+    ct_requests_per_second: float = Field(4, gt=0, le=100)
+    """How fast one Certificate Transparency log is read; a request brings up to 256 certificates."""
+    ct_poll: float = Field(60, ge=1, le=86400)
+    """Seconds after which a Certificate Transparency log that is read to its end is asked for more."""
     lease: float = Field(30, gt=0)
     """After this long without a sign of life another process goes on with a scan."""

@@ -1,7 +1,9 @@
-"""What discovery does by the clock: works off scans, several at a time, and looks again at watched places."""
+"""What discovery does by the clock: works off scans, looks again at watched places, and reads on in
+Certificate Transparency logs."""
 
 from datetime import datetime, timedelta
 
+from services.discovery.actions.log_reads import LogClaim, LogReads
 from services.discovery.actions.runs import Claim, Runs
 from services.discovery.actions.watches import Watches
 from shared.clock import Clock
@@ -9,6 +11,8 @@ from shared.service import Lanes, Worker
 
 EVERY = timedelta(seconds=1)
 WATCH_EVERY = timedelta(milliseconds=500)
+LOGS_EVERY = timedelta(seconds=1)
+LOGS_AT_ONCE = 4
 UPKEEP = timedelta(hours=1)
 
 
@@ -20,6 +24,11 @@ def scans(runs: Runs, *, clock: Clock, parallel: int) -> Lanes[Claim]:
 def watching(watches: Watches, *, clock: Clock) -> Worker:
     """Return the worker that looks again at watched places."""
     return Worker("watches", watches.work, clock=clock, every=WATCH_EVERY)
+
+
+def ct_logs(reads: LogReads, *, clock: Clock) -> Lanes[LogClaim]:
+    """Return the lanes that read on in Certificate Transparency logs."""
+    return Lanes("ct-logs", reads, clock=clock, every=LOGS_EVERY, parallel=LOGS_AT_ONCE)
 
 
 def upkeep(runs: Runs, *, clock: Clock) -> Worker:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.discovery import store
 from services.discovery.domain.checkpoints import MOST_ENTRIES, read_log_key
-from services.discovery.domain.targets import parse_server_name
+from services.discovery.domain.targets import is_address, parse_server_name
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound, Stale
 from shared.ids import new_id
@@ -118,6 +118,8 @@ def _url(text: str) -> str:
         raise _invalid("/body/url", "a monitoring prefix has no user, query or fragment")
     if parts.scheme == "http" and not _is_this_machine(host):
         raise _invalid("/body/url", "use https; http is only for this very machine")
+    if not is_address(host):
+        parse_server_name(host, pointer="/body/url")
     return text.rstrip("/")
 
 

@@ -73,7 +73,9 @@ class CtLogView(View):
         "cannot be right) or forked (its tree contradicts the one it showed before).",
         examples=["current"],
     )
-    position: int | None = Field(description="How many entries are read or left out; null before the first look.")
+    position: int | None = Field(
+        description="How many entries are read or left out; null before the first look."
+    )
     checkpoint_size: int = Field(description="Entries in the last tree that was found to be consistent.")
     checkpoint_root: str | None = Field(description="The root hash of that tree, hexadecimal.")
     origin: str | None = Field(description="What the log calls itself.")
@@ -83,7 +85,9 @@ class CtLogView(View):
     last_read_at: datetime | None
     last_error: str | None
     failures: int = Field(description="In a row.")
-    evidence: str | None = Field(description="The last checkpoint that contradicted an earlier one, as served.")
+    evidence: str | None = Field(
+        description="The last checkpoint that contradicted an earlier one, as served."
+    )
     next_read_at: datetime
     version: int
     created_at: datetime
@@ -111,9 +115,7 @@ def add_ct_logs(routes: Routes, logs: CtLogs, *, once: Once, clock: Clock) -> No
         caller: LogWriter, request: Request, response: Response, body: CtLogBody, key: IdempotencyKey = None
     ) -> CtLogView:
         async def create() -> CtLogView:
-            new = NewLog(
-                url=body.url, public_key=body.public_key, suffixes=body.suffixes, start=body.start
-            )
+            new = NewLog(url=body.url, public_key=body.public_key, suffixes=body.suffixes, start=body.start)
             return CtLogView.model_validate(await logs.create(new, caller=caller, now=clock()))
 
         view = await once.run(request, key=key, caller=caller, body=body, view=CtLogView, create=create)
@@ -127,9 +129,7 @@ def add_ct_logs(routes: Routes, logs: CtLogs, *, once: Once, clock: Clock) -> No
     ) -> CtLogView:
         present = (await logs.get(log_id)).version
         check_if_match(if_match, version=present)
-        row = await logs.change(
-            log_id, suffixes=body.suffixes, expected=present, caller=caller, now=clock()
-        )
+        row = await logs.change(log_id, suffixes=body.suffixes, expected=present, caller=caller, now=clock())
         response.headers["ETag"] = etag(row.version)
         return CtLogView.model_validate(row)
 

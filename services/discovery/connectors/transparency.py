@@ -98,7 +98,7 @@ class LogFiles:
                     return await _body(response, path, most=most)
         except TimeoutError as error:
             raise LogAway(f"{path}: no answer within {PATIENCE.seconds} s.") from error
-        except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
             raise LogAway(f"{path}: {type(error).__name__}: {error}.") from error
 
     async def _wait_for_turn(self) -> None:

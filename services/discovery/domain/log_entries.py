@@ -17,7 +17,7 @@ _V1_LEAF = b"\x00\x00"
 _TIMESTAMP_SIZE = 8
 _X509, _PRECERTIFICATE = 0, 1
 _LENGTH_128 = 0x80
-_NO_SIGNATURE = bytes.fromhex("300a06082a8648ce3d040302" "030100")
+_NO_SIGNATURE = bytes.fromhex("300a06082a8648ce3d040302030100")
 """ecdsa-with-SHA256 and an empty BIT STRING."""
 
 
