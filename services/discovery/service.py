@@ -96,9 +96,7 @@ async def _assembled(
     )
 
 
-def _log_reads(
-    surroundings: Surroundings, settings: DiscoverySettings, *, database: Database
-) -> LogReads:
+def _log_reads(surroundings: Surroundings, settings: DiscoverySettings, *, database: Database) -> LogReads:
     pace = ReadingPace(
         requests_per_second=settings.ct_requests_per_second, poll=timedelta(seconds=settings.ct_poll)
     )

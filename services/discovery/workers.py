@@ -1,5 +1,4 @@
-"""What discovery does by the clock: works off scans, looks again at watched places, and reads on in
-Certificate Transparency logs."""
+"""What discovery does by the clock: works off scans, looks again at watched places, and reads on in logs."""
 
 from datetime import datetime, timedelta
 

@@ -104,6 +104,7 @@ class CtLog:
         self.drops_old_partial_tiles = False
         self.port = free_port()
         self._certificates = _Certificates()
+        self._fillers: dict[str, bytes] = {}
         self._checkpoint = b""
         self._published: list[int] = []
         self._context = context
@@ -153,9 +154,10 @@ class CtLog:
 
     def fill(self, count: int, *, name: str = "filler.invalid") -> None:
         """Add many entries for one and the same certificate, which costs nearly nothing."""
-        der = self._certificates.make(name).public_bytes(Encoding.DER)
+        if name not in self._fillers:
+            self._fillers[name] = self._certificates.make(name).public_bytes(Encoding.DER)
         for _ in range(count):
-            self.append_raw(der)
+            self.append_raw(self._fillers[name])
 
     def publish(self) -> None:
         """Sign a checkpoint over all there is."""

@@ -114,7 +114,9 @@ async def test_an_address_that_may_not_be_reached_is_not_asked(ct_log: CtLog) ->
 # What a tree goes on from
 
 
-@pytest.mark.parametrize(("old", "new"), [(1, 2), (255, 257), (256, 256), (256, 512), (300, 1024), (700, 701)])
+@pytest.mark.parametrize(
+    ("old", "new"), [(1, 2), (255, 257), (256, 256), (256, 512), (300, 1024), (700, 701)]
+)
 async def test_a_tree_that_goes_on_from_the_one_before_is_no_fork(
     ct_log: CtLog, files: LogFiles, old: int, new: int
 ) -> None:
@@ -181,7 +183,9 @@ async def test_what_does_not_belong_to_the_root_is_wrong(
         await all_names(await tree_of(files, ct_log), ct_log)
 
 
-async def test_other_entries_with_other_hashes_than_the_trees_are_wrong(ct_log: CtLog, files: LogFiles) -> None:
+async def test_other_entries_with_other_hashes_than_the_trees_are_wrong(
+    ct_log: CtLog, files: LogFiles
+) -> None:
     """A full tile of a neighbour: well-formed, and not at its place."""
     grow(ct_log, 600)
     neighbour = ct_log.answer("tile/data/000")
@@ -247,6 +251,8 @@ async def test_requests_come_no_faster_than_they_may(ct_log: CtLog) -> None:
         files = LogFiles(client, ct_log.url, requests_per_second=20, clock=utc_now)
         for _ in range(5):
             await files.checkpoint(key=None)
-    apart = [later - sooner for sooner, later in zip(ct_log.request_times, ct_log.request_times[1:], strict=False)]
+    apart = [
+        later - sooner for sooner, later in zip(ct_log.request_times, ct_log.request_times[1:], strict=False)
+    ]
     assert min(apart) > 0.03
     assert ct_log.request_times[-1] - ct_log.request_times[0] > 0.19

@@ -76,7 +76,7 @@ def test_what_the_log_has_not_signed_is_wrong(note: bytes) -> None:
         NOTE.replace(b"\n70000\n", b"\n070000\n"),
         NOTE.replace(b"\n70000\n", b"\n-1\n"),
         NOTE.replace(b"\n70000\n", b"\n9999999999999\n"),
-        NOTE.replace(b"\n70000\n", "\n٧٠\n".encode()),
+        NOTE.replace(b"\n70000\n", "\n\u0667\u0660\n".encode()),
         NOTE.replace(base64.b64encode(ROOT), b"AAAA"),
         NOTE.replace(base64.b64encode(ROOT), b"?"),
         NOTE.replace(b"\n\n", b"\nextension\n\n"),
@@ -105,7 +105,9 @@ def test_a_key_is_read_as_lists_and_as_files_have_it() -> None:
         assert read_log_key(text, pointer="/x") == KEY
 
 
-@pytest.mark.parametrize("text", ["", "AAAA", "?", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"])
+@pytest.mark.parametrize(
+    "text", ["", "AAAA", "?", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"]
+)
 def test_what_is_no_key_is_refused_with_the_pointer(text: str) -> None:
     with pytest.raises(Invalid) as caught:
         read_log_key(text, pointer="/body/public_key")
