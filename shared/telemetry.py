@@ -13,6 +13,11 @@ EVENTS_HANDLED = Counter(
     "Events handled, by verdict: done, retry, or dead.",
     ["service", "type", "verdict"],
 )
+CT_LOG_FAILURES = Counter(
+    "everleaf_ct_log_failures_total",
+    "Reads of Certificate Transparency logs that failed: the log was away, wrong, or forked.",
+    ["state"],
+)
 OUTBOX_DELAYED = Gauge(
     "everleaf_outbox_failures", "Failed tries in a row to publish the outbox; 0 is well.", ["service"]
 )

@@ -169,10 +169,10 @@ async def test_names_are_paged_and_say_where_they_come_from(
             "seen_at": "2026-02-01T00:00:00Z",
         },
     ]
-    names, cursor = [each["name"] for each in first["items"]], first["next_cursor"]
+    listed, cursor = [each["name"] for each in first["items"]], first["next_cursor"]
     while cursor:
         page = (await client.get(f"/v1/names?under=example.com&limit=2&cursor={cursor}")).json()
-        names += [each["name"] for each in page["items"]]
+        listed += [each["name"] for each in page["items"]]
         cursor = page["next_cursor"]
-    assert names == ["example.com", *(f"n{number}.example.com" for number in range(5))]
+    assert listed == ["example.com", *(f"n{number}.example.com" for number in range(5))]
     assert (await client.get("/v1/names?under=192.0.2.1")).status_code == 422

@@ -21,6 +21,7 @@ from shared.clock import Clock
 from shared.ids import new_id
 from shared.outbound import Policy, guarded_client
 from shared.store import Database, Transaction, is_away
+from shared.telemetry import CT_LOG_FAILURES
 
 log = structlog.get_logger(__name__)
 
@@ -199,6 +200,7 @@ class LogReads:
             row.failures += 1
             asked = getattr(error, "retry_after", None) or timedelta()
             _release(row, until=now + min(max(wait, asked), LONGEST_WAIT))
+        CT_LOG_FAILURES.labels(state).inc()
         if is_news:
             tell = log.warning if state == "away" else log.error
             tell(f"ct_log.{state}", ct_log=claim.log_id, url=row.url, error=text)

@@ -17,6 +17,7 @@ from services.discovery.actions.log_reads import LEASE, WAITS, LogReads
 from services.discovery.actions.transparency import CtLogs
 from shared.clock import utc_now
 from shared.store import Database
+from shared.telemetry import CT_LOG_FAILURES
 from tests.discovery.logreader import CALLER, POLL, configured, read_once, reads_on
 from tests.servers.ct_log import CtLog, Reply
 
@@ -347,7 +348,9 @@ async def test_a_log_that_contradicts_itself_is_said_to_and_nothing_is_lost(
     if how == "renamed":
         ct_log.origin = "other.example"
     ct_log.publish()
+    counted = CT_LOG_FAILURES.labels("forked")._value.get()
     await read_once(reads_on(database), at=utc_now() + LATER)
+    assert CT_LOG_FAILURES.labels("forked")._value.get() == counted + 1
     forked = await row(database)
     assert (forked.state, forked.position, forked.checkpoint_size) == ("forked", 600, 600)
     assert forked.last_error

@@ -195,6 +195,19 @@ async def test_other_entries_with_other_hashes_than_the_trees_are_wrong(
         await tree.entries(1)
 
 
+async def test_entries_and_the_tile_above_them_forged_alike_are_wrong(ct_log: CtLog, files: LogFiles) -> None:
+    grow(ct_log, 256 * 256 + 1)
+    true = ct_log.answer("tile/1/000").body
+    forged = {
+        "tile/data/000": ct_log.answer("tile/data/001"),
+        "tile/1/000": Reply(body=true[32:64] + true[32:]),
+    }
+    ct_log.twist = lambda path, _body: forged.get(path)
+    tree = await tree_of(files, ct_log)
+    with pytest.raises(LogWrong, match="Tile 0 of level 1 is not one of the log's tree"):
+        await tree.entries(0)
+
+
 async def test_a_checkpoint_with_another_root_or_signature_is_wrong(ct_log: CtLog, files: LogFiles) -> None:
     grow(ct_log, 300)
     key = read_log_key(ct_log.public_key, pointer="")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.discovery.domain.checkpoints import LogWrong
-from services.discovery.domain.log_entries import is_under, names_under, read_data_tile
+from services.discovery.domain.log_entries import Found, is_under, names_under, read_data_tile
 from services.discovery.domain.merkle import leaf_hash
 from tests.servers.ct_log import CtLog, Leaf, sized
 
@@ -63,7 +63,7 @@ def test_a_certificate_that_cannot_be_read_is_counted_and_stops_nothing(log: CtL
     log.append_raw(b"nothing of interest")
     log.append("www.example.com")
     found = names_under(read_data_tile(tile(log)), ["example.com"])
-    assert (found.names, found.unreadable) == ({"www.example.com"}, 2)
+    assert found == Found(names=frozenset({"www.example.com"}), unreadable=2)
 
 
 @pytest.mark.parametrize(
