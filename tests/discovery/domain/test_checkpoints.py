@@ -34,6 +34,27 @@ def test_a_signed_checkpoint_is_read_with_its_time() -> None:
     assert abs(checkpoint.signed_at - datetime.now(UTC)) < timedelta(hours=1)
 
 
+def test_a_checkpoint_of_a_log_in_the_world_is_verified() -> None:
+    """Let's Encrypt's test log Twig2026h1 as it was served: signed by two more of its keys, and with grease."""
+    note = """log.twig.ct.letsencrypt.org/2026h1
+64279235
+ewTUZ6fsXIRaHH7rNgAsZRRifCKEvbzqiuop49UnBcc=
+
+\u2014 log.twig.ct.letsencrypt.org/2026h1 o+fqRRtSsx+TRCW3yMS4og==
+\u2014 grease.invalid kt9/kevvRLAYuMh3t1jf/dxUydDYGbGTlN+veO/mcocZcGX2Dnyzv3wzoIzZcPfqlASlAsiVkuAb8+D6asGmkcBv
+\u2014 log.twig.ct.letsencrypt.org/2026h1 7q00RAAAAZxgcF8sBAMARzBFAiEAns4sBI6bvFWM7tIZSrsOy6v1W06gxgCxZkZXEyqlJGYCIF++NROpHhRcvDOOzQO4pQmf/d+lVzJPcsRKJy9ffjVr
+\u2014 log.twig.ct.letsencrypt.org/2026h1 Mt9KvMHmpQP5CKu2/PVfyKuZ2rpk5vNvWnq93gpTUYr/MoAJP/oqMamPNLJ24nLvmNbFUauKFL82AVbeQl+FGk+rjwk=
+"""
+    key = (
+        "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE5xh2NJZD3AYbBgaMlzB/xrD2MDHNQPbm0SUzhXI+cMAc"
+        "CknQoL1CA38su6Gi1TtXOGr+ntegPTWCf5SNILWSmQ=="
+    )
+    read = read_checkpoint(note.encode(), key=read_log_key(key, pointer=""))
+    assert read.size == 64_279_235
+    assert read.signed_at is not None
+    assert read.signed_at.year == 2026
+
+
 def test_without_a_key_the_signature_says_nothing() -> None:
     forged = LOG.checkpoint(70_000, ROOT, key=ec.generate_private_key(ec.SECP256R1()))
     assert read_checkpoint(forged, key=None).signed_at is None
