@@ -35,7 +35,10 @@ def test_a_signed_checkpoint_is_read_with_its_time() -> None:
 
 
 def test_a_checkpoint_of_a_log_in_the_world_is_verified() -> None:
-    """Let's Encrypt's test log Twig2026h1 as it was served: signed by two more of its keys, and with grease."""
+    """Let's Encrypt's test log Twig2026h1 as it was served: signed by two more of its keys, and with grease.
+
+    The key is the one that can be computed from the signature, which the key ID in the note confirms.
+    """
     note = """log.twig.ct.letsencrypt.org/2026h1
 64279235
 ewTUZ6fsXIRaHH7rNgAsZRRifCKEvbzqiuop49UnBcc=
