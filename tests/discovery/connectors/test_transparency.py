@@ -262,10 +262,7 @@ async def test_an_answer_that_ends_early_is_asked_for_again_later(ct_log: CtLog,
 async def test_requests_come_no_faster_than_they_may(ct_log: CtLog) -> None:
     async with guarded_client(OURS) as client:
         files = LogFiles(client, ct_log.url, requests_per_second=20, clock=utc_now)
-        for _ in range(5):
+        for _ in range(10):
             await files.checkpoint(key=None)
-    apart = [
-        later - sooner for sooner, later in zip(ct_log.request_times, ct_log.request_times[1:], strict=False)
-    ]
-    assert min(apart) > 0.03
-    assert ct_log.request_times[-1] - ct_log.request_times[0] > 0.19
+    # Nine pauses of 0.05 s, seen from the other side, where each request may be late by a little.
+    assert ct_log.request_times[-1] - ct_log.request_times[0] > 0.35
