@@ -12,9 +12,10 @@ from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.watches import Watches
 from services.discovery.api import routes
-from services.discovery.connectors.network import Network, NetworkOptions, Sockets
+from services.discovery.connectors.network import Network, NetworkOptions
 from services.discovery.domain.limits import Limits
 from services.discovery.events import EMITS, reactions
+from services.discovery.scanner.pace import Sockets
 from services.discovery.settings import DiscoverySettings
 from services.discovery.store import Table
 from services.discovery.workers import ct_logs, upkeep, watching

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
-from services.discovery.connectors import network as network_module
-from services.discovery.connectors.network import Network, NetworkOptions, Sockets
+from services.discovery.connectors.network import Network, NetworkOptions
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
+from services.discovery.scanner.pace import Sockets
 from shared import x509
 from tests.servers.nginx import StartNginx
 from tests.servers.processes import free_port
@@ -182,8 +182,12 @@ async def test_an_alert_is_remembered_when_the_server_then_hangs_up() -> None:
 
     async with serving(alert_once) as port:
         sighting = await look_at(port)
-    assert (sighting.outcome, sighting.reason, sighting.chain) == (Outcome.TLS, "TLS alert 40", ())
-    assert asked == 2
+    assert (sighting.outcome, sighting.reason, sighting.chain) == (
+        Outcome.TLS,
+        "TLS alert 40 (handshake_failure)",
+        (),
+    )
+    assert asked == 5, "TLS 1.2, TLS 1.3, a short hello, SSL 3.0 and SSL 2.0"
 
 
 async def test_a_chain_counts_whatever_comes_after_it() -> None:
@@ -215,39 +219,39 @@ async def test_what_goes_wrong_on_our_side_is_one_failure_and_not_the_end() -> N
     assert [sighting.outcome for sighting in sightings.values()] == [Outcome.REFUSED]
 
 
-async def test_more_places_than_sockets_are_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = most = 0
-    real = network_module._exchange
+async def test_more_places_than_sockets_are_all_looked_at() -> None:
+    taken = most = 0
 
-    async def counted(*given: Any) -> None:
-        nonlocal opened, most
-        opened += 1
-        most = max(most, opened)
+    async def hold(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        nonlocal taken, most
+        taken += 1
+        most = max(most, taken)
         try:
-            await real(*given)
+            await asyncio.sleep(0.05)
         finally:
-            opened -= 1
+            taken -= 1
 
-    monkeypatch.setattr(network_module, "_exchange", counted)
-    network = Network(NetworkOptions(concurrency=200, sockets=Sockets(20)))
-    asked = [Asked(address=HOST, port=port) for port in range(1, 300)]
-    sightings = [sighting async for sighting in network.look(iter(asked))]
-    assert sorted(s.asked.port for s in sightings) == list(range(1, 300))
-    assert most <= 20
+    sockets = Sockets(20)
+    async with serving(hold) as port:
+        options = NetworkOptions(concurrency=200, sockets=sockets, per_host=None)
+        asked = [Asked(address=HOST, port=port)] * 100
+        seen = [sighting.outcome async for sighting in Network(options).look(iter(asked))]
+    assert seen == [Outcome.NO_TLS] * 100
+    assert 15 <= most <= 20
+    assert sockets.open == 0
 
 
 async def test_a_look_that_is_given_up_leaves_nothing_behind() -> None:
     async def wait(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
 
-    before = asyncio.all_tasks()
+    sockets = Sockets()
     async with serving(wait) as port:
-        network = Network(NetworkOptions())
+        network = Network(NetworkOptions(sockets=sockets))
         asked = [Asked(address=HOST, port=free_port()), *[Asked(address=HOST, port=port)] * 9]
         async with aclosing(network.look(asked)) as seen:
             await anext(seen)
-        ours = {task for task in asyncio.all_tasks() - before if "lane" in repr(task)}
-        assert ours == set()
+        assert sockets.open == 0
 
 
 async def test_a_dripping_server_costs_the_time_out_and_no_more() -> None:

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.discovery.connectors.tls_flight import MOST_BYTES, Flight, Malformed, NotTls
-from services.discovery.connectors.tls_hello import client_hello
-from services.discovery.connectors.tls_keys import Keys
+from services.discovery.scanner.flight import MOST_BYTES, Flight, Malformed, NotTls
+from services.discovery.scanner.hello import client_hello
+from services.discovery.scanner.keys import Keys
+from services.discovery.scanner.look import FIRST
 
 KEYS = Keys()
 
 
 def fed(data: bytes, *, chunk: int = 1 << 20) -> Flight:
-    flight = Flight(client_hello(server_name=None), KEYS)
+    flight = Flight(client_hello(FIRST, server_name=None, keys=KEYS), KEYS)
     for start in range(0, len(data), chunk):
         if flight.feed(data[start : start + chunk]):
             break

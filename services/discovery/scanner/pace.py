@@ -1,0 +1,114 @@
+"""How fast connections are opened: limits that the operator sets, and one that the servers' own speed sets."""
+
+import resource
+from collections import Counter
+from dataclasses import dataclass, field
+
+_KEPT_FREE = 256
+"""Files a process needs beside the sockets of its scans."""
+FIRST_WINDOW = 256
+LEAST_WINDOW = 16
+CALM = 1.0
+"""Seconds between two reductions: the answers that are on their way say the same thing again."""
+
+
+class Sockets:
+    """The sockets that all scans of a process have open at a time: never more than the system gives."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.most = max(16, min(most, files - _KEPT_FREE))
+        self.open = 0
+
+
+@dataclass(kw_only=True, slots=True)
+class Window:
+    """How many servers may owe us an answer at a time.
+
+    Grows with every answer that comes in good time and halves when one is late, as TCP does with its
+    packets: saturation would look like silence. Connections that nobody has answered yet are not in it,
+    so a network that drops everything is walked at full width.
+    """
+
+    most: int
+    late: float
+    """Seconds after which an answer is late."""
+    width: float = 0.0
+    _reduced_at: float = field(default=float("-inf"))
+
+    def __post_init__(self) -> None:
+        self.width = float(min(FIRST_WINDOW, self.most))
+
+    def answered(self, *, after: float, now: float) -> None:
+        """Note that an answer has come, `after` seconds from the connection."""
+        if after < self.late:
+            if self.width < self.most:
+                self.width += 1
+        elif now - self._reduced_at > CALM:
+            self._reduced_at = now
+            self.width = max(float(LEAST_WINDOW), self.width / 2)
+
+
+@dataclass(kw_only=True, slots=True)
+class Bucket:
+    """So many connections per second, and none saved up beyond a tenth of a second."""
+
+    rate: float
+    _tokens: float = 1.0
+    _at: float | None = None
+
+    def take(self, now: float) -> bool:
+        """Take one, if there is one."""
+        if self._at is not None:
+            self._tokens = min(max(1.0, self.rate / 10), self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Crowd:
+    """How many connections there are to each host, and to each /24 or /64, at a time."""
+
+    __slots__ = ("_hosts", "_networks", "_per_host", "_per_network")
+
+    def __init__(self, *, per_host: int | None, per_network: int | None) -> None:
+        self._per_host = per_host
+        self._per_network = per_network
+        self._hosts: Counter[str] = Counter()
+        self._networks: Counter[str] = Counter()
+
+    def has_room(self, address: str) -> bool:
+        """Return whether one more is allowed."""
+        if self._per_host is not None and self._hosts[address] >= self._per_host:
+            return False
+        return self._per_network is None or self._networks[network_of(address)] < self._per_network
+
+    def enter(self, address: str) -> None:
+        """Count one more."""
+        if self._per_host is not None:
+            self._hosts[address] += 1
+        if self._per_network is not None:
+            self._networks[network_of(address)] += 1
+
+    def leave(self, address: str) -> None:
+        """Count one less."""
+        if self._per_host is not None:
+            _less(self._hosts, address)
+        if self._per_network is not None:
+            _less(self._networks, network_of(address))
+
+
+def _less(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
+
+
+def network_of(address: str) -> str:
+    """Return the /24 of an IPv4 address, about the /64 of an IPv6 address: what one operator often has as one."""
+    if ":" not in address:
+        return address.rpartition(".")[0]
+    groups = address.split(":")
+    return ":".join(groups[:4])
