@@ -1,152 +1,19 @@
 """The program: `everleaf up`, `serve`, `migrate`, `scan`, `contracts`, `settings`."""
 
-import os
 import sys
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Annotated, Any
+from importlib import import_module
 
-import anyio
-import structlog
-import typer
-
-from services.cli.scan import scan
-from services.contracts import write_or_check
-from services.program import NAMES, Program, migrate, open_services, require_migrated, sections
-from services.run import front_door, listen, serve
 from shared.errors import EverleafError, Invalid
-from shared.logs import configure
-from shared.settings import variable
-
-app = typer.Typer(
-    help="Certificate lifecycle management that ends certificate outages.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-)
-app.command()(scan)
-log = structlog.get_logger(__name__)
-
-Data = Annotated[Path | None, typer.Option(help="The data folder; EVERLEAF_DATA_DIR without it.")]
-Host = Annotated[str, typer.Option(help="The address to listen on.")]
-Port = Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65535)]
 
 
 def main() -> None:
     """Run the program; an error of ours is one clear line and exit code 1 (2 for wrong settings)."""
     try:
-        app()
+        # A scan is often one of many in a script: it must not wait for the platform to be imported.
+        if sys.argv[1:2] == ["scan"]:
+            import_module("services.cli.scan").app(sys.argv[2:], prog_name="everleaf scan")
+        else:
+            import_module("services.cli.program").app()
     except EverleafError as error:
-        typer.echo(f"everleaf: {error}", err=True)
+        print(f"everleaf: {error}", file=sys.stderr)  # noqa: T201 - this is where a program speaks
         sys.exit(2 if isinstance(error, Invalid) else 1)
-
-
-@app.command()
-def up(data: Data = None, host: Host = "127.0.0.1", port: Port = 8400) -> None:
-    """Run everything in one process: five services, SQLite files, the embedded bus."""
-    program = _program(data)
-    program.prepare_data_dir()
-
-    async def everything() -> None:
-        await migrate(program, NAMES)
-        await _serve(program, NAMES, host=host, port=port)
-
-    with program.only_one():
-        _run(everything)
-
-
-@app.command("serve")
-def serve_command(service: str, host: Host = "127.0.0.1", port: Port = 8400, data: Data = None) -> None:
-    """Run one service, on the database and the bus that the settings name."""
-    names = _names(service)
-    program = _program(data)
-    program.prepare_data_dir()
-    _run(lambda: _serve(program, names, host=host, port=port))
-
-
-@app.command("migrate")
-def migrate_command(
-    service: Annotated[str | None, typer.Argument(help="One service; all of them without it.")] = None,
-    data: Data = None,
-) -> None:
-    """Bring databases to the newest version and declare the queues: the step before `serve`."""
-    names = _names(service) if service else NAMES
-    program = _program(data)
-    program.prepare_data_dir()
-
-    async def prepare() -> None:
-        await migrate(program, names)
-        async with program.open_bus():
-            pass
-
-    _run(prepare)
-    typer.echo(f"Ready: {', '.join(names)}.")
-
-
-@app.command()
-def contracts(
-    *,
-    check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit 1 where one is out of date.")
-    ] = False,
-) -> None:
-    """Write every openapi.json, asyncapi.json and event schema, or check that they are up to date."""
-    outdated = write_or_check(Path(__file__).parent.parent, check=check)
-    for path in outdated:
-        typer.echo(f"{'out of date' if check else 'written'}: {path}")
-    if check and outdated:
-        typer.echo("Run `make contracts` and commit the result.", err=True)
-        raise typer.Exit(1)
-
-
-@app.command()
-def settings() -> None:
-    """List every setting with its default."""
-    for section, model in sections().items():
-        for name, field in model.model_fields.items():
-            default = field.get_default(call_default_factory=True)
-            text = ",".join(default) if isinstance(default, list) else default
-            typer.echo(f"{variable(section, name)}={'' if text is None else text}")
-
-
-def _names(service: str) -> tuple[str, ...]:
-    if service not in NAMES:
-        raise Invalid(f"There is no service {service!r}.", next_step=f"Choose one of {', '.join(NAMES)}.")
-    return (service,)
-
-
-def _program(data: Path | None) -> Program:
-    toml_path = Path(os.environ.get("EVERLEAF_CONFIG", "everleaf.toml"))
-    environ = {name: value for name, value in os.environ.items() if name != "EVERLEAF_CONFIG"}
-    program = Program(environ, toml_path=toml_path, data_dir=data)
-    style = program.settings.log_format or ("text" if sys.stderr.isatty() else "json")
-    configure(level=program.settings.log_level, style=style)
-    return program
-
-
-async def _serve(program: Program, names: tuple[str, ...], *, host: str, port: int) -> None:
-    bound = listen(host, port)
-    await require_migrated(program, names)
-    async with program.open_bus() as bus, open_services(program, names, bus) as services:
-        address = f"http://{host}:{bound.getsockname()[1]}"
-        log.info("everleaf.ready", services=list(names), address=address, data_dir=str(program.data_dir))
-        await serve(front_door(services, bus), services, bound)
-    log.info("everleaf.stopped", services=list(names))
-
-
-def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    try:
-        anyio.run(work, backend_options={"use_uvloop": True})
-    except BaseExceptionGroup as group:
-        known = _first_known(group)
-        if known is not None:
-            raise known from None
-        log.critical("everleaf.crashed", exc_info=group)
-        sys.exit(1)
-
-
-def _first_known(group: BaseExceptionGroup[BaseException]) -> EverleafError | None:
-    leaf: BaseException = group
-    while isinstance(leaf, BaseExceptionGroup) and len(leaf.exceptions) == 1:
-        leaf = leaf.exceptions[0]
-    return leaf if isinstance(leaf, EverleafError) else None

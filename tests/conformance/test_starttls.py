@@ -4,13 +4,21 @@ import shutil
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from services.discovery.domain.answers import Outcome
+from services.discovery.domain.sightings import Sighting
+from services.discovery.domain.targets import Asked
+from services.discovery.scanner.engine import Engine, Tempo
+from services.discovery.scanner.look import AUTO, Asker
+from services.discovery.scanner.pace import Sockets
 from services.discovery.scanner.starttls import PROTOCOLS, Framing, Refused, by_banner
+from shared.x509 import fingerprint as x509_fingerprint
 from tests.servers.dovecot import Dovecot
 from tests.servers.inspircd import Inspircd
 from tests.servers.mariadb import Mariadb
@@ -152,3 +160,42 @@ def _exchange(
     received = connection.recv(4096)
     assert received, "the server hung up"
     incoming.write(framing.unwrap(received) if framing else received)
+
+
+def looked(port: int, *, starttls: str | None) -> Sighting:
+    """Look with the scanner as a scan does."""
+    asked = Asked(address="127.0.0.1", port=port, server_name=SERVER_NAME, starttls=starttls)
+    asker = Asker(lambda _: True)
+    tempo = Tempo(timeout=LIMIT)
+    with closing(Engine([asked], inquire=asker.look, tempo=tempo, sockets=Sockets())) as engine:
+        while not engine.is_done:
+            for sighting in engine.step(wait=0.1):
+                return sighting
+    raise AssertionError
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS, ids=str)
+def test_a_scan_sees_the_certificate_behind_starttls(
+    speaker: Speaker, start_plain: StartPlain, issued: Issued
+):
+    server = start_plain(speaker.product, tls=issued)
+    sighting = looked(speaker.port(server), starttls=speaker.protocol)
+    assert (sighting.outcome, sighting.starttls) == (Outcome.TLS, speaker.protocol)
+    assert x509_fingerprint(sighting.chain[0]) == issued.fingerprint
+
+
+@pytest.mark.parametrize("speaker", [each for each in SPEAKERS if each.protocol in GREETS], ids=str)
+def test_a_scan_finds_out_by_the_greeting_which_starttls_to_speak(
+    speaker: Speaker, start_plain: StartPlain, issued: Issued
+):
+    server = start_plain(speaker.product, tls=issued)
+    sighting = looked(speaker.port(server), starttls=AUTO)
+    assert (sighting.outcome, sighting.starttls) == (Outcome.TLS, speaker.protocol)
+    assert x509_fingerprint(sighting.chain[0]) == issued.fingerprint
+
+
+def test_a_scan_says_why_a_server_does_not_start_tls(start_plain: StartPlain):
+    server: Postfix = start_plain(Postfix, tls=None)
+    sighting = looked(server.port, starttls=AUTO)
+    assert (sighting.outcome, sighting.protocol) == (Outcome.NO_TLS, "smtp")
+    assert "not offered" in sighting.reason

@@ -48,7 +48,7 @@ async def planned(
         server_names=scan.server_names,
         most=most,
     )
-    scan.segments = [segment.model_dump(mode="json") for segment in segments]
+    scan.segments = [segment.row() for segment in segments]
     scan.total = sum(segment.size for segment in segments)
     scan.unresolved = dict(unresolved)
     scan.counts = count([Outcome.FAILED] * len(unresolved)).model_dump()

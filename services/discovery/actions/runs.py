@@ -125,7 +125,7 @@ class Runs:
         scan = await self._planned(claim)
         if scan is None:
             return
-        walk = Walk([Segment.model_validate(segment) for segment in scan.segments or ()])
+        walk = Walk([Segment.read(segment) for segment in scan.segments or ()])
         limits = Limits(allow=self._bounds.allow, deny=self._bounds.deny, exclude=scan.exclude)
         source = self._open_source(timedelta(seconds=scan.timeout), scan.concurrency, limits)
         order: InOrder[Numbered] = InOrder(scan.position)

@@ -4,11 +4,10 @@ import ipaddress
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate
+from typing import Any
 from urllib.parse import urlsplit
-
-from pydantic import BaseModel, ConfigDict
 
 from shared.errors import Fault, Invalid, TooLarge
 
@@ -16,6 +15,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 LAST_PORT = 65535
 _HOST = re.compile(r"(?=.{1,253}\.?$)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_PLAIN = re.compile(r"((?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!:|$)|(?=:|$))){4})(?::(\d{1,5}))?")
+"""An IPv4 address, with a port or without: what long lists are made of."""
 _SCHEME_PORTS = {"https": 443, "ldaps": 636, "imaps": 993, "pop3s": 995, "smtps": 465, "ftps": 990}
 
 
@@ -33,16 +34,29 @@ class Asked:
     """Ask as a client that verifies only this kind of key, `rsa` or `ecdsa`; None for any."""
 
 
-class Segment(BaseModel):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
     """`count` consecutive addresses from `first`, each with every port and every server name."""
-
-    model_config = ConfigDict(frozen=True)
 
     first: str
     count: int
     ports: tuple[tuple[int, int], ...]
     """Ranges, both ends included."""
     server_names: tuple[str | None, ...] = (None,)
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> "Segment":
+        """Return what `row` has written down."""
+        return cls(
+            first=row["first"],
+            count=row["count"],
+            ports=tuple((low, high) for low, high in row["ports"]),
+            server_names=tuple(row["server_names"]),
+        )
+
+    def row(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
 
     @property
     def ports_count(self) -> int:
@@ -57,14 +71,15 @@ class Segment(BaseModel):
     def __len__(self) -> int:
         return self.size
 
-    def at(self, index: int) -> Asked:
+    def at(self, index: int, *, starttls: str | None = None) -> Asked:
         """Return the `index`th place; neighbours in the walk are different addresses."""
         rest, offset = divmod(index, self.count)
         name_index, port_index = divmod(rest, self.ports_count)
         return Asked(
-            address=str(ipaddress.ip_address(self.first) + offset),
+            address=str(ipaddress.ip_address(self.first) + offset) if offset else self.first,
             port=self._port(port_index),
             server_name=self.server_names[name_index],
+            starttls=starttls,
         )
 
     def _port(self, index: int) -> int:
@@ -78,9 +93,10 @@ class Segment(BaseModel):
 class Walk:
     """All segments of a scan as one sequence; nothing of it is built, so a /8 costs nothing."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
+    def __init__(self, segments: Sequence[Segment], *, starttls: str | None = None) -> None:
         self._segments = segments
-        self._ends = list(accumulate(len(segment) for segment in segments))
+        self._ends = list(accumulate(segment.size for segment in segments))
+        self._starttls = starttls
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -88,10 +104,11 @@ class Walk:
     def at(self, index: int) -> Asked:
         """Return the `index`th place of the walk."""
         number = bisect_right(self._ends, index)
-        return self._segments[number].at(index - (self._ends[number - 1] if number else 0))
+        within = index - (self._ends[number - 1] if number else 0)
+        return self._segments[number].at(within, starttls=self._starttls)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:
     """One target as it was written: addresses, or a host name that is still to be resolved."""
 
@@ -115,6 +132,10 @@ def parse_addresses(text: str, *, pointer: str) -> tuple[Address, Address]:
 def parse_target(text: str, *, pointer: str) -> Wish:
     """Read an address, a CIDR, a range, a host name or a URL. Raises `Invalid` with the pointer."""
     text = text.strip()
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        port = _port(plain[2], pointer) if plain[2] else None
+        return Wish(text=text, pointer=pointer, first=ipaddress.IPv4Address(plain[1]), port=port)
     if "://" in text:
         return _url(text, pointer)
     for read in (_network, _range, _host_and_port):

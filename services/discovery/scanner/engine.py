@@ -5,6 +5,7 @@ loop of its own, a service between the other things that its event loop does.
 """
 
 import errno
+import logging
 import os
 import select
 import socket
@@ -14,8 +15,6 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar
 
-import structlog
-
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
@@ -24,7 +23,7 @@ from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.starttls import PROTOCOLS, Dialogue, Framing, OtherProtocol, Refused
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _READ = 65536
 _AT_ONCE = 128
@@ -192,7 +191,7 @@ class Engine:
             self._end(end.value)
             return
         except Exception as error:  # one odd place must not end the look at all others
-            log.exception("look.failed", address=asking.asked.address, port=asking.asked.port)
+            log.exception("look.failed %s", asking.asked)
             reason = f"{type(error).__name__} on our side"
             self._end(Sighting(asked=asking.asked, outcome=Outcome.FAILED, reason=reason))
             return

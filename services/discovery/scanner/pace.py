@@ -1,5 +1,6 @@
 """How fast connections are opened: limits that the operator sets, and one that the servers' own speed sets."""
 
+import ipaddress
 import resource
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,6 +20,12 @@ class Sockets:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.most = max(16, min(most, files - _KEPT_FREE))
         self.open = 0
+
+
+def raise_limit_of_files() -> None:
+    """Let this process open as many files as it may: for a process that does nothing but scan."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @dataclass(kw_only=True, slots=True)
@@ -107,8 +114,7 @@ def _less(counter: Counter[str], key: str) -> None:
 
 
 def network_of(address: str) -> str:
-    """Return the /24 of an IPv4 address, about the /64 of an IPv6 address: what one operator often has as one."""
+    """Return the /24 of an IPv4 address or the /64 of an IPv6 address: what often belongs together."""
     if ":" not in address:
         return address.rpartition(".")[0]
-    groups = address.split(":")
-    return ":".join(groups[:4])
+    return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)

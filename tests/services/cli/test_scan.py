@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from services.cli import main
-from services.cli.scan import Writer
+from services.cli.results import Table
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
@@ -128,7 +128,8 @@ def test_the_code_is_1_where_no_certificate_was_found(everleaf: Everleaf) -> Non
         (["127.0.0.1", "--sni", "192.0.2.1"], "no server can be asked for it"),
         (["127.0.0.1", "--exclude", "x"], "is not an address, a network or a range"),
         (["127.0.0.1", "--depth", "full"], "not there yet"),
-        (["127.0.0.1", "--starttls", "smtp"], "not there yet"),
+        (["127.0.0.1", "--starttls", "gopher"], "not a protocol that we speak"),
+        (["127.0.0.1", "--fail-on", "ugly"], "'ugly' is none of the things"),
         (["--targets", "/no/such/file"], "cannot be read"),
         (["127.0.0.1", "--output", "/no/such/folder/file"], "--output"),
     ],
@@ -163,7 +164,7 @@ def test_a_strangers_certificate_cannot_write_to_the_terminal(capsys: pytest.Cap
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
     builder = builder.not_valid_before(start).not_valid_after(start + timedelta(days=365))
     der = builder.public_key(key.public_key()).sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
-    writer = Writer(sys.stdout, as_lines=False)
+    writer = Table(sys.stdout)
     writer.write(Sighting(asked=Asked(address="::1", port=443), outcome=Outcome.TLS, chain=(der,)))
     writer.finish()
     shown = capsys.readouterr().out

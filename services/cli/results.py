@@ -1,0 +1,197 @@
+"""What a scan has seen, on paper: JSON lines as it comes, or a table at the end."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import typer
+
+from services.cli.facts import facts_of
+from services.discovery.domain.answers import Outcome
+from services.discovery.domain.sightings import Sighting
+from shared.errors import Invalid
+
+
+class Results(Protocol):
+    """Takes what was seen."""
+
+    has_certificate: bool
+
+    def write(self, sighting: Sighting) -> None:
+        """Take one sighting."""
+
+    def write_unresolved(self, host: str, reason: str) -> None:
+        """Take a host name that has no address."""
+
+    def flush(self) -> None:
+        """Let whoever reads along have what there is."""
+
+    def finish(self) -> None:
+        """Write what was kept back."""
+
+
+class Lines:
+    """One JSON object a line for every place, as it comes."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.has_certificate = False
+        self._file = file
+
+    def write(self, sighting: Sighting) -> None:
+        """Take one sighting."""
+        self.has_certificate = self.has_certificate or bool(sighting.chain)
+        asked = sighting.asked
+        self._file.write(
+            f'{{"address": "{asked.address}", "port": {asked.port}, "server_name": {_json(asked.server_name)}, '
+            f'"outcome": "{sighting.outcome.value}", "reason": {_json(sighting.reason)}'
+            f"{_rest(sighting)}}}\n"
+        )
+
+    def write_unresolved(self, host: str, reason: str) -> None:
+        """Take a host name that has no address."""
+        typer.echo(f"{host}: {reason}", err=True)
+        names = {"address": None, "port": None, "server_name": host}
+        self._file.write(json.dumps({**names, "outcome": Outcome.FAILED.value, "reason": reason}) + "\n")
+
+    def flush(self) -> None:
+        """Let whoever reads the pipe see each as it comes."""
+        self._file.flush()
+
+    def finish(self) -> None:
+        """Nothing is kept back."""
+
+
+_json = lru_cache(maxsize=4096)(json.dumps)
+
+
+def _rest(sighting: Sighting) -> str:
+    if sighting.outcome is not Outcome.TLS:
+        return f', "protocol": {_json(sighting.protocol)}' if sighting.protocol else ""
+    return (
+        f', "starttls": {_json(sighting.starttls)}, "tls_version": {_json(sighting.tls_version)}'
+        f', "cipher_suite": {_json(sighting.cipher_suite)}, "group": {_json(sighting.group)}'
+        f', "alpn": {_json(sighting.alpn)}, "is_stapled": {_json(sighting.is_stapled)}'
+        f', "wants_client_certificate": {_json(sighting.wants_client_certificate)}'
+        f', "chain_length": {len(sighting.chain)}'
+        f"{_certificate(sighting.chain[0]) if sighting.chain else ''}"
+    )
+
+
+@lru_cache(maxsize=4096)
+def _certificate(der: bytes) -> str:
+    """Return what a leaf says as the rest of a JSON object."""
+    facts = facts_of(der)
+    if facts is None:
+        return ""
+    said: dict[str, Any] = {
+        "fingerprint": facts.fingerprint,
+        "subject": facts.subject,
+        "issuer": facts.issuer,
+        "names": list(facts.names),
+        "not_before": facts.not_before.isoformat(),
+        "not_after": facts.not_after.isoformat(),
+        "key_type": facts.key_type,
+        "key_bits": facts.key_bits,
+        "signature_algorithm": facts.signature_algorithm,
+    }
+    return f", {json.dumps(said)[1:-1]}"
+
+
+class Table:
+    """The places with certificates, as a table at the end."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.has_certificate = False
+        self._file = file
+        self._rows: list[list[str]] = []
+
+    def write(self, sighting: Sighting) -> None:
+        """Take one sighting."""
+        if sighting.chain:
+            self.has_certificate = True
+            self._rows.append(_cells(sighting))
+
+    def write_unresolved(self, host: str, reason: str) -> None:
+        """Take a host name that has no address."""
+        typer.echo(f"{host}: {reason}", err=True)
+
+    def flush(self) -> None:
+        """Nothing is shown before the end."""
+
+    def finish(self) -> None:
+        """Print the table."""
+        from rich import box  # noqa: PLC0415 - only a terminal needs it
+        from rich.console import Console  # noqa: PLC0415 - the same
+        from rich.table import Table as Grid  # noqa: PLC0415 - the same
+
+        if not self._rows:
+            return
+        grid = Grid(box=box.SIMPLE_HEAD)
+        for heading in ("address", "name", "certificate for", "expires", "left", "key", "TLS"):
+            grid.add_column(heading, no_wrap=heading in ("address", "expires", "left"))
+        for row in self._rows:
+            grid.add_row(*row)
+        Console(file=self._file).print(grid)
+
+
+def _cells(sighting: Sighting) -> list[str]:
+    asked, facts = sighting.asked, facts_of(sighting.chain[0])
+    where = f"[{asked.address}]:{asked.port}" if ":" in asked.address else f"{asked.address}:{asked.port}"
+    version = (sighting.tls_version or "").removeprefix("TLSv")
+    if sighting.starttls:
+        version = f"{version} ({sighting.starttls})"
+    if facts is None:
+        return [_plain(where), asked.server_name or "", _plain(sighting.reason), "", "", "", version]
+    left = facts.not_after - datetime.now(UTC)
+    colour = "red" if left < timedelta(days=7) else "yellow" if left < timedelta(days=30) else "green"
+    names = ", ".join(facts.names[:3]) + (" …" if len(facts.names) > 3 else "")  # noqa: PLR2004 - a few tell enough
+    return [
+        _plain(where),
+        asked.server_name or "",
+        _plain(names),
+        facts.not_after.date().isoformat(),
+        f"[{colour}]{left.days} d[/{colour}]",
+        f"rsa {facts.key_bits}" if facts.key_type == "rsa" else facts.key_type,
+        version,
+    ]
+
+
+def _plain(text: str) -> str:
+    """Return what a stranger's certificate says as text that can do nothing to a terminal."""
+    from rich.markup import escape  # noqa: PLC0415 - only a terminal needs it
+
+    return escape("".join(each if each.isprintable() else "?" for each in text))
+
+
+@contextmanager
+def results_to(output: Path | None, *, as_lines: bool) -> Iterator[Results]:
+    """Open where the results go: a file, else standard output. Raises `Invalid` where it cannot be written."""
+    if output is None:
+        with _until_nobody_reads():
+            results: Results = Lines(sys.stdout) if as_lines else Table(sys.stdout)
+            yield results
+            results.finish()
+        return
+    try:
+        file = output.open("w")
+    except OSError as error:
+        raise Invalid(f"--output: {error}.", next_step="Name a file that can be written.") from error
+    with file:
+        yield Lines(file)
+
+
+@contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # As `| head` does: no complaint, and nothing for the interpreter to flush at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
