@@ -1,7 +1,9 @@
 """Bytes to certificate facts, and the few questions every service asks of a certificate."""
 
 import ipaddress
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -11,6 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from shared.errors import Invalid
@@ -62,18 +65,28 @@ def fingerprint(der: bytes) -> str:
 def load(der: bytes) -> x509.Certificate:
     """Parse DER. Raises `Invalid` where it is not a certificate."""
     try:
-        return x509.load_der_x509_certificate(der)
+        with _whatever_it_holds():
+            return x509.load_der_x509_certificate(der)
     except (ValueError, x509.InvalidVersion) as error:
         raise Invalid(
             f"The bytes are not an X.509 certificate ({error}).", next_step="Send DER or PEM of one."
         ) from error
 
 
+@contextmanager
+def _whatever_it_holds() -> Iterator[None]:
+    """What a later parser will refuse is still what somebody serves today: it is shown, not warned about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
+
+
 def read(der: bytes) -> CertificateFacts:
     """Parse DER into facts. Raises `Invalid` where a part that we need cannot be read."""
     certificate = load(der)
     try:
-        return _facts(certificate, der)
+        with _whatever_it_holds():
+            return _facts(certificate, der)
     except _UNREADABLE as error:
         raise Invalid(
             f"The certificate cannot be read ({error}).", next_step="Look at it with `openssl asn1parse`."

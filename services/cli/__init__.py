@@ -11,7 +11,7 @@ def main() -> None:
     try:
         # A scan is often one of many in a script: it must not wait for the platform to be imported.
         if sys.argv[1:2] == ["scan"]:
-            import_module("services.cli.scan").app(sys.argv[2:], prog_name="everleaf scan")
+            sys.exit(import_module("services.cli.scan").main(sys.argv[2:]))
         else:
             import_module("services.cli.program").app()
     except EverleafError as error:

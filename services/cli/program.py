@@ -10,7 +10,7 @@ import anyio
 import structlog
 import typer
 
-from services.cli.scan import scan
+from services.cli.scan import main as scan_main
 from services.contracts import write_or_check
 from services.program import NAMES, Program, migrate, open_services, require_migrated, sections
 from services.run import front_door, listen, serve
@@ -24,7 +24,6 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-app.command()(scan)
 log = structlog.get_logger(__name__)
 
 Data = Annotated[Path | None, typer.Option(help="The data folder; EVERLEAF_DATA_DIR without it.")]
@@ -72,6 +71,14 @@ def migrate_command(
 
     _run(prepare)
     typer.echo(f"Ready: {', '.join(names)}.")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def scan(context: typer.Context) -> None:
+    """Look at the network once, without the platform: a table, or JSON lines. See `everleaf scan --help`."""
+    raise typer.Exit(scan_main(context.args))
 
 
 @app.command()

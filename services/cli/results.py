@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-import typer
-
 from services.cli.facts import facts_of
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
@@ -55,7 +53,7 @@ class Lines:
 
     def write_unresolved(self, host: str, reason: str) -> None:
         """Take a host name that has no address."""
-        typer.echo(f"{host}: {reason}", err=True)
+        print(f"{host}: {reason}", file=sys.stderr)  # noqa: T201 - this is where a program speaks
         names = {"address": None, "port": None, "server_name": host}
         self._file.write(json.dumps({**names, "outcome": Outcome.FAILED.value, "reason": reason}) + "\n")
 
@@ -119,7 +117,7 @@ class Table:
 
     def write_unresolved(self, host: str, reason: str) -> None:
         """Take a host name that has no address."""
-        typer.echo(f"{host}: {reason}", err=True)
+        print(f"{host}: {reason}", file=sys.stderr)  # noqa: T201 - this is where a program speaks
 
     def flush(self) -> None:
         """Nothing is shown before the end."""
@@ -194,4 +192,4 @@ def _until_nobody_reads() -> Iterator[None]:
     except BrokenPipeError:
         # As `| head` does: no complaint, and nothing for the interpreter to flush at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
+        sys.exit(0)

@@ -4,14 +4,11 @@ Imports no more than a look needs: the command is started a thousand times by sc
 """
 
 import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from services.cli.gate import Gate
 from services.cli.progress import Progress
@@ -30,68 +27,86 @@ PATIENCE = 10.0
 """Seconds for the resolver to answer."""
 WAIT = 0.2
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+ENDS = """exit codes:
+  0 at least one certificate was found, 1 none was, 2 it cannot be scanned as asked,
+  3 something was found that --fail-on names"""
 
 
-class Depth(StrEnum):
-    """How thoroughly to look."""
-
-    FAST = "fast"
-    FULL = "full"
-
-
-@app.command()
-def scan(  # noqa: PLR0917 - the options of a command
-    targets: Annotated[
-        list[str] | None, typer.Argument(help="Networks, ranges, addresses, host names, URLs; - reads stdin.")
-    ] = None,
-    targets_file: Annotated[
-        Path | None, typer.Option("--targets", help="A file of targets, one a line; - is stdin.")
-    ] = None,
-    ports: Annotated[str, typer.Option(help="As 443,8443,9000-9010.")] = "443",
-    sni: Annotated[list[str] | None, typer.Option(help="A server name to ask each address for.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Addresses to leave out.")] = None,
-    depth: Annotated[Depth, typer.Option(help="fast: the chain and what was negotiated.")] = Depth.FAST,
-    starttls: Annotated[
-        str, typer.Option(help=f"auto (by port and greeting), none, or {', '.join(PROTOCOLS)}.")
-    ] = AUTO,
-    timeout: Annotated[float, typer.Option(help="Seconds one connection may take.", min=0.1, max=60)] = 3,
-    concurrency: Annotated[int, typer.Option(help="Connections at a time.", min=1, max=50_000)] = 4000,
-    rate: Annotated[float | None, typer.Option(help="New connections per second.", min=0.1)] = None,
-    per_host: Annotated[int, typer.Option(help="Connections at a time to one address.", min=1)] = 10,
-    per_network: Annotated[int, typer.Option(help="… and to one /24 (IPv6: /64).", min=1)] = 256,
-    fail_on: Annotated[
-        str, typer.Option(help="End with 3 where there is one: expired,expiring=30d,weak,self-signed.")
-    ] = "",
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="JSON lines, also on a terminal.")] = False,  # noqa: FBT002 - an option
-    output: Annotated[
-        Path | None, typer.Option(help="Write the results to this file, as JSON lines.")
-    ] = None,
-) -> None:
-    """Scan for TLS certificates: a table on a terminal, JSON lines in a pipe.
-
-    Exit codes: 0 at least one certificate was found, 1 none was, 2 it cannot be scanned as asked,
-    3 something was found that --fail-on names.
-    """
-    if depth is Depth.FULL:
+def main(arguments: Sequence[str]) -> int:
+    """Scan as the arguments say; return the exit code. Raises `Invalid` where it cannot be done as asked."""
+    asked = _parser().parse_args(arguments)
+    if asked.depth == "full":
         raise Invalid("The depth `full` is not there yet.", next_step="Leave --depth out, or say fast.")
-    gate = Gate(fail_on)
+    gate = Gate(asked.fail_on)
     raise_limit_of_files()
-    tempo = Tempo(
-        timeout=timeout, concurrency=concurrency, rate=rate, per_host=per_host, per_network=per_network
-    )
-    asker = Asker(Limits(exclude=exclude or []).permits)
-    walk, unresolved = _plan(_texts(targets or [], targets_file), ports, sni or [], _protocol(starttls))
-    with results_to(output, as_lines=jsonl or not sys.stdout.isatty()) as results:
+    asker = Asker(Limits(exclude=asked.exclude).permits)
+    texts = _texts(asked.targets, asked.targets_file)
+    walk, unresolved = _plan(texts, asked.ports, asked.sni, _protocol(asked.starttls))
+    with results_to(asked.output, as_lines=asked.jsonl or not sys.stdout.isatty()) as results:
         for host, reason in unresolved.items():
             results.write_unresolved(host, reason)
-        counts = _scan(walk, asker, tempo, results, gate)
+        counts = _scan(walk, asker, _tempo(asked), results, gate)
     counts[Outcome.FAILED] += len(unresolved)
     parts = [f"{outcome.value} {counts[outcome]}" for outcome in Outcome if counts[outcome]]
-    typer.echo(", ".join([f"asked {counts.total()}", *parts]), err=True)
+    _say(", ".join([f"asked {counts.total()}", *parts]))
     for line in gate.findings:
-        typer.echo(line, err=True)
-    raise typer.Exit(3 if gate.findings else 0 if results.has_certificate else 1)
+        _say(line)
+    return 3 if gate.findings else 0 if results.has_certificate else 1
+
+
+def _parser() -> ArgumentParser:
+    # The one of the standard library: it is there at once, and a scan is started a thousand times by scripts.
+    parser = ArgumentParser(
+        prog="everleaf scan",
+        description="Scan for TLS certificates: a table on a terminal, JSON lines in a pipe.",
+        epilog=ENDS,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("targets", nargs="*", help="networks, ranges, addresses, host names, URLs; - reads stdin")
+    add("--targets", dest="targets_file", type=Path, help="a file of targets, one a line; - is stdin")
+    add("--ports", default="443", help="as 443,8443,9000-9010 (default 443)")
+    add("--sni", action="append", default=[], help="a server name to ask each address for")
+    add("--exclude", action="append", default=[], help="addresses, networks, ranges to leave out")
+    add("--depth", choices=["fast", "full"], default="fast", help="fast: the chain and what was negotiated")
+    add("--starttls", default=AUTO, help=f"auto (by port and greeting), none, or {', '.join(PROTOCOLS)}")
+    _add_tempo(add)
+    add("--fail-on", default="", help="end with 3 where there is one: expired,expiring=30d,weak,self-signed")
+    add("--jsonl", action="store_true", help="JSON lines, also on a terminal")
+    add("--output", type=Path, help="write the results to this file, as JSON lines")
+    return parser
+
+
+def _add_tempo(add: Callable[..., object]) -> None:
+    add("--timeout", type=_within(0.1, 60, float), default=3, help="seconds one connection may take")
+    add("--concurrency", type=_within(1, 50_000, int), default=4000, help="connections at a time")
+    add("--rate", type=_within(0.1, 1e6, float), help="new connections per second")
+    add("--per-host", type=_within(1, 50_000, int), default=10, help="connections at a time to one address")
+    add("--per-network", type=_within(1, 50_000, int), default=256, help="and to one /24 (IPv6: /64)")
+
+
+def _within(least: float, most: float, kind: type[float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        number = kind(text)
+        if not least <= number <= most:
+            raise ArgumentTypeError(f"{text} is not from {least} to {most}")
+        return number
+
+    return read
+
+
+def _tempo(asked: Namespace) -> Tempo:
+    return Tempo(
+        timeout=asked.timeout,
+        concurrency=asked.concurrency,
+        rate=asked.rate,
+        per_host=asked.per_host,
+        per_network=asked.per_network,
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - this is where a program speaks
 
 
 def _protocol(text: str) -> str | None:

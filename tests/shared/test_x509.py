@@ -243,3 +243,11 @@ def test_a_name_becomes_the_right_kind_of_alternative_name():
     assert general_name("192.0.2.1") == x509.IPAddress(ipaddress.ip_address("192.0.2.1"))
     assert general_name("2001:db8::1") == x509.IPAddress(ipaddress.ip_address("2001:db8::1"))
     assert general_name("*.a.test") == x509.DNSName("*.a.test")
+
+
+def test_a_serial_number_that_nobody_may_give_is_read_without_a_warning():
+    """RFC 5280 §4.1.2.2 wants a positive one; a stranger's certificate may have another."""
+    der = bytearray(made())
+    at = der.index(b"\x02\x04\x00\xab\xc1\x23")
+    der[at + 2] = 0x92
+    assert read(bytes(der)).serial.startswith("-")

@@ -33,6 +33,11 @@ class Limits:
 
     def permits(self, address: str) -> bool:
         """Return whether this address, and the IPv4 address it may stand for, may be looked at."""
+        if ":" not in address:
+            number = _number(address)
+            if self._denied.has_ipv4(number):
+                return False
+            return self._allowed is None or self._allowed.has_ipv4(number)
         ip = ipaddress.ip_address(address)
         inner = _inside(ip) if isinstance(ip, ipaddress.IPv6Address) else None
         if ip in self._denied or (inner is not None and inner in self._denied):
@@ -45,6 +50,12 @@ def _inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
     return ip.ipv4_mapped or ip.sixtofour
+
+
+def _number(address: str) -> int:
+    """Return an IPv4 address as a number: a scan asks for every address, so it must cost next to nothing."""
+    first, second, third, fourth = address.split(".")
+    return int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
 
 
 class _Spans:
@@ -60,6 +71,11 @@ class _Spans:
                 merged.append((version, first, last))
         self._starts = [(version, first) for version, first, _ in merged]
         self._ends = [(version, last) for version, _, last in merged]
+
+    def has_ipv4(self, number: int) -> bool:
+        """Return whether the IPv4 address of this number is in it."""
+        at = bisect_right(self._starts, (4, number)) - 1
+        return at >= 0 and (4, number) <= self._ends[at]
 
     def __contains__(self, ip: Address) -> bool:
         key = (ip.version, int(ip))

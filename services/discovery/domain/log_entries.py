@@ -11,6 +11,7 @@ from services.discovery.domain.checkpoints import LogWrong
 from services.discovery.domain.merkle import HASH_SIZE, WIDTH, leaf_hash
 from services.discovery.domain.targets import parse_server_name
 from shared.errors import Invalid
+from shared.x509 import load
 
 _V1_LEAF = b"\x00\x00"
 """`Version` v1 and `MerkleLeafType` timestamped_entry, which begin a leaf (RFC 6962 §3.4)."""
@@ -124,9 +125,10 @@ def is_under(name: str, suffixes: Iterable[str]) -> bool:
 def _names(entry: Entry) -> set[str] | None:
     der = _wrapped(entry.certificate) if entry.is_precertificate else entry.certificate
     try:
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = load(der)
         written = [*_common_names(certificate), *_alternative_names(certificate)]
     except (
+        Invalid,
         ValueError,
         TypeError,
         UnsupportedAlgorithm,

@@ -114,7 +114,8 @@ class Wish:
 
     text: str
     pointer: str
-    first: Address | None = None
+    first: str | None = None
+    """The address, or the first of them."""
     count: int = 1
     host: str | None = None
     port: int | None = None
@@ -123,7 +124,7 @@ class Wish:
 def parse_addresses(text: str, *, pointer: str) -> tuple[Address, Address]:
     """Read an address, a CIDR or a range as its first and its last address. Raises `Invalid`."""
     wish = _network(text, pointer) or _range(text, pointer)
-    first = wish.first if wish is not None else _address(text)
+    first = _address(wish.first or "" if wish is not None else text)
     if first is None:
         raise _invalid(pointer, f"{text!r} is not an address, a network or a range")
     return first, first + (wish.count - 1 if wish is not None else 0)
@@ -135,7 +136,7 @@ def parse_target(text: str, *, pointer: str) -> Wish:
     plain = _PLAIN.fullmatch(text)
     if plain is not None:
         port = _port(plain[2], pointer) if plain[2] else None
-        return Wish(text=text, pointer=pointer, first=ipaddress.IPv4Address(plain[1]), port=port)
+        return Wish(text=text, pointer=pointer, first=plain[1], port=port)
     if "://" in text:
         return _url(text, pointer)
     for read in (_network, _range, _host_and_port):
@@ -164,7 +165,7 @@ def _network(text: str, pointer: str) -> Wish | None:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         return None
-    return Wish(text=text, pointer=pointer, first=network.network_address, count=network.num_addresses)
+    return Wish(text=text, pointer=pointer, first=str(network.network_address), count=network.num_addresses)
 
 
 def _range(text: str, pointer: str) -> Wish | None:
@@ -175,7 +176,7 @@ def _range(text: str, pointer: str) -> Wish | None:
     last = _address(end) or _address(f"{start.rpartition('.')[0]}.{end}")
     if last is None or last.version != first.version or int(last) < int(first):
         raise _invalid(pointer, f"{text!r} is not a range: write 10.0.0.1-10.0.0.20 or 10.0.0.1-20")
-    return Wish(text=text, pointer=pointer, first=first, count=int(last) - int(first) + 1)
+    return Wish(text=text, pointer=pointer, first=str(first), count=int(last) - int(first) + 1)
 
 
 def _host_and_port(text: str, pointer: str) -> Wish | None:
@@ -193,7 +194,7 @@ def _host_and_port(text: str, pointer: str) -> Wish | None:
 def _host(host: str, pointer: str, *, text: str, port: int | None = None) -> Wish:
     address = _address(host)
     if address is not None:
-        return Wish(text=text, pointer=pointer, first=address, port=port)
+        return Wish(text=text, pointer=pointer, first=str(address), port=port)
     name = _name(host)
     if name is None:
         raise _invalid(pointer, f"{host!r} is neither an address nor a host name")
@@ -297,13 +298,14 @@ def _segments(
     server_names: Sequence[str],
 ) -> list[Segment]:
     wished = ((wish.port, wish.port),) if wish.port else ports
-    if wish.host is None:
+    if wish.first is not None:
         names = tuple(dict.fromkeys(server_names)) or (None,)
-        return [Segment(first=str(wish.first), count=wish.count, ports=wished, server_names=names)]
-    names = tuple(dict.fromkeys((wish.host, *server_names)))
+        return [Segment(first=wish.first, count=wish.count, ports=wished, server_names=names)]
+    host = wish.host or ""
+    names = tuple(dict.fromkeys((host, *server_names)))
     return [
         Segment(first=address, count=1, ports=wished, server_names=names)
-        for address in resolved.get(wish.host, ())
+        for address in resolved.get(host, ())
     ]
 
 

@@ -19,7 +19,7 @@ from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner.flight import Malformed, NotTls
-from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window
+from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window, network_of
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.starttls import PROTOCOLS, Dialogue, Framing, OtherProtocol, Refused
 
@@ -36,8 +36,6 @@ _PAUSE = 0.05
 _WAIT = 0.2
 _IN, _OUT, _EDGE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLET
 _GONE = select.EPOLLHUP | select.EPOLLERR
-# Kinder than silence to whoever reads the server's logs: warning, user_canceled (RFC 8446 §6.1).
-_FAREWELL = b"\x15\x03\x03\x00\x02\x01\x5a"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +52,10 @@ class Tempo:
 class _Asking:
     """One place, and what is still to be answered before its inquiry goes on."""
 
-    __slots__ = ("answers", "asked", "inquiry", "open", "questions")
+    __slots__ = ("answers", "asked", "inquiry", "network", "open", "questions")
 
     def __init__(self, asked: Asked, inquiry: Inquiry) -> None:
+        self.network = network_of(asked.address)
         self.asked = asked
         self.inquiry = inquiry
         self.questions: list[Question] = []
@@ -210,7 +209,9 @@ class Engine:
     def _open(self, asking: _Asking, number: int, now: float) -> bool:
         """Connect; a question for which there is no room now is held."""
         address = asking.asked.address
-        if not self._crowd.has_room(address) or (self._bucket is not None and not self._bucket.take(now)):
+        if not self._crowd.has_room(address, asking.network) or (
+            self._bucket is not None and not self._bucket.take(now)
+        ):
             self._held.append((asking, number))
             return False
         opened = None
@@ -238,7 +239,7 @@ class Engine:
         self._live[connection.fd] = connection
         self._sockets.open += 1
         self._by_age.append(connection)
-        self._crowd.enter(connection.asking.asked.address)
+        self._crowd.enter(connection.asking.asked.address, connection.asking.network)
         self._epoll.register(connection.fd, _Connection.edge)
 
     def _hear(self, connection: _Connection, event: int) -> None:
@@ -296,7 +297,6 @@ class Engine:
             if connection.framing is not None:
                 data = connection.framing.unwrap(data)
             if data and feed(data):
-                self._say_farewell(connection, opened)
                 self._finish(connection, Answer(Ending.HEARD, connection.question.reader))
                 return
 
@@ -310,13 +310,6 @@ class Engine:
             words = connection.framing.wrap(hello) if connection.framing is not None else hello
         if words:
             opened.send(words)
-
-    def _say_farewell(self, connection: _Connection, opened: socket.socket) -> None:
-        if connection.framing is None:
-            try:
-                opened.send(_FAREWELL)
-            except OSError:
-                return
 
     def _expire(self, now: float) -> None:
         while self._by_age:
@@ -339,7 +332,7 @@ class Engine:
         if connection.has_spoken:
             self._talking -= 1
             self._window.answered(after=now - connection.began, now=now)
-        self._crowd.leave(connection.asking.asked.address)
+        self._crowd.leave(connection.asking.asked.address, connection.asking.network)
         self._answer(connection.asking, connection.number, answer, now)
 
     def _answer(self, asking: _Asking, number: int, answer: Answer, now: float) -> None:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from cryptography import x509
-
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
@@ -41,6 +39,8 @@ from services.discovery.scanner.numbers import (
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight, ssl2_hello
 from services.discovery.scanner.starttls import by_banner, by_port
+from shared.errors import Invalid
+from shared.x509 import load
 
 Asking = Generator[list[Question], list[Answer], Answer]
 """Part of an inquiry: asks, and returns the answer."""
@@ -137,14 +137,15 @@ class _Look:
         return (yield from self._ask(FIRST))
 
     def _ask_for_13(self, first: Answer) -> Inquiry:
-        sighting = self._sighting(first)
+        """Return what was seen, with version, suite and group of TLS 1.3 where the server could speak it."""
         if first.flight.sentinel != TLS13:
-            return sighting
+            return self._sighting(first)
         retry = yield from self._ask(RETRY)
         if not retry.flight.is_retry:
             # Not every stack answers an empty key share (RFC 8446 §4.2.8); all answer a real one.
             retry = yield from self._ask(SHARES)
-        return with_version(sighting, retry.flight)
+        best = retry.flight if retry.flight.version == TLS13 else first.flight
+        return tls_sighting(self._asked, first.flight, best=best, starttls=self._starttls)
 
     def _ask_otherwise(self, first: Answer) -> Inquiry:
         """Ask for TLS 1.3 alone, then as clients did long ago; the first certificate ends it."""
@@ -231,7 +232,7 @@ _PLAIN = {
 def sighting_of(asked: Asked, answer: Answer, *, starttls: str | None) -> Sighting:
     """Put an answer into the words of the trade."""
     if has_chain(answer) or answer.ending is Ending.HEARD:
-        return _tls(asked, answer.flight, starttls=starttls)
+        return tls_sighting(asked, answer.flight, best=answer.flight, starttls=starttls)
     if answer.ending is Ending.NOT_TLS:
         protocol = protocol_of(answer.said)
         said = f"it speaks {protocol}" if protocol else "the answer is not TLS"
@@ -243,31 +244,20 @@ def sighting_of(asked: Asked, answer: Answer, *, starttls: str | None) -> Sighti
     return Sighting(asked=asked, outcome=outcome, reason=reason)
 
 
-def _tls(asked: Asked, flight: Flight, *, starttls: str | None) -> Sighting:
+def tls_sighting(asked: Asked, flight: Flight, *, best: Flight, starttls: str | None) -> Sighting:
+    """Return what a flight shows, with what was negotiated in the best one: the highest version's."""
     return Sighting(
         asked=asked,
         outcome=Outcome.TLS,
         reason=remark(flight.chain[0]) if flight.chain else _why_no_chain(flight),
         starttls=starttls,
         chain=flight.chain,
-        tls_version=VERSIONS.get(flight.version or 0),
-        cipher_suite=SUITES.get(flight.suite or 0),
-        group=GROUPS.get(flight.group or 0),
+        tls_version=VERSIONS.get(best.version or 0),
+        cipher_suite=SUITES.get(best.suite or 0),
+        group=GROUPS.get(best.group or 0),
         alpn=flight.alpn,
         wants_client_certificate=flight.wants_client_certificate,
         is_stapled=flight.is_stapled,
-    )
-
-
-def with_version(sighting: Sighting, best: Flight) -> Sighting:
-    """Return the sighting with what was negotiated at the highest version."""
-    if best.version != TLS13:
-        return sighting
-    return replace(
-        sighting,
-        tls_version=VERSIONS[TLS13],
-        cipher_suite=SUITES.get(best.suite or 0),
-        group=GROUPS.get(best.group or 0),
     )
 
 
@@ -288,7 +278,7 @@ def _why_no_chain(flight: Flight) -> str:
 def remark(der: bytes) -> str:
     """Return why a certificate does not parse, nothing where it does."""
     try:
-        x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError) as error:
-        return f"the certificate is not an X.509 certificate that can be read ({error})"[:300]
+        load(der)
+    except Invalid as error:
+        return error.detail
     return ""

@@ -2,7 +2,7 @@
 
 import ipaddress
 import resource
-from collections import Counter
+import sys
 from dataclasses import dataclass, field
 
 _KEPT_FREE = 256
@@ -81,36 +81,30 @@ class Crowd:
     __slots__ = ("_hosts", "_networks", "_per_host", "_per_network")
 
     def __init__(self, *, per_host: int | None, per_network: int | None) -> None:
-        self._per_host = per_host
-        self._per_network = per_network
-        self._hosts: Counter[str] = Counter()
-        self._networks: Counter[str] = Counter()
+        self._per_host = per_host or sys.maxsize
+        self._per_network = per_network or sys.maxsize
+        self._hosts: dict[str, int] = {}
+        self._networks: dict[str, int] = {}
 
-    def has_room(self, address: str) -> bool:
+    def has_room(self, address: str, network: str) -> bool:
         """Return whether one more is allowed."""
-        if self._per_host is not None and self._hosts[address] >= self._per_host:
-            return False
-        return self._per_network is None or self._networks[network_of(address)] < self._per_network
+        return (
+            self._hosts.get(address, 0) < self._per_host
+            and self._networks.get(network, 0) < self._per_network
+        )
 
-    def enter(self, address: str) -> None:
+    def enter(self, address: str, network: str) -> None:
         """Count one more."""
-        if self._per_host is not None:
-            self._hosts[address] += 1
-        if self._per_network is not None:
-            self._networks[network_of(address)] += 1
+        self._hosts[address] = self._hosts.get(address, 0) + 1
+        self._networks[network] = self._networks.get(network, 0) + 1
 
-    def leave(self, address: str) -> None:
+    def leave(self, address: str, network: str) -> None:
         """Count one less."""
-        if self._per_host is not None:
-            _less(self._hosts, address)
-        if self._per_network is not None:
-            _less(self._networks, network_of(address))
-
-
-def _less(counter: Counter[str], key: str) -> None:
-    counter[key] -= 1
-    if not counter[key]:
-        del counter[key]
+        for counts, key in ((self._hosts, address), (self._networks, network)):
+            if counts[key] == 1:
+                del counts[key]
+            else:
+                counts[key] -= 1
 
 
 def network_of(address: str) -> str:

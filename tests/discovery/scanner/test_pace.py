@@ -38,13 +38,13 @@ def test_the_bucket_gives_its_rate_and_saves_up_no_burst():
 def test_a_crowd_has_room_for_so_many_at_a_host_and_in_its_network():
     crowd = Crowd(per_host=2, per_network=3)
     for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
-        assert crowd.has_room(address)
-        crowd.enter(address)
-    assert not crowd.has_room("192.0.2.1")
-    assert not crowd.has_room("192.0.2.3")
-    assert crowd.has_room("198.51.100.1")
-    crowd.leave("192.0.2.1")
-    assert crowd.has_room("192.0.2.3")
+        assert crowd.has_room(address, network_of(address))
+        crowd.enter(address, network_of(address))
+    assert not crowd.has_room("192.0.2.1", network_of("192.0.2.1"))
+    assert not crowd.has_room("192.0.2.3", network_of("192.0.2.3"))
+    assert crowd.has_room("198.51.100.1", network_of("198.51.100.1"))
+    crowd.leave("192.0.2.1", network_of("192.0.2.1"))
+    assert crowd.has_room("192.0.2.3", network_of("192.0.2.3"))
 
 
 def test_a_network_is_a_24_or_a_64():
