@@ -3,6 +3,7 @@
 Imports no more than a look needs: the command is started a thousand times by scripts.
 """
 
+import gc
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
         raise Invalid("The depth `full` is not there yet.", next_step="Leave --depth out, or say fast.")
     gate = Gate(asked.fail_on)
     raise_limit_of_files()
+    # A look makes no cycles, and there are thousands at a time: the collector would search them in vain.
+    gc.set_threshold(100_000)
     asker = Asker(Limits(exclude=asked.exclude).permits)
     texts = _texts(asked.targets, asked.targets_file)
     walk, unresolved = _plan(texts, asked.ports, asked.sni, _protocol(asked.starttls))

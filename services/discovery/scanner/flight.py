@@ -5,6 +5,9 @@ HelloRetryRequest, at an alert, or where the bytes make no sense. Every length i
 whole flight is bounded, since the server may be hostile.
 """
 
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
 from cryptography.exceptions import InvalidTag
 
 from services.discovery.scanner.keys import Keys, RecordKey
@@ -147,11 +150,15 @@ class Flight:
 
     def _take_messages(self, data: bytes) -> None:
         at, there = 0, len(data)
-        while there >= at + 4 and not self.is_done:
+        while there >= at + 4:
             end = at + 4 + (data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3])
             if there < end:
                 break
-            self._message(data[at], data[at:end])
+            take = self._TAKE.get(data[at])
+            if take is not None:
+                take(self, data[at:end])
+                if self.is_done:
+                    return
             at = end
         self._messages = data[at:]
 
@@ -162,22 +169,21 @@ class Flight:
         self.alert = number
         self.is_done = True
 
-    def _message(self, kind: int, whole: bytes) -> None:
-        if kind == _CERTIFICATE:
-            self.chain = self._certificates(whole)
-            self.is_done = self.version == TLS13
-        elif kind == _SERVER_HELLO:
-            self._server_hello(whole)
-        elif kind == _KEY_EXCHANGE:
-            self._key_exchange(whole)
-        elif kind == _HELLO_DONE:
-            self.is_done = True
-        elif kind == _ENCRYPTED_EXTENSIONS:
-            self._extensions(whole, 4)
-        elif kind == _CERTIFICATE_REQUEST:
-            self.wants_client_certificate = True
-        elif kind == _STATUS:
-            self.is_stapled = True
+    def _certificate(self, whole: bytes) -> None:
+        self.chain = self._certificates(whole)
+        self.is_done = self.version == TLS13
+
+    def _hello_done(self, _whole: bytes) -> None:
+        self.is_done = True
+
+    def _encrypted_extensions(self, whole: bytes) -> None:
+        self._extensions(whole, 4)
+
+    def _certificate_request(self, _whole: bytes) -> None:
+        self.wants_client_certificate = True
+
+    def _status(self, _whole: bytes) -> None:
+        self.is_stapled = True
 
     def _server_hello(self, whole: bytes) -> None:
         self.version = whole[4] << 8 | whole[5]
@@ -278,3 +284,14 @@ class Flight:
                 return True
             at += 4 + (extensions[at + 2] << 8 | extensions[at + 3])
         return False
+
+    _TAKE: ClassVar[Mapping[int, Callable[["Flight", bytes], None]]] = {
+        _SERVER_HELLO: _server_hello,
+        _CERTIFICATE: _certificate,
+        _KEY_EXCHANGE: _key_exchange,
+        _HELLO_DONE: _hello_done,
+        _ENCRYPTED_EXTENSIONS: _encrypted_extensions,
+        _CERTIFICATE_REQUEST: _certificate_request,
+        _STATUS: _status,
+    }
+    """What is done with each kind of message; the others tell nothing that we want to know."""

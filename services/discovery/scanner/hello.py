@@ -54,9 +54,9 @@ SCHEMES_OF = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Offer:
-    """What one hello offers."""
+    """What one hello offers; each is the same as itself only, so that its hello is found again at once."""
 
     version: int = TLS12
     """The highest version up to TLS 1.2; TLS 1.3 is offered by `shares`."""

@@ -55,6 +55,7 @@ SHARES = Offer(
     groups=(*FIRST_OFFER, *(g for g in ALL_GROUPS if g not in FIRST_OFFER)),
     shares=FIRST_OFFER,
 )
+FIRST_WITHOUT_ALPN, SHARES_WITHOUT_ALPN = replace(FIRST, alpn=()), replace(SHARES, alpn=())
 SHORT = Offer(
     version=TLS10,
     suites=(0xC014, 0xC013, 0x0039, 0x0033, 0x0035, 0x002F, 0x000A, 0x0005, 0x0004),
@@ -113,7 +114,7 @@ class _Look:
         if answer.ending is Ending.NOT_TLS and self._asked.starttls == AUTO:
             answer = yield from self._ask_as_it_speaks(answer)
         if is_alert(answer, _NO_APPLICATION_PROTOCOL):
-            answer = yield from self._ask(replace(FIRST, alpn=()))
+            answer = yield from self._ask(FIRST_WITHOUT_ALPN)
         if has_chain(answer):
             return (yield from self._ask_for_13(answer))
         if might_speak_other(answer):
@@ -165,7 +166,7 @@ class _Look:
     def _ask_with_shares(self) -> Asking:
         answer = yield from self._ask(SHARES)
         if is_alert(answer, _NO_APPLICATION_PROTOCOL):
-            answer = yield from self._ask(replace(SHARES, alpn=()))
+            answer = yield from self._ask(SHARES_WITHOUT_ALPN)
         wanted = answer.flight.group if answer.flight.is_retry else None
         if wanted is not None and wanted not in FIRST_OFFER and self._asker.keys.share(wanted) is not None:
             answer = yield from self._ask(
