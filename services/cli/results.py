@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from services.cli.facts import facts_of
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from shared.errors import Invalid
+from shared.x509 import fingerprint
 
 
 class Results(Protocol):
@@ -77,8 +79,16 @@ def _rest(sighting: Sighting) -> str:
         f', "alpn": {_json(sighting.alpn)}, "is_stapled": {_json(sighting.is_stapled)}'
         f', "wants_client_certificate": {_json(sighting.wants_client_certificate)}'
         f', "chain_length": {len(sighting.chain)}'
-        f"{_certificate(sighting.chain[0]) if sighting.chain else ''}"
+        f"{_certificate(sighting.chain[0]) if sighting.chain else ''}{_deep(sighting)}"
     )
+
+
+def _deep(sighting: Sighting) -> str:
+    """Return what only depth `full` finds out, as the rest of a JSON object."""
+    if sighting.depth is None:
+        return ""
+    others = {kind: fingerprint(chain[0]) for kind, chain in sighting.other_chains.items()}
+    return f', "depth": {json.dumps(asdict(sighting.depth))}, "other_fingerprints": {json.dumps(others)}'
 
 
 @lru_cache(maxsize=4096)

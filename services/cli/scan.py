@@ -16,10 +16,13 @@ from services.cli.progress import Progress
 from services.cli.results import Results, results_to
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.limits import Limits
-from services.discovery.domain.targets import Walk, parse_ports, parse_server_name, parse_target, plan
+from services.discovery.domain.looks import Reach
+from services.discovery.domain.targets import Asked, Walk, parse_ports, parse_server_name, parse_target, plan
+from services.discovery.scanner.depth import inquiry_of
 from services.discovery.scanner.engine import Engine, Tempo
 from services.discovery.scanner.look import AUTO, Asker
 from services.discovery.scanner.pace import Sockets, raise_limit_of_files
+from services.discovery.scanner.questions import Inquiry
 from services.discovery.scanner.starttls import PROTOCOLS
 from shared.errors import Invalid
 
@@ -36,19 +39,17 @@ ENDS = """exit codes:
 def main(arguments: Sequence[str]) -> int:
     """Scan as the arguments say; return the exit code. Raises `Invalid` where it cannot be done as asked."""
     asked = _parser().parse_args(arguments)
-    if asked.depth == "full":
-        raise Invalid("The depth `full` is not there yet.", next_step="Leave --depth out, or say fast.")
     gate = Gate(asked.fail_on)
     raise_limit_of_files()
     # A look makes no cycles, and there are thousands at a time: the collector would search them in vain.
     gc.set_threshold(100_000)
-    asker = Asker(Limits(exclude=asked.exclude).permits)
+    inquire = inquiry_of(Reach(asked.depth), Asker(Limits(exclude=asked.exclude).permits))
     texts = _texts(asked.targets, asked.targets_file)
     walk, unresolved = _plan(texts, asked.ports, asked.sni, _protocol(asked.starttls))
     with results_to(asked.output, as_lines=asked.jsonl or not sys.stdout.isatty()) as results:
         for host, reason in unresolved.items():
             results.write_unresolved(host, reason)
-        counts = _scan(walk, asker, _tempo(asked), results, gate)
+        counts = _scan(walk, inquire, _tempo(asked), results, gate)
     counts[Outcome.FAILED] += len(unresolved)
     parts = [f"{outcome.value} {counts[outcome]}" for outcome in Outcome if counts[outcome]]
     _say(", ".join([f"asked {counts.total()}", *parts]))
@@ -71,7 +72,7 @@ def _parser() -> ArgumentParser:
     add("--ports", default="443", help="as 443,8443,9000-9010 (default 443)")
     add("--sni", action="append", default=[], help="a server name to ask each address for")
     add("--exclude", action="append", default=[], help="addresses, networks, ranges to leave out")
-    add("--depth", choices=["fast", "full"], default="fast", help="fast: the chain and what was negotiated")
+    add("--depth", choices=["fast", "full"], default="fast", help="full: also versions, suites, groups, …")
     add("--starttls", default=AUTO, help=f"auto (by port and greeting), none, or {', '.join(PROTOCOLS)}")
     _add_tempo(add)
     add("--fail-on", default="", help="end with 3 where there is one: expired,expiring=30d,weak,self-signed")
@@ -169,11 +170,13 @@ def _resolved(hosts: list[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
     return anyio.run(ask)
 
 
-def _scan(walk: Walk, asker: Asker, tempo: Tempo, results: Results, gate: Gate) -> Counter[Outcome]:
+def _scan(
+    walk: Walk, inquire: Callable[[Asked], Inquiry], tempo: Tempo, results: Results, gate: Gate
+) -> Counter[Outcome]:
     counts: Counter[Outcome] = Counter()
     places = map(walk.at, range(len(walk)))
     sockets = Sockets(tempo.concurrency)
-    engine = Engine(places, inquire=asker.look, tempo=tempo, sockets=sockets)
+    engine = Engine(places, inquire=inquire, tempo=tempo, sockets=sockets)
     with closing(engine), Progress(len(walk)) as progress:
         while not engine.is_done:
             seen = engine.step(wait=WAIT)

@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import ClassVar
 
 from services.discovery.domain.limits import Limits
+from services.discovery.domain.looks import Reach
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
+from services.discovery.scanner.depth import inquiry_of
 from services.discovery.scanner.engine import Engine, Tempo
 from services.discovery.scanner.look import Asker
 from services.discovery.scanner.pace import Sockets
@@ -26,6 +28,7 @@ class NetworkOptions:
     per_host: int | None = 10
     per_network: int | None = 256
     limits: Limits = field(default_factory=Limits)
+    reach: Reach = Reach.FAST
     sockets: Sockets = field(default_factory=Sockets)
 
 
@@ -43,14 +46,14 @@ class Network:
             per_network=options.per_network,
         )
         self._sockets = options.sockets
-        self._asker = Asker(options.limits.permits)
+        self._inquire = inquiry_of(options.reach, Asker(options.limits.permits))
 
     async def look(self, asked: Iterable[Asked]) -> AsyncGenerator[Sighting]:
         """Look at each endpoint, many at a time, and yield what is seen as it is seen.
 
         Nobody looks further ahead than the engine is wide: it steps only when what it saw is taken.
         """
-        engine = Engine(asked, inquire=self._asker.look, tempo=self._tempo, sockets=self._sockets)
+        engine = Engine(asked, inquire=self._inquire, tempo=self._tempo, sockets=self._sockets)
         try:
             while not engine.is_done:
                 for sighting in engine.step():

@@ -92,6 +92,11 @@ class Asker:
         hello = self._hello(offer, asked.server_name, asked.key_type)
         return Question(hello, Flight(hello, self.keys), starttls)
 
+    def question_once(self, asked: Asked, offer: Offer, *, starttls: str | None) -> Question:
+        """Return the question that makes this offer, which is not made again."""
+        hello = self._make(offer, asked.server_name, asked.key_type)
+        return Question(hello, Flight(hello, self.keys), starttls)
+
     def look(self, asked: Asked) -> Inquiry:
         """Look at one place at depth `fast`."""
         if not self.permits(asked.address):

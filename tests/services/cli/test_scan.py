@@ -127,7 +127,6 @@ def test_the_code_is_1_where_no_certificate_was_found(everleaf: Everleaf) -> Non
         (["no target"], "is not an address"),
         (["127.0.0.1", "--sni", "192.0.2.1"], "no server can be asked for it"),
         (["127.0.0.1", "--exclude", "x"], "is not an address, a network or a range"),
-        (["127.0.0.1", "--depth", "full"], "not there yet"),
         (["127.0.0.1", "--starttls", "gopher"], "not a protocol that we speak"),
         (["127.0.0.1", "--fail-on", "ugly"], "'ugly' is none of the things"),
         (["--targets", "/no/such/file"], "cannot be read"),
