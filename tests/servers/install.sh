@@ -14,6 +14,9 @@ need sshd openssh-server
 need nginx nginx-light
 need named bind9
 need setpriv util-linux
+need openssl openssl
+need nmap nmap
+need sslscan sslscan
 [ -x /usr/bin/time ] || missing="$missing time"
 need postconf postfix
 need dovecot dovecot-core

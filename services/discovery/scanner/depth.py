@@ -17,7 +17,7 @@ from services.discovery.domain.sightings import Depth, Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner.flight import Flight
 from services.discovery.scanner.hello import ALL_GROUPS, Offer, only_13
-from services.discovery.scanner.look import OLD, SHARES, Asker, has_chain, is_alert, tls_sighting
+from services.discovery.scanner.look import OLD, SHARES, SHORT, Asker, has_chain, is_alert, tls_sighting
 from services.discovery.scanner.numbers import (
     COMMON_SUITES,
     FALLBACK_SCSV,
@@ -53,7 +53,7 @@ PROTOCOLS = (
     "postgresql",
 )
 _INAPPROPRIATE_FALLBACK = 86
-_CHUNK = 60
+_CHUNK = 30
 """Suites in one hello for servers that do not take a long one."""
 _ONLY_12 = ("_GCM_", "_CCM", "CHACHA20", "_SHA256", "_SHA384")
 _BY_VERSION = {
@@ -184,6 +184,8 @@ class _Search:
         )
 
     def _ask(self, *offers: Offer) -> Part[list[Answer]]:
+        if not offers:
+            return []
         starttls = self._asked.starttls
         return (yield [self._asker.question_once(self._asked, offer, starttls=starttls) for offer in offers])
 
@@ -199,7 +201,14 @@ class _Search:
         ]
         reader = Ssl2Flight()
         *answers, answer = yield [*questions, Question(ssl2_hello(), reader, self._asked.starttls)]
+        unheard = [
+            version
+            for version, each in zip(offers, answers, strict=True)
+            if each.ending is not Ending.HEARD and version in _BY_VERSION and version != SSL3
+        ]
+        shorter = yield from self._ask(*(replace(SHORT, version=version) for version in unheard))
         flights = {version: each.flight for version, each in zip(offers, answers, strict=True)}
+        flights |= {version: each.flight for version, each in zip(unheard, shorter, strict=True)}
         return flights, reader.suites if answer.ending is Ending.HEARD else None
 
     def _suites(self, version: int) -> Part[list[int]]:
