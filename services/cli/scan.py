@@ -17,10 +17,18 @@ from services.cli.results import Results, results_to
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.limits import Limits
 from services.discovery.domain.looks import Reach
-from services.discovery.domain.targets import Asked, Walk, parse_ports, parse_server_name, parse_target, plan
+from services.discovery.domain.targets import (
+    AUTO,
+    Asked,
+    Walk,
+    parse_ports,
+    parse_server_name,
+    parse_target,
+    plan,
+)
 from services.discovery.scanner.depth import inquiry_of
 from services.discovery.scanner.engine import Engine, Tempo
-from services.discovery.scanner.look import AUTO, Asker
+from services.discovery.scanner.look import Asker
 from services.discovery.scanner.pace import Sockets, raise_limit_of_files
 from services.discovery.scanner.questions import Inquiry
 from services.discovery.scanner.starttls import PROTOCOLS

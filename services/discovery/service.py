@@ -12,8 +12,9 @@ from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.watches import Watches
 from services.discovery.api import routes
-from services.discovery.connectors.network import Network, NetworkOptions
+from services.discovery.connectors.network import Network
 from services.discovery.domain.limits import Limits
+from services.discovery.domain.looks import LookOptions
 from services.discovery.events import EMITS, reactions
 from services.discovery.scanner.pace import Sockets
 from services.discovery.settings import DiscoverySettings
@@ -50,9 +51,8 @@ async def _assembled(
 ) -> Service:
     clock, bounds, sockets = surroundings.clock, _bounds(settings), Sockets()
 
-    def network(timeout: timedelta, concurrency: int, limits: Limits) -> Network:
-        options = NetworkOptions(timeout=timeout, concurrency=concurrency, limits=limits, sockets=sockets)
-        return Network(options)
+    def network(options: LookOptions) -> Network:
+        return Network(options, sockets=sockets)
 
     runs = Runs(database, bounds=bounds, open_source=network, clock=clock)
     await runs.forget_leases()
@@ -60,14 +60,19 @@ async def _assembled(
     operators = Limits(allow=settings.allow, deny=settings.deny)
     watches = Watches(
         database,
-        source=network(timedelta(seconds=settings.timeout), settings.concurrency, operators),
+        source=network(LookOptions(timeout=timedelta(seconds=settings.timeout), limits=operators)),
         misses_until_lost=settings.misses_until_lost,
         clock=clock,
     )
     log_reads = _log_reads(surroundings, settings, database=database)
     await log_reads.forget_leases()
     scans = Scans(database, bounds=bounds, ring=lanes.ring)
-    pace = Pace(timeout=settings.timeout, concurrency=settings.concurrency)
+    pace = Pace(
+        timeout=settings.timeout,
+        concurrency=settings.concurrency,
+        per_host=settings.per_host,
+        per_network=settings.per_network,
+    )
     reacts = reactions(watches, clock=clock)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     api = create_api(

@@ -14,8 +14,12 @@ class DiscoverySettings(ServiceSettings):
     """Networks that may be scanned; empty means all that are not denied."""
     deny: CommaList = Field(default=[])
     """Networks that are never scanned, beside link-local, metadata and multicast addresses."""
-    concurrency: int = Field(500, ge=1, le=10_000)
+    concurrency: int = Field(1000, ge=1, le=10_000)
     """Connections at a time, unless a scan asks for fewer."""
+    per_host: int = Field(10, ge=1, le=10_000)
+    """Connections at a time to one address, unless a scan asks for fewer."""
+    per_network: int = Field(256, ge=1, le=10_000)
+    """Connections at a time to one /24 (IPv6: /64), unless a scan asks for fewer."""
     timeout: float = Field(3, gt=0, le=60)
     """How long one connection may take, unless a scan says otherwise."""
     misses_until_lost: int = Field(3, ge=1)

@@ -23,6 +23,8 @@ class Place(BaseModel):
     port: int | None = None
     server_name: str | None = None
     starttls: str | None = None
+    key_type: Literal["rsa", "ecdsa"] | None = None
+    """Where an endpoint has a second certificate: for clients that verify only this kind of key."""
     path: str | None = None
 
     @property
@@ -32,7 +34,8 @@ class Place(BaseModel):
             return f"store://{self.address}/{self.path}"
         host = f"[{self.address}]" if ":" in self.address else self.address
         scheme = f"{self.starttls}+tls" if self.starttls else "tls"
-        return f"{scheme}://{host}:{self.port}/{self.server_name or ''}"
+        kind = f"?key={self.key_type}" if self.key_type else ""
+        return f"{scheme}://{host}:{self.port}/{self.server_name or ''}{kind}"
 
 
 class CertificateFound(Payload):
@@ -49,6 +52,8 @@ class CertificateFound(Payload):
     scan_id: str | None = None
     tls_version: str | None = None
     cipher_suite: str | None = None
+    group: str | None = None
+    wants_client_certificate: bool = False
 
     def subject(self) -> str:
         """Return the leaf's fingerprint."""
@@ -83,6 +88,15 @@ class ScanCounts(BaseModel):
     silent: int = 0
     excluded: int = 0
     failed: int = 0
+    found: int = 0
+    """Places with a certificate: new + known + changed. It can differ from `tls`: not every server of TLS shows one, and
+    some show two."""
+    new: int = 0
+    """Places that had not been known before."""
+    known: int = 0
+    """Places with the same certificate as before."""
+    changed: int = 0
+    """Places with another certificate than before."""
 
 
 class ScanFinished(Payload):

@@ -11,8 +11,9 @@ from typing import Literal
 
 import pytest
 
-from services.discovery.connectors.network import Network, NetworkOptions
+from services.discovery.connectors.network import Network
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.looks import LookOptions
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner.pace import Sockets
@@ -27,7 +28,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def look(*asked: Asked, timeout: float = 1.0) -> list[Sighting]:
-    network = Network(NetworkOptions(timeout=timedelta(seconds=timeout), concurrency=20))
+    network = Network(LookOptions(timeout=timedelta(seconds=timeout), concurrency=20))
     return [sighting async for sighting in network.look(asked)]
 
 
@@ -233,9 +234,9 @@ async def test_more_places_than_sockets_are_all_looked_at() -> None:
 
     sockets = Sockets(20)
     async with serving(hold) as port:
-        options = NetworkOptions(concurrency=200, sockets=sockets, per_host=None)
+        options = LookOptions(concurrency=200, per_host=None)
         asked = [Asked(address=HOST, port=port)] * 100
-        seen = [sighting.outcome async for sighting in Network(options).look(iter(asked))]
+        seen = [sighting.outcome async for sighting in Network(options, sockets=sockets).look(iter(asked))]
     assert seen == [Outcome.NO_TLS] * 100
     assert 15 <= most <= 20
     assert sockets.open == 0
@@ -247,7 +248,7 @@ async def test_a_look_that_is_given_up_leaves_nothing_behind() -> None:
 
     sockets = Sockets()
     async with serving(wait) as port:
-        network = Network(NetworkOptions(sockets=sockets))
+        network = Network(sockets=sockets)
         asked = [Asked(address=HOST, port=free_port()), *[Asked(address=HOST, port=port)] * 9]
         async with aclosing(network.look(asked)) as seen:
             await anext(seen)

@@ -13,9 +13,9 @@ from cryptography import x509
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
-from services.discovery.domain.targets import Asked
+from services.discovery.domain.targets import AUTO, Asked
 from services.discovery.scanner.engine import Engine, Tempo
-from services.discovery.scanner.look import AUTO, Asker
+from services.discovery.scanner.look import Asker
 from services.discovery.scanner.pace import Sockets
 from services.discovery.scanner.starttls import PROTOCOLS, Framing, Refused, by_banner
 from shared.x509 import fingerprint as x509_fingerprint

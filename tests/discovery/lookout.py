@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from services.discovery.actions.plans import Bounds
 from services.discovery.actions.runs import Runs
 from services.discovery.actions.scans import NewScan, Scans
-from services.discovery.connectors.network import Network, NetworkOptions
-from services.discovery.domain.limits import Limits
+from services.discovery.connectors.network import Network
 from shared.access import Principal
 from shared.clock import utc_now
 from shared.store import Database
@@ -30,11 +29,6 @@ def bounds() -> Bounds:
     )
 
 
-def network(timeout: timedelta, concurrency: int, limits: Limits) -> Network:
-    """Open the real source."""
-    return Network(NetworkOptions(timeout=timeout, concurrency=concurrency, limits=limits))
-
-
 def scans_on(database: Database) -> Scans:
     """Return what callers do with scans."""
     return Scans(database, bounds=bounds(), ring=lambda: None)
@@ -42,7 +36,7 @@ def scans_on(database: Database) -> Scans:
 
 def runs_on(database: Database) -> Runs:
     """Return the work on scans, with the real source."""
-    return Runs(database, bounds=bounds(), open_source=network, clock=utc_now)
+    return Runs(database, bounds=bounds(), open_source=Network, clock=utc_now)
 
 
 def new(*targets: str, ports: str = "443", exclude: Sequence[str] = ()) -> NewScan:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,6 +14,8 @@ from shared.service import Service
 from tests.builders import bearer
 from tests.servers.nginx import StartNginx
 from tests.servers.processes import free_port
+from tests.servers.s_server import openssl_server
+from tests.servers.tls import CertificateAuthority
 
 
 @pytest.fixture
@@ -76,6 +79,8 @@ async def test_a_scan_is_worked_off_and_shown_through_the_api(
                 "asked": 4,
                 "tls": 2,
                 "refused": 2,
+                "found": 2,
+                "new": 2,
             }
             assert (await client.get(f"/v1/scans/{waiting}")).json()["state"] == "running"
             assert (await client.post(f"/v1/scans/{waiting}/cancel")).json()["state"] == "cancelled"
@@ -93,6 +98,33 @@ async def test_a_scan_is_worked_off_and_shown_through_the_api(
     assert [one["number"] for one in first["items"] + rest["items"]] == [0, 1, 2, 3]
     places = (await client.get("/v1/places")).json()["items"]
     assert [place["server_name"] for place in places] == ["a.test", "b.test"]
+
+
+async def test_depth_full_shows_both_certificates_of_a_server_and_what_it_would_negotiate(
+    client: httpx.AsyncClient, service: Service, lab_ca: CertificateAuthority, tmp_path: Path
+) -> None:
+    ec, rsa = lab_ca.issue("both.test", kind="ec"), lab_ca.issue("both.test", kind="rsa")
+    with openssl_server(issued=ec, other=rsa, folder=tmp_path) as port:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.work)
+            body = {"targets": [f"127.0.0.1:{port}"], "depth": "full", "starttls": "none", "rate": 1000}
+            scan = (await client.post("/v1/scans", json=body)).json()["id"]
+            shown = await until_ended(client, scan)
+            tasks.cancel_scope.cancel()
+    assert (shown["state"], shown["depth"], shown["starttls"]) == ("finished", "full", "none")
+    assert (shown["counts"]["tls"], shown["counts"]["found"]) == (1, 2)
+    (result,) = (await client.get(f"/v1/scans/{scan}/results")).json()["items"]
+    assert result["depth"]["versions"] == ["TLSv1.3", "TLSv1.2"]
+    assert {result["fingerprint"], *result["others"].values()} == {ec.fingerprint, rsa.fingerprint}
+    places = (await client.get("/v1/places")).json()["items"]
+    assert {place["fingerprint"] for place in places} == {ec.fingerprint, rsa.fingerprint}
+    assert sorted(str(place["key_type"]) for place in places) == ["None", *result["others"]]
+
+
+async def test_a_protocol_that_is_none_is_refused(client: httpx.AsyncClient) -> None:
+    body = {"targets": ["127.0.0.1"], "starttls": "gopher"}
+    answer = await client.post("/v1/scans", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/body/starttls")
 
 
 async def until_ended(client: httpx.AsyncClient, scan_id: str) -> dict[str, Any]:

@@ -75,6 +75,12 @@ def _unresolved_row(
         "fingerprint": None,
         "tls_version": None,
         "cipher_suite": None,
+        "group": None,
+        "starttls": None,
+        "protocol": None,
+        "wants_client_certificate": False,
+        "depth": None,
+        "others": {},
     }
 
 

@@ -6,7 +6,7 @@ counts and the position change together, so a crash repeats looks and never thei
 
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import anyio
@@ -19,9 +19,11 @@ from services.discovery.connectors import Source
 from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.counts import add, count
 from services.discovery.domain.limits import Limits
+from services.discovery.domain.looks import LookOptions, Reach
 from services.discovery.domain.order import InOrder
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked, Segment, Walk
+from shared import x509
 from shared.clock import Clock
 from shared.errors import TooLarge, Unavailable
 from shared.events.discovery import ScanCounts
@@ -35,8 +37,7 @@ BATCH = 256
 KEEP_EVERY = timedelta(seconds=1)
 """How old progress may be, where places come slowly."""
 
-OpenSource = Callable[[timedelta, int, Limits], Source]
-"""Opens a source with a time-out, a number of connections at a time, and what it may look at."""
+OpenSource = Callable[[LookOptions], Source]
 Numbered = tuple[int, Sighting]
 
 
@@ -125,9 +126,9 @@ class Runs:
         scan = await self._planned(claim)
         if scan is None:
             return
-        walk = Walk([Segment.read(segment) for segment in scan.segments or ()])
-        limits = Limits(allow=self._bounds.allow, deny=self._bounds.deny, exclude=scan.exclude)
-        source = self._open_source(timedelta(seconds=scan.timeout), scan.concurrency, limits)
+        segments = [Segment.read(segment) for segment in scan.segments or ()]
+        walk = Walk(segments, starttls=scan.starttls)
+        source = self._open_source(self._options(scan))
         order: InOrder[Numbered] = InOrder(scan.position)
         steps = _Steps(walk, first=scan.position)
         kept_at = self._clock()
@@ -141,6 +142,17 @@ class Runs:
                     kept_at = self._clock()
         while await self._keep(claim, order.take(BATCH), total=len(walk)):
             pass
+
+    def _options(self, scan: store.Scan) -> LookOptions:
+        return LookOptions(
+            timeout=timedelta(seconds=scan.timeout),
+            concurrency=scan.concurrency,
+            rate=scan.rate,
+            per_host=scan.per_host,
+            per_network=scan.per_network,
+            limits=Limits(allow=self._bounds.allow, deny=self._bounds.deny, exclude=scan.exclude),
+            reach=Reach(scan.reach),
+        )
 
     async def _planned(self, claim: Claim) -> store.Scan | None:
         """Return the scan with its walk laid out; None where it is not ours or cannot be walked."""
@@ -170,7 +182,7 @@ class Runs:
             scan = await self._held(tx, claim)
             if scan is None:
                 return False
-            await keep(
+            news = await keep(
                 tx,
                 [sighting for _, sighting in batch],
                 now=now,
@@ -179,7 +191,8 @@ class Runs:
             )
             await store.write_results(tx, [_row(scan.id, number, sighting) for number, sighting in batch])
             outcomes = [sighting.outcome for _, sighting in batch]
-            scan.counts = add(ScanCounts(**scan.counts), count(outcomes)).model_dump()
+            counts = add(ScanCounts(**scan.counts), count(outcomes))
+            scan.counts = add(counts, news).model_dump()
             scan.position += len(batch)
             if scan.position >= total:
                 end(tx, scan, state="finished", now=now)
@@ -233,4 +246,10 @@ def _row(scan_id: str, number: int, sighting: Sighting) -> dict[str, object]:
         "fingerprint": fingerprint_of(sighting),
         "tls_version": sighting.tls_version,
         "cipher_suite": sighting.cipher_suite,
+        "group": sighting.group,
+        "starttls": sighting.starttls,
+        "protocol": sighting.protocol,
+        "wants_client_certificate": sighting.wants_client_certificate,
+        "depth": asdict(sighting.depth) if sighting.depth is not None else None,
+        "others": {kind: x509.fingerprint(chain[0]) for kind, chain in sighting.other_chains.items()},
     }

@@ -9,7 +9,15 @@ from services.discovery.actions.plans import Bounds, end, planned, read_wishes
 from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.limits import Limits
-from services.discovery.domain.targets import Wish, parse_ports, parse_server_name, plan, refuse_too_many
+from services.discovery.domain.looks import Reach
+from services.discovery.domain.targets import (
+    AUTO,
+    Wish,
+    parse_ports,
+    parse_server_name,
+    plan,
+    refuse_too_many,
+)
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.events.discovery import ScanCounts
@@ -31,14 +39,21 @@ class NewScan:
     server_names: Sequence[str]
     timeout: float
     concurrency: int
+    reach: Reach = Reach.FAST
+    starttls: str | None = AUTO
+    rate: float | None = None
+    per_host: int | None = None
+    per_network: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """Seconds one connection may take, and how many are made at a time."""
+    """Seconds one connection may take, and how many are made at a time: to all, to one host, to one network."""
 
     timeout: float
     concurrency: int
+    per_host: int
+    per_network: int
 
 
 class Scans:
@@ -87,6 +102,11 @@ class Scans:
             unresolved={},
             timeout=new.timeout,
             concurrency=new.concurrency,
+            reach=new.reach.value,
+            starttls=new.starttls,
+            rate=new.rate,
+            per_host=new.per_host,
+            per_network=new.per_network,
             total=total,
             counts=ScanCounts().model_dump(),
             created_at=now,

@@ -1,21 +1,45 @@
 """Keeps what was seen: places, and the events that tell of them. Both scans and watches use it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, cast
 
 from services.discovery import store
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
-from services.discovery.domain.targets import Asked
+from services.discovery.domain.targets import AUTO, Asked
 from services.discovery.domain.watches import is_another_miss
 from shared import x509
-from shared.events.discovery import CertificateFound, Place, PlaceLost
+from shared.events.discovery import CertificateFound, Place, PlaceLost, ScanCounts
 from shared.store import Transaction
 
+KeyType = Literal["rsa", "ecdsa"]
 
-def place_of(asked: Asked) -> Place:
-    """Return the place as events name it."""
-    return Place(address=asked.address, port=asked.port, server_name=asked.server_name)
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A chain at a place."""
+
+    place: Place
+    chain: tuple[bytes, ...]
+    sighting: Sighting
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the identity of the leaf."""
+        return x509.fingerprint(self.chain[0])
+
+
+def place_asked(asked: Asked) -> Place:
+    """Return the place that was asked, as events name it."""
+    return Place(
+        address=asked.address,
+        port=asked.port,
+        server_name=asked.server_name,
+        starttls=None if asked.starttls == AUTO else asked.starttls,
+        key_type=cast("KeyType | None", asked.key_type),
+    )
 
 
 def fingerprint_of(sighting: Sighting) -> str | None:
@@ -30,47 +54,78 @@ async def keep(
     now: datetime,
     misses_until_lost: int,
     scan_id: str | None = None,
-) -> None:
+) -> ScanCounts:
     """Write places and emit `certificate.found` for each certificate seen, `place.lost` for the lost.
 
-    `scan_id` is empty where a watched place was looked at: looks may follow closely on one another.
+    Returns how many were found, and of them new, known and changed. `scan_id` is empty where a watched
+    place was looked at: looks may follow closely on one another.
     """
-    found = {place_of(s.asked).key: s for s in sightings if s.chain}
-    for sighting in found.values():
-        tx.emit(_found(sighting, now=now, scan_id=scan_id), now=now)
+    found = {each.place.key: each for sighting in sightings for each in _found(sighting)}
+    before = await store.fingerprints_at(tx, sorted(found))
+    for each in found.values():
+        tx.emit(_event(each, now=now, scan_id=scan_id), now=now)
     # In the order of the keys, as everybody locks them: so nobody waits for one another for ever.
-    await store.see_places(tx, [_row(key, found[key], now=now) for key in sorted(found)])
-    missed = {place_of(s.asked).key: s for s in sightings if _is_miss(s)}
-    keys = [key for key in missed if key not in found]
-    for known in await store.missed_places(tx, keys) if keys else ():
-        if scan_id is not None or is_another_miss(known.missed_at, now=now):
-            _miss(tx, known, missed[known.key], now=now, misses_until_lost=misses_until_lost)
+    await store.see_places(tx, [_row(found[key], now=now) for key in sorted(found)])
+    for known, sighting in await _missed(tx, sightings):
+        if known.key not in found and (scan_id is not None or is_another_miss(known.missed_at, now=now)):
+            _miss(tx, known, sighting, now=now, misses_until_lost=misses_until_lost)
+    same = sum(before.get(key) == each.fingerprint for key, each in found.items())
+    return ScanCounts(found=len(found), new=len(found) - len(before), known=same, changed=len(before) - same)
 
 
-def _is_miss(sighting: Sighting) -> bool:
-    return not sighting.chain and sighting.outcome is not Outcome.EXCLUDED
+def _found(sighting: Sighting) -> Iterator[Found]:
+    """Return the place of each certificate: an endpoint may have one for each kind of key."""
+    if not sighting.chain:
+        return
+    place = place_asked(sighting.asked).model_copy(update={"starttls": sighting.starttls})
+    yield Found(place=place, chain=sighting.chain, sighting=sighting)
+    for kind, chain in sighting.other_chains.items():
+        yield Found(place=place.model_copy(update={"key_type": kind}), chain=chain, sighting=sighting)
 
 
-def _found(sighting: Sighting, *, now: datetime, scan_id: str | None) -> CertificateFound:
+async def _missed(
+    tx: Transaction, sightings: Sequence[Sighting]
+) -> Sequence[tuple[store.KnownPlace, Sighting]]:
+    """Return the known places that were asked in vain, whichever STARTTLS they had when they were seen."""
+    missed = {
+        (asked.address, asked.port, asked.server_name, asked.key_type): sighting
+        for sighting in sightings
+        if not sighting.chain and sighting.outcome is not Outcome.EXCLUDED
+        for asked in (sighting.asked,)
+    }
+    places = await store.places_at(tx, {address for address, *_ in missed}) if missed else ()
+    pairs = []
+    for known in places:
+        sighting = missed.get((known.address, known.port, known.server_name, known.key_type))
+        if sighting is not None and sighting.asked.starttls in (AUTO, known.starttls):
+            pairs.append((known, sighting))
+    return pairs
+
+
+def _event(each: Found, *, now: datetime, scan_id: str | None) -> CertificateFound:
     return CertificateFound(
-        place=place_of(sighting.asked),
-        fingerprint=fingerprint_of(sighting) or "",
-        chain=list(sighting.chain),
+        place=each.place,
+        fingerprint=each.fingerprint,
+        chain=list(each.chain),
         observed_at=now,
         scan_id=scan_id,
-        tls_version=sighting.tls_version,
-        cipher_suite=sighting.cipher_suite,
+        tls_version=each.sighting.tls_version,
+        cipher_suite=each.sighting.cipher_suite,
+        group=each.sighting.group,
+        wants_client_certificate=each.sighting.wants_client_certificate,
     )
 
 
-def _row(key: str, sighting: Sighting, *, now: datetime) -> dict[str, object]:
-    asked = sighting.asked
+def _row(each: Found, *, now: datetime) -> dict[str, object]:
+    place = each.place
     return {
-        "key": key,
-        "address": asked.address,
-        "port": asked.port,
-        "server_name": asked.server_name,
-        "fingerprint": fingerprint_of(sighting),
+        "key": place.key,
+        "address": place.address,
+        "port": place.port,
+        "server_name": place.server_name,
+        "starttls": place.starttls,
+        "key_type": place.key_type,
+        "fingerprint": each.fingerprint,
         "first_seen": now,
         "last_seen": now,
         "misses": 0,
@@ -85,8 +140,11 @@ def _miss(
     known.missed_at = now
     # Said once, at the miss that makes it lost: never on a single failure.
     if known.misses == misses_until_lost:
+        place = place_asked(sighting.asked).model_copy(
+            update={"starttls": known.starttls, "key_type": known.key_type}
+        )
         lost = PlaceLost(
-            place=place_of(sighting.asked),
+            place=place,
             fingerprint=known.fingerprint,
             observed_at=now,
             reason=sighting.reason or sighting.outcome.value,

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from services.discovery import store
-from services.discovery.actions.sightings import fingerprint_of, keep, place_of
+from services.discovery.actions.sightings import fingerprint_of, keep, place_asked
 from services.discovery.connectors import Source
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
@@ -66,7 +66,7 @@ class Watches:
 
     async def _keep(self, due: Sequence[store.Watch], sightings: Sequence[Sighting]) -> None:
         now = self._clock()
-        by_place = {place_of(sighting.asked).key: sighting for sighting in sightings}
+        by_place = {place_asked(sighting.asked).key: sighting for sighting in sightings}
         async with self._database.transaction() as tx:
             await keep(tx, sightings, now=now, misses_until_lost=self._misses_until_lost)
             # A watch that an event has renewed meanwhile is due again: this look came before that.
@@ -86,14 +86,20 @@ async def _after_look(tx: Transaction, watch: store.Watch, sighting: Sighting, *
 
 
 def _can_be_looked_at(place: Place) -> bool:
-    """Return whether it is an endpoint that speaks TLS from the first byte, named as we name places."""
-    if place.kind != "endpoint" or place.starttls is not None or not is_port(place.port):
+    """Return whether it is an endpoint, named as we name places."""
+    if place.kind != "endpoint" or not is_port(place.port):
         return False
     return is_address(place.address)
 
 
 def _asked(watch: store.Watch) -> Asked:
-    return Asked(address=watch.address, port=watch.port, server_name=watch.server_name)
+    return Asked(
+        address=watch.address,
+        port=watch.port,
+        server_name=watch.server_name,
+        starttls=watch.starttls,
+        key_type=watch.key_type,
+    )
 
 
 def _row(place: Place, *, old: str | None, at: datetime) -> dict[str, object]:
@@ -102,6 +108,8 @@ def _row(place: Place, *, old: str | None, at: datetime) -> dict[str, object]:
         "address": place.address,
         "port": place.port,
         "server_name": place.server_name,
+        "starttls": place.starttls,
+        "key_type": place.key_type,
         "old_fingerprint": old,
         "looks": 0,
         "next_look_at": at,

@@ -21,6 +21,8 @@ class PlaceView(View):
     address: str
     port: int
     server_name: str | None
+    starttls: str | None
+    key_type: str | None = Field(description="Where an endpoint has a second certificate: who is shown it.")
     fingerprint: str
     first_seen: datetime
     last_seen: datetime

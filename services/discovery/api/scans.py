@@ -1,7 +1,7 @@
 """Scans over HTTP: asked for, shown, listed, cancelled."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import BeforeValidator, Field
@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from services.discovery import store
 from services.discovery.actions.scans import NewScan, Pace, Scans
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.looks import Reach
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.discovery import ScanCounts
@@ -29,6 +30,12 @@ def _as_text(value: object) -> object:
 
 
 Ports = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | list[str | int])]
+
+
+Starttls = Literal[
+    "auto", "none", "smtp", "lmtp", "imap", "pop3", "ftp", "ldap", "xmpp", "xmpp-server", "postgres", "mysql", "nntp",
+    "sieve", "irc", "mssql", "rdp",
+]  # fmt: skip
 
 
 class ScanBody(Body):
@@ -60,6 +67,26 @@ class ScanBody(Body):
     )
     timeout: float | None = Field(None, gt=0, le=60, description="Seconds one connection may take.")
     concurrency: int | None = Field(None, ge=1, le=10_000, description="Connections at a time.")
+    per_host: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Connections at a time to one address; a host name counts as its addresses.",
+    )
+    per_network: int | None = Field(
+        None, ge=1, le=10_000, description="Connections at a time to one /24 (IPv6: /64)."
+    )
+    rate: float | None = Field(None, gt=0, le=1_000_000, description="New connections per second.")
+    depth: Reach = Field(
+        Reach.FAST,
+        description="`fast` takes the chain and what is negotiated; `full` also lists versions, cipher suites, groups "
+        "and the other certificate, with up to 150 connections to each server.",
+    )
+    starttls: Starttls = Field(
+        "auto",
+        description="The protocol to speak before TLS; `auto` goes by the port and by the server's greeting, `none` is "
+        "TLS from the first byte.",
+    )
 
 
 class ScanView(View):
@@ -72,6 +99,8 @@ class ScanView(View):
     ports: str
     server_names: list[str]
     exclude: list[str]
+    depth: Reach
+    starttls: Starttls
     unresolved: dict[str, str] = Field(description="Host names without an address, and why.")
     total: int = Field(description="Places to be asked, host names without an address not among them.")
     counts: ScanCounts
@@ -91,7 +120,8 @@ class ScanView(View):
         is_running = scan.state == "running"
         shared = {name: getattr(scan, name) for name in cls.model_fields if hasattr(scan, name)}
         return cls(
-            **{**shared, "counts": ScanCounts(**scan.counts)},
+            **{**shared, "counts": ScanCounts(**scan.counts), "starttls": scan.starttls or "none"},
+            depth=Reach(scan.reach),
             percent=round(100 * scan.position / scan.total, 1) if scan.total else 100.0,
             per_second=round(rate, 1) if rate else None,
             seconds_left=round((scan.total - scan.position) / rate, 1) if rate and is_running else None,
@@ -110,6 +140,14 @@ class ResultView(View):
     fingerprint: str | None
     tls_version: str | None = Field(examples=["TLSv1.3"])
     cipher_suite: str | None
+    group: str | None
+    starttls: str | None = Field(description="The protocol that was spoken before TLS.")
+    protocol: str | None = Field(description="What is spoken there instead of TLS.", examples=["http", "ssh"])
+    wants_client_certificate: bool
+    depth: dict[str, Any] | None = Field(description="What depth `full` has found.")
+    others: dict[str, str] = Field(
+        description="Fingerprints of certificates for clients that verify only `rsa` or only `ecdsa`."
+    )
 
 
 def add_scans(routes: Routes, scans: Scans, *, once: Once, clock: Clock, pace: Pace) -> None:
@@ -128,6 +166,11 @@ def add_scans(routes: Routes, scans: Scans, *, once: Once, clock: Clock, pace: P
                 server_names=body.server_names,
                 timeout=body.timeout or pace.timeout,
                 concurrency=min(body.concurrency or pace.concurrency, pace.concurrency),
+                per_host=min(body.per_host or pace.per_host, pace.per_host),
+                per_network=min(body.per_network or pace.per_network, pace.per_network),
+                rate=body.rate,
+                reach=body.depth,
+                starttls=None if body.starttls == "none" else body.starttls,
             )
             now = clock()
             return ScanView.of(await scans.create(new, caller=caller, now=now), now=now)

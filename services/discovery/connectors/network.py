@@ -2,12 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import ClassVar
 
-from services.discovery.domain.limits import Limits
-from services.discovery.domain.looks import Reach
+from services.discovery.domain.looks import LookOptions
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner.depth import inquiry_of
@@ -16,28 +13,14 @@ from services.discovery.scanner.look import Asker
 from services.discovery.scanner.pace import Sockets
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkOptions:
-    """`timeout` bounds each connection as a whole; `concurrency` is connections at a time, to all and to each
-    host and network (/24 or /64); `rate` is new connections per second.
-    """
-
-    timeout: timedelta = timedelta(seconds=3)
-    concurrency: int = 1000
-    rate: float | None = None
-    per_host: int | None = 10
-    per_network: int | None = 256
-    limits: Limits = field(default_factory=Limits)
-    reach: Reach = Reach.FAST
-    sockets: Sockets = field(default_factory=Sockets)
-
-
 class Network:
     """Endpoints that are reached by TCP."""
 
     kind: ClassVar[str] = "network"
 
-    def __init__(self, options: NetworkOptions) -> None:
+    def __init__(self, options: LookOptions | None = None, *, sockets: Sockets | None = None) -> None:
+        """Take the options; `sockets` is the budget shared by all who look from this process."""
+        options = options or LookOptions()
         self._tempo = Tempo(
             timeout=options.timeout.total_seconds(),
             concurrency=options.concurrency,
@@ -45,7 +28,7 @@ class Network:
             per_host=options.per_host,
             per_network=options.per_network,
         )
-        self._sockets = options.sockets
+        self._sockets = sockets or Sockets()
         self._inquire = inquiry_of(options.reach, Asker(options.limits.permits))
 
     async def look(self, asked: Iterable[Asked]) -> AsyncGenerator[Sighting]:

@@ -14,6 +14,8 @@ from shared.errors import Fault, Invalid, TooLarge
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 LAST_PORT = 65535
+AUTO = "auto"
+"""Instead of a STARTTLS protocol: the one that the port or the greeting suggests."""
 _HOST = re.compile(r"(?=.{1,253}\.?$)(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _PLAIN = re.compile(r"((?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!:|$)|(?=:|$))){4})(?::(\d{1,5}))?")
 """An IPv4 address, with a port or without: what long lists are made of."""

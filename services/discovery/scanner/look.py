@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
-from services.discovery.domain.targets import Asked
+from services.discovery.domain.targets import AUTO, Asked
 from services.discovery.scanner.banners import protocol_of
 from services.discovery.scanner.flight import Flight
 from services.discovery.scanner.hello import (
@@ -45,7 +45,6 @@ from shared.x509 import load
 Asking = Generator[list[Question], list[Answer], Answer]
 """Part of an inquiry: asks, and returns the answer."""
 
-AUTO = "auto"
 _NO_APPLICATION_PROTOCOL, _UNRECOGNIZED_NAME = 120, 112
 
 FIRST = Offer()

@@ -1,7 +1,7 @@
 """What discovery remembers: the only room that knows SQL."""
 
 from services.discovery.store.names import list_names, names_at, names_under, remember_names
-from services.discovery.store.places import list_places, missed_places, see_places
+from services.discovery.store.places import fingerprints_at, list_places, places_at, see_places
 from services.discovery.store.scans import (
     claim_scan,
     end_lease,
@@ -42,6 +42,7 @@ __all__ = [
     "claim_watches",
     "end_lease",
     "end_log_lease",
+    "fingerprints_at",
     "forget_results",
     "is_log_due",
     "is_scan_waiting",
@@ -52,9 +53,9 @@ __all__ = [
     "list_results",
     "list_scans",
     "log_to_update",
-    "missed_places",
     "names_at",
     "names_under",
+    "places_at",
     "remember_names",
     "scan_to_update",
     "see_places",

@@ -1,6 +1,6 @@
 """The places that have served certificates."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,8 +30,16 @@ async def see_places(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-async def missed_places(tx: Transaction, keys: Sequence[str]) -> Sequence[KnownPlace]:
-    """Return those of the places that are known, held until the transaction ends."""
-    query = sa.select(KnownPlace).where(col(KnownPlace.key).in_(keys)).order_by(col(KnownPlace.key))
-    query = query.with_for_update()
-    return (await tx.session.scalars(query)).all()
+async def fingerprints_at(tx: Transaction, keys: Sequence[str]) -> dict[str, str]:
+    """Return what those of the places that are known were last seen to serve, held until the transaction ends."""
+    if not keys:
+        return {}
+    query = sa.select(col(KnownPlace.key), col(KnownPlace.fingerprint)).where(col(KnownPlace.key).in_(keys))
+    rows = await tx.session.execute(query.order_by(col(KnownPlace.key)).with_for_update())
+    return {row.key: row.fingerprint for row in rows.all()}
+
+
+async def places_at(tx: Transaction, addresses: Collection[str]) -> Sequence[KnownPlace]:
+    """Return the known places of these addresses, held until the transaction ends."""
+    query = sa.select(KnownPlace).where(col(KnownPlace.address).in_(addresses)).order_by(col(KnownPlace.key))
+    return (await tx.session.scalars(query.with_for_update())).all()

@@ -31,6 +31,12 @@ class Scan(Table, table=True):
     """Host names that have no address, and why."""
     timeout: float
     concurrency: int
+    reach: str = Field("fast", max_length=10)
+    starttls: str | None = Field(default=None, max_length=20)
+    """`auto` or the protocol to speak before TLS; empty for TLS from the first byte."""
+    rate: float | None = None
+    per_host: int | None = None
+    per_network: int | None = None
     total: int = Field(sa_type=sa.BigInteger)
     position: int = Field(default=0, sa_type=sa.BigInteger)
     """How many places of the walk are done: where it goes on after a crash."""
@@ -61,6 +67,14 @@ class Result(Table, table=True):
     fingerprint: str | None = Field(default=None, max_length=64)
     tls_version: str | None = Field(default=None, max_length=10)
     cipher_suite: str | None = Field(default=None, max_length=60)
+    group: str | None = Field(default=None, max_length=40)
+    starttls: str | None = Field(default=None, max_length=20)
+    protocol: str | None = Field(default=None, max_length=40)
+    """What is spoken there instead of TLS, where that can be told."""
+    wants_client_certificate: bool = False
+    depth: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    others: dict[str, str] = Field(default_factory=dict, sa_type=Json)
+    """Fingerprints of the certificates for clients that verify only this kind of key, where they differ."""
 
 
 class KnownPlace(Table, table=True):
@@ -69,9 +83,11 @@ class KnownPlace(Table, table=True):
     __tablename__ = "places"
 
     key: str = Field(primary_key=True, max_length=400)
-    address: str = Field(max_length=45)
+    address: str = Field(max_length=45, index=True)
     port: int
     server_name: str | None = Field(default=None, max_length=253)
+    starttls: str | None = Field(default=None, max_length=20)
+    key_type: str | None = Field(default=None, max_length=10)
     fingerprint: str = Field(max_length=64, index=True)
     first_seen: datetime = Field(sa_type=Instant)
     last_seen: datetime = Field(sa_type=Instant)
@@ -89,6 +105,8 @@ class Watch(Table, table=True):
     address: str = Field(max_length=45)
     port: int
     server_name: str | None = Field(default=None, max_length=253)
+    starttls: str | None = Field(default=None, max_length=20)
+    key_type: str | None = Field(default=None, max_length=10)
     old_fingerprint: str | None = Field(default=None, max_length=64)
     looks: int = 0
     next_look_at: datetime = Field(sa_type=Instant, index=True)

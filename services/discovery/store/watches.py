@@ -30,11 +30,14 @@ async def watch_places_serving(
         col(KnownPlace.address),
         col(KnownPlace.port),
         col(KnownPlace.server_name),
+        col(KnownPlace.starttls),
+        col(KnownPlace.key_type),
         sa.literal(fingerprint),
         sa.literal(0),
         sa.literal(at, Instant),
     ).where(col(KnownPlace.fingerprint) == fingerprint)
-    names = ["place_key", "address", "port", "server_name", "old_fingerprint", "looks", "next_look_at"]
+    place = ["place_key", "address", "port", "server_name", "starttls", "key_type"]
+    names = [*place, "old_fingerprint", "looks", "next_look_at"]
     statement = insert(tx, Watch).from_select(names, source)
     await tx.session.execute(_instead(statement, sooner_only=sooner_only))
 

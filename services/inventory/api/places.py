@@ -30,6 +30,9 @@ class PlaceView(View):
     port: int | None
     server_name: str | None
     starttls: str | None
+    key_type: str | None = Field(
+        description="Where an endpoint has a second certificate: for clients that verify only this kind of key."
+    )
     path: str | None
 
 

@@ -100,6 +100,7 @@ class PlaceRow(Table, table=True):
     port: int | None = None
     server_name: str | None = Field(default=None, sa_type=sa.Text)
     starttls: str | None = Field(default=None, max_length=50)
+    key_type: str | None = Field(default=None, max_length=10)
     path: str | None = Field(default=None, sa_type=sa.Text)
 
 

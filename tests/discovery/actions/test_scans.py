@@ -48,11 +48,14 @@ async def test_the_tables_in_the_code_are_the_tables_in_the_database(database: D
 async def parts_of(database: Database, scan_id: str) -> dict[str, int]:
     """Return a scan's counts that are not nought; they add up, and every place has one result."""
     scan = await scans_on(database).get(scan_id)
-    assert scan.counts["asked"] == sum(number for name, number in scan.counts.items() if name != "asked")
+    counts = scan.counts
+    assert counts["asked"] == sum(counts[outcome] for outcome in Outcome)
+    assert counts["found"] == counts["new"] + counts["known"] + counts["changed"]
     rows = await scans_on(database).results(scan_id, outcome=None, after=None, limit=10_000)
     assert [row.number for row in rows] == list(range(len(rows)))
     assert len(rows) == scan.counts["asked"]
-    return {name: number for name, number in scan.counts.items() if number}
+    outcomes = {"asked", *Outcome}
+    return {name: number for name, number in counts.items() if number and name in outcomes}
 
 
 async def test_a_scan_finds_what_is_there_and_its_counts_add_up(

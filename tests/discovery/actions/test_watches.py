@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from services.discovery import store
 from services.discovery.actions.sightings import keep
 from services.discovery.actions.watches import Watches
-from services.discovery.connectors.network import Network, NetworkOptions
+from services.discovery.connectors.network import Network
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.looks import LookOptions
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.domain.watches import AFTER_DEPLOYMENT
@@ -28,7 +29,7 @@ from tests.servers.tls import CertificateAuthority, fingerprint
 
 
 def watches_on(database: Database) -> Watches:
-    source = Network(NetworkOptions(timeout=timedelta(seconds=1)))
+    source = Network(LookOptions(timeout=timedelta(seconds=1)))
     return Watches(database, source=source, misses_until_lost=3, clock=utc_now)
 
 
@@ -138,7 +139,7 @@ async def test_a_look_that_came_before_the_deployment_does_not_put_off_the_next(
                     await watches.deployed(tx, deployed(old, "f" * 64), now=late)
                 yield sighting
 
-    source = Overtaken(NetworkOptions(timeout=timedelta(seconds=1)))
+    source = Overtaken(LookOptions(timeout=timedelta(seconds=1)))
     watches = Watches(database, source=source, misses_until_lost=3, clock=utc_now)
     async with database.transaction() as tx:
         await watches.deployed(tx, deployed(old, "f" * 64), now=utc_now() - timedelta(seconds=5))
@@ -175,7 +176,6 @@ async def test_every_place_of_a_certificate_that_thousands_share_is_watched(data
 async def test_places_that_cannot_be_looked_at_are_not_watched(database: Database) -> None:
     watches = watches_on(database)
     odd = [
-        Place(address="127.0.0.1", port=25, starttls="smtp"),
         Place(kind="store", address="host", path="/etc/cert.pem"),
         Place(address="shop.test", port=443),
         Place(address="127.0.0.1", port=None),
@@ -201,7 +201,7 @@ async def test_a_server_that_restarts_is_not_lost(database: Database, start_ngin
     await asyncio.to_thread(nginx.stop)
     started = utc_now()
     time = [started]
-    source = Network(NetworkOptions(timeout=timedelta(seconds=1)))
+    source = Network(LookOptions(timeout=timedelta(seconds=1)))
     watches = Watches(database, source=source, misses_until_lost=3, clock=lambda: time[0])
     async with database.transaction() as tx:
         await watches.deployed(tx, deployed(old, "f" * 64), now=started)
