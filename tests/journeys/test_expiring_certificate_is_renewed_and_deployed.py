@@ -64,7 +64,9 @@ async def close_the_loop(
     trust(client)
 
     counts = scan(client, site)["counts"]
-    assert counts["asked"] == sum(value for name, value in counts.items() if name != "asked")
+    outcomes = ("tls", "no_tls", "refused", "silent", "excluded", "failed")
+    assert counts["asked"] == sum(counts[outcome] for outcome in outcomes)
+    assert counts["found"] == counts["new"] + counts["known"] + counts["changed"]
     assert counts["tls"] >= 1
     lineage_id = known(client, site)["lineage_id"]
 
