@@ -21,6 +21,7 @@ from services.discovery.domain.targets import (
     AUTO,
     Asked,
     Walk,
+    Wish,
     parse_ports,
     parse_server_name,
     parse_target,
@@ -157,12 +158,22 @@ def _plan(
     texts: list[str], ports: str, server_names: list[str], starttls: str | None
 ) -> tuple[Walk, dict[str, str]]:
     wishes = [parse_target(text, pointer=f"target {number}") for number, text in enumerate(texts, start=1)]
+    _refuse_suffixes(wishes)
     names = [parse_server_name(name, pointer="--sni") for name in server_names]
     port_ranges = parse_ports(ports, pointer="--ports")
     hosts = [wish.host for wish in wishes if wish.host]
     resolved, unresolved = _resolved(hosts) if hosts else ({}, {})
     segments = plan(wishes, resolved=resolved, ports=port_ranges, server_names=names, most=MOST)
     return Walk(segments, starttls=starttls), unresolved
+
+
+def _refuse_suffixes(wishes: list[Wish]) -> None:
+    for wish in wishes:
+        if wish.under is not None:
+            raise Invalid(
+                f"{wish.text} stands for all names known under {wish.under}, and only the platform remembers names.",
+                next_step="Scan it through the platform's API, or name the hosts.",
+            )
 
 
 def _resolved(hosts: list[str]) -> tuple[dict[str, list[str]], dict[str, str]]:

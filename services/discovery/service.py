@@ -6,11 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.discovery.actions.log_reads import LogNetwork, LogReads, ReadingPace
+from services.discovery.actions.planning import Planning
 from services.discovery.actions.plans import Bounds
 from services.discovery.actions.runs import Runs
 from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.watches import Watches
+from services.discovery.actions.work import ScanWork
 from services.discovery.api import routes
 from services.discovery.connectors.network import Network
 from services.discovery.domain.limits import Limits
@@ -54,9 +56,14 @@ async def _assembled(
     def network(options: LookOptions) -> Network:
         return Network(options, sockets=sockets)
 
-    runs = Runs(database, bounds=bounds, open_source=network, clock=clock)
-    await runs.forget_leases()
-    lanes = scan_lanes(runs, clock=clock, parallel=settings.parallel)
+    def ring() -> None:
+        lanes.ring()
+
+    runs = Runs(database, bounds=bounds, open_source=network, clock=clock, ring=ring)
+    work = ScanWork(Planning(database, bounds=bounds, clock=clock, ring=ring), runs)
+    if database.is_sqlite:
+        await work.forget_leases()
+    lanes = scan_lanes(work, clock=clock, parallel=settings.parallel)
     operators = Limits(allow=settings.allow, deny=settings.deny)
     watches = Watches(
         database,
@@ -66,7 +73,7 @@ async def _assembled(
     )
     log_reads = _log_reads(surroundings, settings, database=database)
     await log_reads.forget_leases()
-    scans = Scans(database, bounds=bounds, ring=lanes.ring)
+    scans = Scans(database, bounds=bounds, ring=ring)
     pace = Pace(
         timeout=settings.timeout,
         concurrency=settings.concurrency,
@@ -115,6 +122,7 @@ def _bounds(settings: DiscoverySettings) -> Bounds:
         allow=settings.allow,
         deny=settings.deny,
         max_targets=settings.max_targets,
+        names_per_address=settings.names_per_address,
         misses_until_lost=settings.misses_until_lost,
         lease=timedelta(seconds=settings.lease),
         keep_results=timedelta(days=settings.keep_results),

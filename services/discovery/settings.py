@@ -22,10 +22,12 @@ class DiscoverySettings(ServiceSettings):
     """Connections at a time to one /24 (IPv6: /64), unless a scan asks for fewer."""
     timeout: float = Field(3, gt=0, le=60)
     """How long one connection may take, unless a scan says otherwise."""
+    names_per_address: int = Field(50, ge=0, le=10_000)
+    """So many of the names known for an address that answers a scan are asked for there too."""
     misses_until_lost: int = Field(3, ge=1)
     """How often in a row a place must be missed before it counts as lost."""
     parallel: int = Field(4, ge=1, le=100)
-    """Scans at a time."""
+    """Scans, and pieces of scans, at a time in each process."""
     keep_results: float = Field(30, gt=0, le=3660)
     """Days after which the results of a scan are forgotten; its counts stay, and so do the places."""
     ct_requests_per_second: float = Field(4, gt=0, le=100)

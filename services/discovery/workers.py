@@ -3,8 +3,10 @@
 from datetime import datetime, timedelta
 
 from services.discovery.actions.log_reads import LogClaim, LogReads
+from services.discovery.actions.planning import PlanClaim
 from services.discovery.actions.runs import Claim, Runs
 from services.discovery.actions.watches import Watches
+from services.discovery.actions.work import ScanWork
 from shared.clock import Clock
 from shared.service import Lanes, Worker
 
@@ -15,9 +17,9 @@ LOGS_AT_ONCE = 4
 UPKEEP = timedelta(hours=1)
 
 
-def scans(runs: Runs, *, clock: Clock, parallel: int) -> Lanes[Claim]:
-    """Return the lanes that take up due scans."""
-    return Lanes("scans", runs, clock=clock, every=EVERY, parallel=parallel)
+def scans(work: ScanWork, *, clock: Clock, parallel: int) -> Lanes[PlanClaim | Claim]:
+    """Return the lanes that take up what is due of scans."""
+    return Lanes("scans", work, clock=clock, every=EVERY, parallel=parallel)
 
 
 def watching(watches: Watches, *, clock: Clock) -> Worker:

@@ -5,9 +5,11 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from services.discovery.actions.planning import Planning
 from services.discovery.actions.plans import Bounds
 from services.discovery.actions.runs import Runs
 from services.discovery.actions.scans import NewScan, Scans
+from services.discovery.actions.work import ScanWork
 from services.discovery.connectors.network import Network
 from shared.access import Principal
 from shared.clock import utc_now
@@ -23,6 +25,7 @@ def bounds() -> Bounds:
         allow=[],
         deny=[],
         max_targets=10_000,
+        names_per_address=50,
         misses_until_lost=3,
         lease=LEASE,
         keep_results=timedelta(days=30),
@@ -44,17 +47,23 @@ def new(*targets: str, ports: str = "443", exclude: Sequence[str] = ()) -> NewSc
     return NewScan(targets=targets, ports=ports, exclude=exclude, server_names=[], timeout=1, concurrency=50)
 
 
+def work_on(database: Database, runs: Runs | None = None) -> ScanWork:
+    """Return all that is to be done for scans."""
+    return ScanWork(Planning(database, bounds=bounds(), clock=utc_now), runs or runs_on(database))
+
+
 async def work_off(database: Database, runs: Runs | None = None, *, at: datetime | None = None) -> bool:
-    """Work off the oldest scan; return whether there was one."""
-    runs = runs or runs_on(database)
-    claim = await runs.claim(now=at or utc_now())
-    if claim is not None:
-        await runs.run(claim)
-    return claim is not None
+    """Do what is due for scans until nothing is; return whether there was anything."""
+    work = work_on(database, runs)
+    found_some = False
+    while (claim := await work.claim(now=at or utc_now())) is not None:
+        found_some = True
+        await work.run(claim)
+    return found_some
 
 
 async def main(url: str) -> None:
-    """Work off one scan."""
+    """Do what is due for scans, as a replica would."""
     database = Database(url, source="discovery")
     await work_off(database)
     await database.close()

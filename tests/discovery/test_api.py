@@ -107,7 +107,13 @@ async def test_depth_full_shows_both_certificates_of_a_server_and_what_it_would_
     with openssl_server(issued=ec, other=rsa, folder=tmp_path) as port:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(service.work)
-            body = {"targets": [f"127.0.0.1:{port}"], "depth": "full", "starttls": "none", "rate": 1000}
+            body = {
+                "targets": [f"127.0.0.1:{port}"],
+                "depth": "full",
+                "starttls": "none",
+                "rate": 1000,
+                "fan_out": False,
+            }
             scan = (await client.post("/v1/scans", json=body)).json()["id"]
             shown = await until_ended(client, scan)
             tasks.cancel_scope.cancel()
@@ -119,6 +125,25 @@ async def test_depth_full_shows_both_certificates_of_a_server_and_what_it_would_
     places = (await client.get("/v1/places")).json()["items"]
     assert {place["fingerprint"] for place in places} == {ec.fingerprint, rsa.fingerprint}
     assert sorted(str(place["key_type"]) for place in places) == ["None", *result["others"]]
+
+
+async def test_a_scan_is_paused_and_resumed(client: httpx.AsyncClient, service: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.work)
+            body = {"targets": [f"127.0.0.1:{silent.getsockname()[1]}"], "timeout": 1}
+            scan = (await client.post("/v1/scans", json=body)).json()["id"]
+            paused = (await client.post(f"/v1/scans/{scan}/pause")).json()
+            assert (paused["state"], paused["percent"], paused["seconds_left"]) == ("paused", 0, None)
+            await anyio.sleep(1.2)
+            assert (await client.get(f"/v1/scans/{scan}")).json()["counts"]["asked"] == 0
+            again = await client.post(f"/v1/scans/{scan}/pause")
+            assert (again.status_code, again.json()["next_step"]) == (409, "There is nothing to pause.")
+            await client.post(f"/v1/scans/{scan}/resume")
+            shown = await until_ended(client, scan)
+            tasks.cancel_scope.cancel()
+    assert (shown["state"], shown["counts"]["silent"]) == ("finished", 1)
+    assert shown["active_seconds"] < 4
 
 
 async def test_a_protocol_that_is_none_is_refused(client: httpx.AsyncClient) -> None:

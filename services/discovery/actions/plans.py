@@ -1,5 +1,6 @@
-"""How a scan begins and ends: its walk is laid out once its host names are resolved, and its end is told."""
+"""How a scan's way is laid out and shared in pieces, and how it ends."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,11 +8,14 @@ from datetime import datetime, timedelta
 from services.discovery import store
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.counts import count
-from services.discovery.domain.targets import Wish, parse_ports, parse_target, plan
+from services.discovery.domain.routes import Route, pieces
+from services.discovery.domain.targets import Segment, Wish, parse_ports, parse_target, plan
 from shared.events.discovery import ScanFinished
 from shared.store import Transaction
 
 MOST_REASON = 500
+MOST_PIECES = 1_000_000
+"""In a round; pieces of different rounds never have the same number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,7 @@ class Bounds:
     allow: Sequence[str]
     deny: Sequence[str]
     max_targets: int
+    names_per_address: int
     misses_until_lost: int
     lease: timedelta
     keep_results: timedelta
@@ -31,16 +36,27 @@ def read_wishes(targets: Sequence[str]) -> list[Wish]:
     return [parse_target(text, pointer=f"/body/targets/{number}") for number, text in enumerate(targets)]
 
 
-async def planned(
+def route_of(scan: store.Scan) -> Route:
+    """Return the way of a scan as it is laid out."""
+    return Route(
+        [Segment.read(segment) for segment in scan.segments or ()],
+        first_round=scan.first_round,
+        unresolved=len(scan.unresolved),
+        starttls=scan.starttls,
+        key=uuid.UUID(scan.id).int,
+    )
+
+
+async def lay_out(
     tx: Transaction,
     scan: store.Scan,
     *,
+    wishes: Sequence[Wish],
     resolved: Mapping[str, Sequence[str]],
     unresolved: Mapping[str, str],
     most: int,
 ) -> None:
-    """Lay out a scan's walk; names without an address are results already. Raises `TooLarge`."""
-    wishes = read_wishes(scan.targets)
+    """Lay out the way to what was asked for; names without an address are results already. Raises `TooLarge`."""
     segments = plan(
         wishes,
         resolved=resolved,
@@ -48,17 +64,34 @@ async def planned(
         server_names=scan.server_names,
         most=most,
     )
-    scan.segments = [segment.row() for segment in segments]
-    scan.total = sum(segment.size for segment in segments)
+    scan.segments = []
     scan.unresolved = dict(unresolved)
     scan.counts = count([Outcome.FAILED] * len(unresolved)).model_dump()
+    scan.total = 0
+    await go_on(tx, scan, segments)
+    scan.first_round = scan.total
     ports = {wish.host: wish.port for wish in wishes}
     rows = [
-        _unresolved_row(scan, number, host=host, port=ports[host], reason=reason)
+        _unresolved_row(scan, number, host=host, port=ports.get(host), reason=reason)
         for number, (host, reason) in enumerate(unresolved.items(), start=scan.total)
     ]
     for start in range(0, len(rows), 1000):
         await store.write_results(tx, rows[start : start + 1000])
+
+
+async def go_on(tx: Transaction, scan: store.Scan, segments: Sequence[Segment]) -> None:
+    """Make these segments the next round of a scan's way."""
+    first = scan.total
+    scan.rounds += 1
+    scan.segments = [*(scan.segments or ()), *(segment.row() for segment in segments)]
+    scan.total += sum(segment.size for segment in segments)
+    await store.add_shards(
+        tx,
+        [
+            {"scan_id": scan.id, "number": number, "position": start, "end": end}
+            for number, (start, end) in enumerate(pieces(first, scan.total), start=scan.rounds * MOST_PIECES)
+        ],
+    )
 
 
 def _unresolved_row(
@@ -84,11 +117,12 @@ def _unresolved_row(
     }
 
 
-def end(tx: Transaction, scan: store.Scan, *, state: str, now: datetime) -> None:
+async def end(tx: Transaction, scan: store.Scan, *, state: str, now: datetime) -> None:
     """End a scan, and tell it."""
+    halt(scan, now=now)
     scan.state = state
     scan.finished_at = now
-    scan.lease = scan.lease_until = None
+    await store.drop_shards(tx, scan.id)
     finished = ScanFinished.model_validate(
         {
             "scan_id": scan.id,
@@ -99,3 +133,11 @@ def end(tx: Transaction, scan: store.Scan, *, state: str, now: datetime) -> None
         }
     )
     tx.emit(finished, now=now)
+
+
+def halt(scan: store.Scan, *, now: datetime) -> None:
+    """Stop the clock of a scan."""
+    if scan.active_since is not None:
+        scan.active += (now - scan.active_since).total_seconds()
+    scan.active_since = None
+    scan.lease = scan.lease_until = None

@@ -1,7 +1,7 @@
-"""The work on scans: each is walked by one process at a time, which another replaces where it dies.
+"""The work on scans: each is cut into pieces, and each piece is gone through by one process at a time.
 
-What was seen is kept in the order of the walk, a batch to a transaction: results, places, events,
-counts and the position change together, so a crash repeats looks and never their effects.
+What was seen is kept in the order of the way, a batch to a transaction: results, places, events, counts
+and the position change together, so a crash repeats looks and never their effects.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,28 +9,23 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-import anyio
-import structlog
-
 from services.discovery import store
-from services.discovery.actions.plans import MOST_REASON, Bounds, end, planned, read_wishes
+from services.discovery.actions.leases import while_held
+from services.discovery.actions.plans import MOST_PIECES, MOST_REASON, Bounds, end, route_of
 from services.discovery.actions.sightings import fingerprint_of, keep
 from services.discovery.connectors import Source
-from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.counts import add, count
 from services.discovery.domain.limits import Limits
-from services.discovery.domain.looks import LookOptions, Reach
+from services.discovery.domain.looks import LookOptions, Reach, Sharers
 from services.discovery.domain.order import InOrder
+from services.discovery.domain.routes import Route
 from services.discovery.domain.sightings import Sighting
-from services.discovery.domain.targets import Asked, Segment, Walk
+from services.discovery.domain.targets import Asked
 from shared import x509
 from shared.clock import Clock
-from shared.errors import TooLarge, Unavailable
 from shared.events.discovery import ScanCounts
 from shared.ids import new_id
-from shared.store import Database, Transaction, is_away
-
-log = structlog.get_logger(__name__)
+from shared.store import Database, Transaction
 
 BATCH = 256
 """Places per transaction."""
@@ -38,31 +33,57 @@ KEEP_EVERY = timedelta(seconds=1)
 """How old progress may be, where places come slowly."""
 
 OpenSource = Callable[[LookOptions], Source]
-Numbered = tuple[int, Sighting]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A scan that this process works on, as long as it keeps the lease."""
+    """A piece of a scan that this process works on, as long as it keeps the lease."""
 
     scan_id: str
+    number: int
     lease: str
+
+    @property
+    def is_of_second_round(self) -> bool:
+        """Return whether its places are names that the scan found out about by itself."""
+        return self.number >= 2 * MOST_PIECES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What came of a place, and the number of its result."""
+
+    number: int
+    sighting: Sighting
+
+
+class _NotOurs(Exception):
+    """The scan was paused or cancelled, or the piece is another's: nothing of this batch is kept."""
 
 
 class Runs:
-    """Takes up scans and works them off, whatever number of processes there are."""
+    """Takes up pieces of scans and works them off, whatever number of processes there are."""
 
-    def __init__(self, database: Database, *, bounds: Bounds, open_source: OpenSource, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        bounds: Bounds,
+        open_source: OpenSource,
+        clock: Clock,
+        ring: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`ring` says that the way of a scan is to be laid out further."""
         self._database = database
         self._bounds = bounds
         self._open_source = open_source
         self._clock = clock
+        self._ring = ring
 
     async def forget_leases(self) -> None:
         """Let go of what a killed process held: only where there can be no other process."""
-        if self._database.is_sqlite:
-            async with self._database.transaction() as tx:
-                await store.end_lease(tx)
+        async with self._database.transaction() as tx:
+            await store.end_shard_lease(tx)
 
     async def forget_results(self, *, now: datetime) -> None:
         """Forget what came of each place of old scans."""
@@ -70,80 +91,66 @@ class Runs:
             await store.forget_results(tx, finished_before=now - self._bounds.keep_results)
 
     async def claim(self, *, now: datetime) -> Claim | None:
-        """Take a scan that nobody works on; None where there is none."""
+        """Take a piece that nobody works on; None where there is none."""
         async with self._database.read() as session:
-            if not await store.is_scan_waiting(session, now=now):
+            if not await store.is_shard_waiting(session, now=now):
                 return None
-        claim_id = new_id()
+        lease = new_id()
         async with self._database.transaction() as tx:
-            until = now + self._bounds.lease
-            scan = await store.claim_scan(tx, lease=claim_id, until=until, now=now)
-            return Claim(scan_id=scan.id, lease=claim_id) if scan is not None else None
+            shard = await store.claim_shard(tx, lease=lease, until=now + self._bounds.lease, now=now)
+            if shard is None:
+                return None
+            return Claim(scan_id=shard.scan_id, number=shard.number, lease=lease)
 
     async def run(self, claim: Claim) -> None:
-        """Work a scan off. Where the database is away, the scan is taken up again after its lease."""
-        try:
-            await self._hold_and_work(claim)
-        except* (Unavailable, OSError) as group:
-            log.warning("scan.interrupted", scan_id=claim.scan_id, error=str(group.exceptions[0]))
-        except* Exception as group:
-            if not all(is_away(error) for error in group.exceptions):
-                raise
-            log.warning("scan.interrupted", scan_id=claim.scan_id, error=str(group.exceptions[0]))
+        """Work a piece off. Where the database is away, it is taken up again after its lease."""
+        sharers = Sharers()
 
-    async def _hold_and_work(self, claim: Claim) -> None:
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._hold, claim, tasks.cancel_scope)
-                await self._work(claim)
-                tasks.cancel_scope.cancel()
-        except anyio.get_cancelled_exc_class():
-            # This process is asked to end: the next one need not wait for the lease.
-            with anyio.move_on_after(5, shield=True):
-                await self._let_go(claim)
-            raise
+        async def keep_it() -> bool:
+            return await self._keep_lease(claim, sharers)
 
-    async def _let_go(self, claim: Claim) -> None:
-        try:
+        async def let_go() -> None:
             async with self._database.transaction() as tx:
-                await store.end_lease(tx, claim.lease)
-        except Exception as error:
-            if not is_away(error):
-                raise
+                await store.end_shard_lease(tx, claim.lease)
 
-    async def _hold(self, claim: Claim, scope: anyio.CancelScope) -> None:
-        """Keep the lease; where the scan was cancelled, or is another's, stop looking at once."""
-        pause = min(1.0, self._bounds.lease.total_seconds() / 4)
-        while True:
-            await anyio.sleep(pause)
-            async with self._database.transaction() as tx:
-                until = self._clock() + self._bounds.lease
-                if not await store.keep_lease(tx, claim.scan_id, lease=claim.lease, until=until):
-                    scope.cancel()
-                    return
+        async def work() -> None:
+            if await keep_it():
+                await self._work(claim, sharers)
 
-    async def _work(self, claim: Claim) -> None:
-        scan = await self._planned(claim)
-        if scan is None:
-            return
-        segments = [Segment.read(segment) for segment in scan.segments or ()]
-        walk = Walk(segments, starttls=scan.starttls)
-        source = self._open_source(self._options(scan))
-        order: InOrder[Numbered] = InOrder(scan.position)
-        steps = _Steps(walk, first=scan.position)
+        every = min(1.0, self._bounds.lease.total_seconds() / 4)
+        await while_held(work, keep=keep_it, let_go=let_go, every=every)
+
+    async def _keep_lease(self, claim: Claim, sharers: Sharers) -> bool:
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            number = await store.keep_shard_lease(
+                tx, claim.scan_id, claim.number, lease=claim.lease, until=now + self._bounds.lease, now=now
+            )
+        sharers.number = number or sharers.number
+        return number is not None
+
+    async def _work(self, claim: Claim, sharers: Sharers) -> None:
+        async with self._database.read() as session:
+            scan = await session.get_one(store.Scan, claim.scan_id)
+            shard = await session.get_one(store.Shard, (claim.scan_id, claim.number))
+        steps = _Steps(route_of(scan), first=shard.position, end=shard.end)
+        source = self._open_source(self._options(scan, sharers))
+        order: InOrder[Seen] = InOrder(shard.position)
         kept_at = self._clock()
-        async with aclosing(source.look(steps)) as seen:
-            async for sighting in seen:
-                number = steps.number_of(sighting.asked)
-                order.add(number, (number, sighting))
-                if len(order) >= BATCH or (len(order) and self._clock() - kept_at >= KEEP_EVERY):
-                    if not await self._keep(claim, order.take(BATCH), total=len(walk)):
-                        return
-                    kept_at = self._clock()
-        while await self._keep(claim, order.take(BATCH), total=len(walk)):
-            pass
+        try:
+            async with aclosing(source.look(steps)) as seen:
+                async for sighting in seen:
+                    position, number = steps.step_of(sighting.asked)
+                    order.add(position, Seen(number=number, sighting=sighting))
+                    if len(order) >= BATCH or (len(order) and self._clock() - kept_at >= KEEP_EVERY):
+                        await self._keep(claim, order.take(BATCH))
+                        kept_at = self._clock()
+            while batch := order.take(BATCH):
+                await self._keep(claim, batch)
+        except _NotOurs:
+            return
 
-    def _options(self, scan: store.Scan) -> LookOptions:
+    def _options(self, scan: store.Scan, sharers: Sharers) -> LookOptions:
         return LookOptions(
             timeout=timedelta(seconds=scan.timeout),
             concurrency=scan.concurrency,
@@ -152,92 +159,81 @@ class Runs:
             per_network=scan.per_network,
             limits=Limits(allow=self._bounds.allow, deny=self._bounds.deny, exclude=scan.exclude),
             reach=Reach(scan.reach),
+            sharers=sharers,
         )
 
-    async def _planned(self, claim: Claim) -> store.Scan | None:
-        """Return the scan with its walk laid out; None where it is not ours or cannot be walked."""
-        async with self._database.read() as session:
-            scan = await session.get_one(store.Scan, claim.scan_id)
-        if scan.segments is not None:
-            return scan
-        hosts = {wish.host for wish in read_wishes(scan.targets) if wish.host}
-        resolved, unresolved = await resolve(hosts)
-        async with self._database.transaction() as tx:
-            held = await self._held(tx, claim)
-            if held is None:
-                return None
-            try:
-                most = self._bounds.max_targets
-                await planned(tx, held, resolved=resolved, unresolved=unresolved, most=most)
-            except TooLarge as error:
-                held.error = str(error)[:MOST_REASON]
-                end(tx, held, state="failed", now=self._clock())
-                return None
-        return held
-
-    async def _keep(self, claim: Claim, batch: list[Numbered], *, total: int) -> bool:
-        """Keep what came of the next places; return whether the scan goes on, and is ours still."""
+    async def _keep(self, claim: Claim, batch: list[Seen]) -> None:
+        """Keep what came of the next places. Raises `_NotOurs` where the piece is not ours or the scan does not run."""
         now = self._clock()
         async with self._database.transaction() as tx:
-            scan = await self._held(tx, claim)
-            if scan is None:
-                return False
+            shard = await store.shard_to_update(tx, claim.scan_id, claim.number)
+            if shard is None or shard.lease != claim.lease:
+                raise _NotOurs
             news = await keep(
                 tx,
-                [sighting for _, sighting in batch],
+                [seen.sighting for seen in batch],
                 now=now,
                 misses_until_lost=self._bounds.misses_until_lost,
-                scan_id=scan.id,
+                scan_id=claim.scan_id,
+                by_known_name=claim.is_of_second_round,
             )
-            await store.write_results(tx, [_row(scan.id, number, sighting) for number, sighting in batch])
-            outcomes = [sighting.outcome for _, sighting in batch]
-            counts = add(ScanCounts(**scan.counts), count(outcomes))
-            scan.counts = add(counts, news).model_dump()
-            scan.position += len(batch)
-            if scan.position >= total:
-                end(tx, scan, state="finished", now=now)
-                return False
-        return bool(batch)
+            await store.write_results(tx, [_row(claim.scan_id, seen) for seen in batch])
+            shard.position += len(batch)
+            if shard.position >= shard.end:
+                await tx.session.delete(shard)
+            counts = add(count(seen.sighting.outcome for seen in batch), news)
+            await self._count(tx, claim.scan_id, counts, now=now)
 
-    async def _held(self, tx: Transaction, claim: Claim) -> store.Scan | None:
-        scan = await store.scan_to_update(tx, claim.scan_id)
-        is_ours = scan is not None and scan.lease == claim.lease and scan.state == "running"
-        return scan if is_ours else None
+    async def _count(self, tx: Transaction, scan_id: str, counts: ScanCounts, *, now: datetime) -> None:
+        """Add to a scan's counts, last of all: whoever else keeps something of the same scan waits for this."""
+        scan = await store.scan_to_update(tx, scan_id)
+        if scan is None or scan.state != "running":
+            raise _NotOurs
+        scan.counts = add(ScanCounts(**scan.counts), counts).model_dump()
+        scan.position += counts.asked
+        if scan.position < scan.total:
+            return
+        if scan.does_fan_out and scan.rounds == 1:
+            tx.after_commit(self._ring)
+        else:
+            await end(tx, scan, state="finished", now=now)
 
 
 class _Steps(Iterator[Asked]):
-    """The places of a walk one by one, and which number a place that was looked at has."""
+    """The places of a piece one by one, and which step a place that was looked at was."""
 
-    def __init__(self, walk: Walk, *, first: int) -> None:
-        self._walk = walk
+    def __init__(self, route: Route, *, first: int, end: int) -> None:
+        self._route = route
         self._next = first
+        self._end = end
         # The same place may be asked for twice, by targets that overlap.
-        self._open: dict[Asked, list[int]] = {}
+        self._open: dict[Asked, list[tuple[int, int]]] = {}
 
     def __next__(self) -> Asked:
-        if self._next >= len(self._walk):
+        if self._next >= self._end:
             raise StopIteration
-        asked = self._walk.at(self._next)
-        self._open.setdefault(asked, []).append(self._next)
+        step = self._route.at(self._next)
+        self._open.setdefault(step.asked, []).append((self._next, step.number))
         self._next += 1
-        return asked
+        return step.asked
 
     def __length_hint__(self) -> int:
-        return len(self._walk) - self._next
+        return self._end - self._next
 
-    def number_of(self, asked: Asked) -> int:
-        """Return the number of a place that was looked at, once for each time it was asked for."""
-        numbers = self._open[asked]
-        number = numbers.pop(0)
-        if not numbers:
+    def step_of(self, asked: Asked) -> tuple[int, int]:
+        """Return the position and the number of a place that was looked at, once for each time it was asked for."""
+        steps = self._open[asked]
+        step = steps.pop(0)
+        if not steps:
             del self._open[asked]
-        return number
+        return step
 
 
-def _row(scan_id: str, number: int, sighting: Sighting) -> dict[str, object]:
+def _row(scan_id: str, seen: Seen) -> dict[str, object]:
+    sighting = seen.sighting
     return {
         "scan_id": scan_id,
-        "number": number,
+        "number": seen.number,
         "address": sighting.asked.address,
         "port": sighting.asked.port,
         "server_name": sighting.asked.server_name,

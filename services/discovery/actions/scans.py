@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.discovery import store
-from services.discovery.actions.plans import Bounds, end, planned, read_wishes
+from services.discovery.actions.plans import Bounds, end, halt, lay_out, read_wishes
 from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.limits import Limits
@@ -22,11 +22,13 @@ from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.events.discovery import ScanCounts
 from shared.ids import new_id
-from shared.store import Database
+from shared.store import Database, Transaction
 
 FEW_HOSTS = 20
 """So many names are resolved while the caller waits; of more, the caller hears through the scan."""
 WHILE_WAITING = timedelta(seconds=5)
+MOST_WORKERS = 1000
+OPEN = ("queued", "running", "paused")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class NewScan:
     rate: float | None = None
     per_host: int | None = None
     per_network: int | None = None
+    does_fan_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +71,18 @@ class Scans:
         """Queue a scan. Raises `Invalid`, with a pointer to what cannot be scanned, and `TooLarge`."""
         scan, wishes = self._scan(new, caller=caller, now=now)
         hosts = {wish.host for wish in wishes if wish.host}
+        is_plain = len(hosts) <= FEW_HOSTS and not any(wish.under for wish in wishes)
         resolved: dict[str, list[str]] = {}
         unresolved: dict[str, str] = {}
-        if len(hosts) <= FEW_HOSTS:
+        if is_plain:
             resolved, unresolved = await resolve(hosts, patience=WHILE_WAITING)
             _refuse_if_nothing_is_left(wishes, unresolved)
         async with self._database.transaction() as tx:
             tx.session.add(scan)
             await tx.session.flush()
-            if len(hosts) <= FEW_HOSTS:
-                await planned(
-                    tx, scan, resolved=resolved, unresolved=unresolved, most=self._bounds.max_targets
-                )
+            if is_plain:
+                most = self._bounds.max_targets
+                await lay_out(tx, scan, wishes=wishes, resolved=resolved, unresolved=unresolved, most=most)
             tx.after_commit(self._ring)
         return scan
 
@@ -107,6 +110,8 @@ class Scans:
             rate=new.rate,
             per_host=new.per_host,
             per_network=new.per_network,
+            most_workers=_most_workers(new),
+            does_fan_out=new.does_fan_out,
             total=total,
             counts=ScanCounts().model_dump(),
             created_at=now,
@@ -141,11 +146,39 @@ class Scans:
     async def cancel(self, scan_id: str, *, now: datetime) -> store.Scan:
         """Stop a scan; what it has found stays. Raises `Conflict` where it has ended already."""
         async with self._database.transaction() as tx:
-            scan = _there(await store.scan_to_update(tx, scan_id), scan_id)
-            if scan.state not in ("queued", "running"):
-                raise Conflict(f"The scan is {scan.state} already.", next_step="There is nothing to cancel.")
-            end(tx, scan, state="cancelled", now=now)
+            scan = await _open(tx, scan_id, *OPEN, next_step="There is nothing to cancel.")
+            await end(tx, scan, state="cancelled", now=now)
         return scan
+
+    async def pause(self, scan_id: str, *, now: datetime) -> store.Scan:
+        """Stop looking until the scan is resumed, after a restart too. Raises `Conflict` where it does not run."""
+        async with self._database.transaction() as tx:
+            scan = await _open(tx, scan_id, "queued", "running", next_step="There is nothing to pause.")
+            halt(scan, now=now)
+            scan.state = "paused"
+        return scan
+
+    async def resume(self, scan_id: str, *, now: datetime) -> store.Scan:
+        """Go on where a paused scan stood. Raises `Conflict` where it is not paused."""
+        async with self._database.transaction() as tx:
+            scan = await _open(tx, scan_id, "paused", next_step="Only a paused scan can be resumed.")
+            scan.state = "running" if scan.started_at else "queued"
+            scan.active_since = now if scan.started_at else None
+            tx.after_commit(self._ring)
+        return scan
+
+
+async def _open(tx: Transaction, scan_id: str, *states: str, next_step: str) -> store.Scan:
+    """Return a scan in one of these states, held until the transaction ends. Raises `NotFound` and `Conflict`."""
+    scan = _there(await store.scan_to_update(tx, scan_id), scan_id)
+    if scan.state not in states:
+        raise Conflict(f"The scan is {scan.state} already.", next_step=next_step)
+    return scan
+
+
+def _most_workers(new: NewScan) -> int:
+    """Return how many pieces may be worked on at a time, so that each may open a connection."""
+    return min(limit for limit in (new.concurrency, new.per_host, new.per_network, MOST_WORKERS) if limit)
 
 
 def _at_least(

@@ -1,19 +1,24 @@
 """Keeps what was seen: places, and the events that tell of them. Both scans and watches use it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from itertools import islice
 from typing import Literal, cast
 
 from services.discovery import store
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
-from services.discovery.domain.targets import AUTO, Asked
+from services.discovery.domain.targets import AUTO, Asked, parse_server_name
 from services.discovery.domain.watches import is_another_miss
 from shared import x509
+from shared.errors import Invalid
 from shared.events.discovery import CertificateFound, Place, PlaceLost, ScanCounts
 from shared.store import Transaction
 
+MOST_NAMES = 100
+"""Names of one certificate that are remembered: those of a content network have hundreds that are not its users'."""
 KeyType = Literal["rsa", "ecdsa"]
 
 
@@ -54,18 +59,25 @@ async def keep(
     now: datetime,
     misses_until_lost: int,
     scan_id: str | None = None,
+    by_known_name: bool = False,
 ) -> ScanCounts:
     """Write places and emit `certificate.found` for each certificate seen, `place.lost` for the lost.
 
     Returns how many were found, and of them new, known and changed. `scan_id` is empty where a watched
-    place was looked at: looks may follow closely on one another.
+    place was looked at: looks may follow closely on one another. `by_known_name` is for names that nobody
+    has wished for: where one shows what is shown without it, it is no place of its own.
     """
     found = {each.place.key: each for sighting in sightings for each in _found(sighting)}
+    if by_known_name:
+        found = await _places_of_their_own(tx, found)
     before = await store.fingerprints_at(tx, sorted(found))
     for each in found.values():
         tx.emit(_event(each, now=now, scan_id=scan_id), now=now)
     # In the order of the keys, as everybody locks them: so nobody waits for one another for ever.
     await store.see_places(tx, [_row(found[key], now=now) for key in sorted(found)])
+    news = [each for key, each in found.items() if before.get(key) != each.fingerprint]
+    names = [(name, each.place.address) for each in news for name in host_names(each.chain[0])]
+    await store.remember_names(tx, names, origin="certificate", now=now)
     for known, sighting in await _missed(tx, sightings):
         if known.key not in found and (scan_id is not None or is_another_miss(known.missed_at, now=now)):
             _miss(tx, known, sighting, now=now, misses_until_lost=misses_until_lost)
@@ -81,6 +93,33 @@ def _found(sighting: Sighting) -> Iterator[Found]:
     yield Found(place=place, chain=sighting.chain, sighting=sighting)
     for kind, chain in sighting.other_chains.items():
         yield Found(place=place.model_copy(update={"key_type": kind}), chain=chain, sighting=sighting)
+
+
+async def _places_of_their_own(tx: Transaction, found: Mapping[str, Found]) -> dict[str, Found]:
+    nameless = {key: each.place.model_copy(update={"server_name": None}).key for key, each in found.items()}
+    known = await store.fingerprints_at(tx, sorted({*found, *nameless.values()}))
+    return {
+        key: each
+        for key, each in found.items()
+        if key in known or known.get(nameless[key]) != each.fingerprint
+    }
+
+
+@lru_cache(maxsize=4096)
+def host_names(der: bytes) -> tuple[str, ...]:
+    """Return the names that a server with this certificate may be asked for; none where it cannot be read."""
+    try:
+        names = x509.names(x509.load(der))
+    except Invalid:
+        return ()
+    return tuple(islice(filter(None, map(_host_name, names)), MOST_NAMES))
+
+
+def _host_name(name: str) -> str | None:
+    try:
+        return parse_server_name(name, pointer="")
+    except Invalid:
+        return None
 
 
 async def _missed(

@@ -45,6 +45,8 @@ class Watches:
         if old is not None:
             await store.watch_places_serving(tx, old, at=at)
         places = {place.key: place for place in event.data.places if _can_be_looked_at(place)}
+        names = [(place.server_name, place.address) for place in places.values() if place.server_name]
+        await store.remember_names(tx, names, origin="event", now=now)
         await store.watch_places(tx, [_row(place, old=old, at=at) for place in places.values()])
 
     async def renewed(self, tx: Transaction, event: Event[CertificateRenewed], *, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Scans over HTTP: asked for, shown, listed, cancelled."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
@@ -44,7 +44,7 @@ class ScanBody(Body):
     targets: list[str] = Field(
         min_length=1,
         max_length=10_000,
-        description="Networks, ranges, addresses, host names and URLs, IPv4 and IPv6.",
+        description="Networks, ranges, addresses, host names and URLs, IPv4 and IPv6; `*.example.com` is every name known under it.",
         examples=[["192.0.2.0/24", "[2001:db8::1]:8443", "https://www.example.com"]],
     )
     ports: Ports = Field(
@@ -87,13 +87,20 @@ class ScanBody(Body):
         description="The protocol to speak before TLS; `auto` goes by the port and by the server's greeting, `none` is "
         "TLS from the first byte.",
     )
+    fan_out: bool = Field(
+        default=True,
+        description="Ask addresses that answer also for the names known there: from certificates, reverse DNS, events and "
+        "Certificate Transparency. What shows nothing else than the address itself is a result and no place.",
+    )
 
 
 class ScanView(View):
-    """A scan and how far it has come; the parts of `counts` add up to `asked`."""
+    """A scan and how far it has come; the outcomes in `counts` add up to `asked`."""
 
     id: str = Field(examples=["0191d7a2-8f4e-7c3b-9d5e-1f2a3b4c5d6e"])
-    state: str = Field(description="queued, running, finished, cancelled or failed.", examples=["running"])
+    state: str = Field(
+        description="queued, running, paused, finished, cancelled or failed.", examples=["running"]
+    )
     error: str | None = Field(description="Why it failed.")
     targets: list[str]
     ports: str
@@ -101,10 +108,12 @@ class ScanView(View):
     exclude: list[str]
     depth: Reach
     starttls: Starttls
+    fan_out: bool
     unresolved: dict[str, str] = Field(description="Host names without an address, and why.")
     total: int = Field(description="Places to be asked, host names without an address not among them.")
     counts: ScanCounts
     percent: float
+    active_seconds: float = Field(description="How long it was at work, without pauses.")
     per_second: float | None = Field(description="Places asked per second so far.")
     seconds_left: float | None = Field(description="At that rate.")
     created_at: datetime
@@ -115,13 +124,16 @@ class ScanView(View):
     @classmethod
     def of(cls, scan: store.Scan, *, now: datetime) -> "ScanView":
         """Show a scan as it stands."""
-        spent = (scan.finished_at or now) - (scan.started_at or now)
-        rate = scan.position / spent.total_seconds() if spent > timedelta(0) else None
+        since = (now - scan.active_since).total_seconds() if scan.active_since else 0
+        active = scan.active + max(0.0, since)
+        rate = scan.position / active if active > 0 else None
         is_running = scan.state == "running"
         shared = {name: getattr(scan, name) for name in cls.model_fields if hasattr(scan, name)}
         return cls(
             **{**shared, "counts": ScanCounts(**scan.counts), "starttls": scan.starttls or "none"},
             depth=Reach(scan.reach),
+            fan_out=scan.does_fan_out,
+            active_seconds=round(active, 3),
             percent=round(100 * scan.position / scan.total, 1) if scan.total else 100.0,
             per_second=round(rate, 1) if rate else None,
             seconds_left=round((scan.total - scan.position) / rate, 1) if rate and is_running else None,
@@ -171,6 +183,7 @@ def add_scans(routes: Routes, scans: Scans, *, once: Once, clock: Clock, pace: P
                 rate=body.rate,
                 reach=body.depth,
                 starttls=None if body.starttls == "none" else body.starttls,
+                does_fan_out=body.fan_out,
             )
             now = clock()
             return ScanView.of(await scans.create(new, caller=caller, now=now), now=now)
@@ -178,6 +191,16 @@ def add_scans(routes: Routes, scans: Scans, *, once: Once, clock: Clock, pace: P
         view = await once.run(request, key=key, caller=caller, body=body, view=ScanView, create=create)
         response.headers["Location"] = f"/discovery/v1/scans/{view.id}"
         return view
+
+    @routes.post("/scans/{scan_id}/pause", summary="Stop looking for a while")
+    async def pause_scan(_caller: ScanWriter, scan_id: str) -> ScanView:
+        now = clock()
+        return ScanView.of(await scans.pause(scan_id, now=now), now=now)
+
+    @routes.post("/scans/{scan_id}/resume", summary="Go on where a paused scan stood")
+    async def resume_scan(_caller: ScanWriter, scan_id: str) -> ScanView:
+        now = clock()
+        return ScanView.of(await scans.resume(scan_id, now=now), now=now)
 
     @routes.post("/scans/{scan_id}/cancel", summary="Stop a scan")
     async def cancel_scan(_caller: ScanWriter, scan_id: str) -> ScanView:

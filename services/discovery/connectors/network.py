@@ -20,30 +20,39 @@ class Network:
 
     def __init__(self, options: LookOptions | None = None, *, sockets: Sockets | None = None) -> None:
         """Take the options; `sockets` is the budget shared by all who look from this process."""
-        options = options or LookOptions()
-        self._tempo = Tempo(
-            timeout=options.timeout.total_seconds(),
-            concurrency=options.concurrency,
-            rate=options.rate,
-            per_host=options.per_host,
-            per_network=options.per_network,
-        )
+        self._options = options or LookOptions()
         self._sockets = sockets or Sockets()
-        self._inquire = inquiry_of(options.reach, Asker(options.limits.permits))
+        self._inquire = inquiry_of(self._options.reach, Asker(self._options.limits.permits))
 
     async def look(self, asked: Iterable[Asked]) -> AsyncGenerator[Sighting]:
         """Look at each endpoint, many at a time, and yield what is seen as it is seen.
 
         Nobody looks further ahead than the engine is wide: it steps only when what it saw is taken.
         """
-        engine = Engine(asked, inquire=self._inquire, tempo=self._tempo, sockets=self._sockets)
+        tempo = _tempo(self._options)
+        engine = Engine(asked, inquire=self._inquire, tempo=tempo, sockets=self._sockets)
+        sharers = self._options.sharers.number
         try:
             while not engine.is_done:
                 for sighting in engine.step():
                     yield sighting
+                if self._options.sharers.number != sharers:
+                    sharers = self._options.sharers.number
+                    engine.retime(_tempo(self._options))
                 await _until_there_is_something_to_do(engine)
         finally:
             engine.close()
+
+
+def _tempo(options: LookOptions) -> Tempo:
+    mine = options.share()
+    return Tempo(
+        timeout=mine.timeout.total_seconds(),
+        concurrency=mine.concurrency,
+        rate=mine.rate,
+        per_host=mine.per_host,
+        per_network=mine.per_network,
+    )
 
 
 async def _until_there_is_something_to_do(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Host names to addresses, by the system's own resolver."""
+"""Host names to addresses, and back, by the system's own resolver."""
 
 import asyncio
 import socket
@@ -51,3 +51,37 @@ async def _one(host: str, *, threads: anyio.CapacityLimiter, patience: timedelta
 def _ask_system(host: str) -> list[str]:
     entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+
+PATIENCE_BACK = timedelta(seconds=2)
+"""Nobody has asked for these names: they are only one more way to know of them."""
+
+
+async def resolve_back(
+    addresses: Iterable[str], *, patience: timedelta = PATIENCE_BACK
+) -> tuple[dict[str, str], bool]:
+    """Return the name that reverse DNS has for each address that has one, and whether anybody answered at all."""
+    found: dict[str, str] = {}
+    waiting = iter(list(addresses))
+    answers: list[bool] = []
+    threads = anyio.CapacityLimiter(AT_ONCE)
+
+    async def lane() -> None:
+        for address in waiting:
+            try:
+                with anyio.fail_after(patience.total_seconds()):
+                    found[address] = await anyio.to_thread.run_sync(
+                        _ask_back, address, limiter=threads, abandon_on_cancel=True
+                    )
+                answers.append(True)
+            except TimeoutError:
+                answers.append(False)
+            except OSError:
+                answers.append(True)
+
+    await asyncio.gather(*(lane() for _ in range(AT_ONCE)))
+    return found, any(answers)
+
+
+def _ask_back(address: str) -> str:
+    return socket.getnameinfo((address, 0), socket.NI_NAMEREQD)[0]

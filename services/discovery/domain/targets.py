@@ -121,6 +121,8 @@ class Wish:
     count: int = 1
     host: str | None = None
     port: int | None = None
+    under: str | None = None
+    """Instead of a host: all names that are known under this one."""
 
 
 def parse_addresses(text: str, *, pointer: str) -> tuple[Address, Address]:
@@ -188,6 +190,9 @@ def _host_and_port(text: str, pointer: str) -> Wish | None:
         host, _, port = text[1:].partition("]")
         return _host(host, pointer, text=text, port=_port(port[1:], pointer) if port else None)
     host, colon, port = text.partition(":")
+    suffix = _name(host.removeprefix("*.")) if host.startswith("*.") else None
+    if suffix is not None:
+        return Wish(text=text, pointer=pointer, under=suffix, port=_port(port, pointer) if colon else None)
     if _name(host) is None and _address(host) is None:
         return None
     return _host(host, pointer, text=text, port=_port(port, pointer) if colon else None)
@@ -303,6 +308,8 @@ def _segments(
     if wish.first is not None:
         names = tuple(dict.fromkeys(server_names)) or (None,)
         return [Segment(first=wish.first, count=wish.count, ports=wished, server_names=names)]
+    if wish.under is not None:
+        return []
     host = wish.host or ""
     names = tuple(dict.fromkeys((host, *server_names)))
     return [

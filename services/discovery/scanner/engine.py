@@ -103,6 +103,14 @@ class Engine:
         self._has_more = True
         self._seen: list[Sighting] = []
 
+    def retime(self, tempo: Tempo) -> None:
+        """Go on at another tempo; connections that are open stay, and keep their time-out."""
+        self._most = self._window.most = tempo.concurrency
+        self._window.width = min(self._window.width, float(tempo.concurrency))
+        self._crowd.limit(per_host=tempo.per_host, per_network=tempo.per_network)
+        if self._bucket is not None and tempo.rate:
+            self._bucket.rate = tempo.rate
+
     @property
     def is_done(self) -> bool:
         """Return whether every place was looked at, and every sighting given out."""

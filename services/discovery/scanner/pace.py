@@ -81,10 +81,14 @@ class Crowd:
     __slots__ = ("_hosts", "_networks", "_per_host", "_per_network")
 
     def __init__(self, *, per_host: int | None, per_network: int | None) -> None:
-        self._per_host = per_host or sys.maxsize
-        self._per_network = per_network or sys.maxsize
         self._hosts: dict[str, int] = {}
         self._networks: dict[str, int] = {}
+        self.limit(per_host=per_host, per_network=per_network)
+
+    def limit(self, *, per_host: int | None, per_network: int | None) -> None:
+        """Set the limits; who is there already may stay."""
+        self._per_host = per_host or sys.maxsize
+        self._per_network = per_network or sys.maxsize
 
     def has_room(self, address: str, network: str) -> bool:
         """Return whether one more is allowed."""

@@ -8,22 +8,23 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from services.discovery.domain.answers import Outcome
 from services.discovery.store.tables import Result, Scan
 from shared.store import Transaction, insert
 
 
 async def is_scan_waiting(session: AsyncSession, *, now: datetime) -> bool:
-    """Return whether there is a scan to be claimed."""
+    """Return whether there is a scan whose way is to be laid out, or laid out further."""
     return await session.scalar(_waiting(now).with_only_columns(col(Scan.id))) is not None
 
 
 async def claim_scan(tx: Transaction, *, lease: str, until: datetime, now: datetime) -> Scan | None:
-    """Take the oldest scan that is queued, or whose process has given no sign of life."""
+    """Take the oldest such scan that nobody lays out."""
     query = _waiting(now).with_for_update(skip_locked=True)
     scan: Scan | None = (await tx.session.scalars(query)).first()
     if scan is not None:
-        scan.state = "running"
-        scan.started_at = scan.started_at or now
+        if scan.state == "queued":
+            scan.state, scan.started_at, scan.active_since = "running", scan.started_at or now, now
         scan.lease, scan.lease_until = lease, until
     return scan
 
@@ -31,7 +32,9 @@ async def claim_scan(tx: Transaction, *, lease: str, until: datetime, now: datet
 def _waiting(now: datetime) -> Any:
     is_free = sa.or_(col(Scan.lease_until).is_(None), col(Scan.lease_until) < now)
     is_open = col(Scan.state).in_(("queued", "running"))
-    return sa.select(Scan).where(is_open, is_free).order_by(col(Scan.id)).limit(1)
+    is_walked = sa.and_(col(Scan.rounds) == 1, col(Scan.position) >= col(Scan.total))
+    is_due = sa.or_(col(Scan.rounds) == 0, is_walked)
+    return sa.select(Scan).where(is_open, is_free, is_due).order_by(col(Scan.id)).limit(1)
 
 
 async def keep_lease(tx: Transaction, scan_id: str, *, lease: str, until: datetime) -> bool:
@@ -42,7 +45,7 @@ async def keep_lease(tx: Transaction, scan_id: str, *, lease: str, until: dateti
 
 
 async def end_lease(tx: Transaction, lease: str | None = None) -> None:
-    """Let go of the scan held by this lease, or of all scans: the next who comes goes on with it."""
+    """Let go of the scan held by this lease, or of all scans: the next who comes lays it out."""
     statement = sa.update(Scan).values(lease=None, lease_until=None)
     await tx.session.execute(statement.where(col(Scan.lease) == lease) if lease else statement)
 
@@ -82,3 +85,40 @@ async def write_results(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None
     """Keep results; one that is there already is left as it is."""
     if rows:
         await tx.session.execute(insert(tx, Result).values(list(rows)).on_conflict_do_nothing())
+
+
+async def answering_without_a_name(
+    session: AsyncSession, scan_id: str, *, after: str, limit: int
+) -> dict[str, list[int]]:
+    """Return the next addresses, in their order as text, that spoke TLS when asked for no name, and at which ports."""
+    spoke = (
+        col(Result.scan_id) == scan_id,
+        col(Result.outcome) == Outcome.TLS.value,
+        col(Result.server_name).is_(None),
+        col(Result.starttls).is_(None),
+    )
+    some = (
+        sa.select(col(Result.address))
+        .where(*spoke, col(Result.address) > after)
+        .distinct()
+        .order_by(col(Result.address))
+        .limit(limit)
+        .subquery()
+    )
+    query = sa.select(col(Result.address), col(Result.port)).where(
+        *spoke, col(Result.address).in_(sa.select(some.c.address))
+    )
+    found: dict[str, list[int]] = {}
+    for address, port in (await session.execute(query.order_by(col(Result.address)))).all():
+        found.setdefault(address, []).append(port or 0)
+    return found
+
+
+async def names_asked(session: AsyncSession, scan_id: str, addresses: Sequence[str]) -> set[tuple[str, str]]:
+    """Return the pairs of address and name that a scan has asked for already."""
+    query = sa.select(col(Result.address), col(Result.server_name)).where(
+        col(Result.scan_id) == scan_id,
+        col(Result.address).in_(addresses),
+        col(Result.server_name).is_not(None),
+    )
+    return {(address, name or "") for address, name in (await session.execute(query.distinct())).all()}

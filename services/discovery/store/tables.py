@@ -26,7 +26,7 @@ class Scan(Table, table=True):
     exclude: list[str] = Field(sa_type=Json)
     server_names: list[str] = Field(sa_type=Json)
     segments: list[dict[str, Any]] | None = Field(default=None, sa_type=Json)
-    """The walk; empty as long as host names are still to be resolved."""
+    """The places to go to; empty as long as host names are still to be resolved."""
     unresolved: dict[str, str] = Field(sa_type=Json)
     """Host names that have no address, and why."""
     timeout: float
@@ -37,17 +37,43 @@ class Scan(Table, table=True):
     rate: float | None = None
     per_host: int | None = None
     per_network: int | None = None
+    most_workers: int = 1
+    """How many pieces may be worked on at a time, so that all keep its limits together."""
+    does_fan_out: bool = False
+    """Places that answer are also asked for the names that are known there."""
+    rounds: int = 0
+    """How often its way was laid out: for what was asked, then for the names known there."""
+    first_round: int = Field(default=0, sa_type=sa.BigInteger)
+    """How many of the places were asked for; those after them it found out about by itself."""
     total: int = Field(sa_type=sa.BigInteger)
     position: int = Field(default=0, sa_type=sa.BigInteger)
-    """How many places of the walk are done: where it goes on after a crash."""
+    """How many places are done, all pieces together."""
     counts: dict[str, int] = Field(sa_type=Json)
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
     started_at: datetime | None = Field(default=None, sa_type=Instant)
+    active: float = 0
+    """Seconds it was at work before `active_since`: pauses do not count."""
+    active_since: datetime | None = Field(default=None, sa_type=Instant)
     finished_at: datetime | None = Field(default=None, sa_type=Instant)
     lease: str | None = Field(default=None, max_length=36)
+    """Who lays out its way; its pieces have leases of their own."""
     lease_until: datetime | None = Field(default=None, sa_type=Instant)
     error: str | None = Field(default=None, max_length=500)
+
+
+class Shard(Table, table=True):
+    """A piece of a scan's way that is not done yet."""
+
+    __tablename__ = "scan_shards"
+
+    scan_id: str = Field(primary_key=True, max_length=36)
+    number: int = Field(primary_key=True)
+    position: int = Field(sa_type=sa.BigInteger)
+    """Where it goes on after a crash."""
+    end: int = Field(sa_type=sa.BigInteger)
+    lease: str | None = Field(default=None, max_length=36)
+    lease_until: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class Result(Table, table=True):

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -13,13 +15,16 @@ from typing import ClassVar
 import anyio
 import pytest
 import sqlalchemy as sa
+from sqlmodel import col
 
 from services.discovery import store
+from services.discovery.actions import planning as planning_module
 from services.discovery.actions import runs as runs_module
 from services.discovery.actions import scans as scans_module
 from services.discovery.actions.runs import Runs
 from services.discovery.connectors import Source
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.looks import LookOptions
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.service import SCHEMA
@@ -29,7 +34,7 @@ from shared.events import Event
 from shared.events.discovery import CertificateFound, ScanFinished
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
-from tests.discovery.lookout import CALLER, LEASE, bounds, new, runs_on, scans_on, work_off
+from tests.discovery.lookout import CALLER, LEASE, bounds, new, runs_on, scans_on, work_off, work_on
 from tests.servers.nginx import StartNginx
 from tests.servers.processes import free_port
 from tests.servers.tls import fingerprint
@@ -52,8 +57,10 @@ async def parts_of(database: Database, scan_id: str) -> dict[str, int]:
     assert counts["asked"] == sum(counts[outcome] for outcome in Outcome)
     assert counts["found"] == counts["new"] + counts["known"] + counts["changed"]
     rows = await scans_on(database).results(scan_id, outcome=None, after=None, limit=10_000)
-    assert [row.number for row in rows] == list(range(len(rows)))
-    assert len(rows) == scan.counts["asked"]
+    numbers = [row.number for row in rows]
+    assert len(set(numbers)) == len(numbers) == counts["asked"], "every place that was done has one result"
+    if scan.state == "finished":
+        assert numbers == list(range(len(rows)))
     outcomes = {"asked", *Outcome}
     return {name: number for name, number in counts.items() if number and name in outcomes}
 
@@ -69,7 +76,7 @@ async def test_a_scan_finds_what_is_there_and_its_counts_add_up(
     )
     assert await work_off(database)
     done = await scans.get(scan.id)
-    assert (done.state, done.position, done.lease) == ("finished", 4, None)
+    assert (done.state, done.position) == ("finished", 4)
     assert await parts_of(database, scan.id) == {"asked": 4, "tls": 1, "refused": 1, "excluded": 2}
     (body,) = await emitted(database, "certificate.found")
     found = Event.parse(body, CertificateFound).data
@@ -143,36 +150,158 @@ async def test_a_scan_that_is_interrupted_goes_on_where_it_stood(
     assert len(await emitted(database, "scan.finished")) == 1
 
 
-async def test_a_scan_whose_process_is_killed_is_taken_up_after_its_lease(
-    database: Database, start_nginx: StartNginx
-) -> None:
-    nginx = await asyncio.to_thread(start_nginx)
-    scans = scans_on(database)
-    ports = f"{nginx.port},{free_port()}"
-    scan = await scans.create(new("127.0.0.0/22", ports=ports), caller=CALLER, now=utc_now())
+@asynccontextmanager
+async def replica(database: Database) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another process that works scans off."""
     url = database.url.set(drivername=database.url.get_backend_name()).render_as_string(hide_password=False)
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.discovery.lookout", url),
         cwd=Path(__file__).parents[3],
         stderr=subprocess.PIPE,
     )
-    with anyio.fail_after(60):
-        while (await scans.get(scan.id)).position == 0:
-            assert child.returncode is None, await child.stderr.read() if child.stderr else ""
-            await anyio.sleep(0.01)
-    os.kill(child.pid, signal.SIGKILL)
-    await child.wait()
-    killed = await scans.get(scan.id)
-    assert killed.state == "running"
-    assert 0 < killed.position < 2048
-    assert await runs_on(database).claim(now=utc_now()) is None, "it is leased to the process that was killed"
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.communicate()
+
+
+async def holders(database: Database, scan_id: str) -> list[store.Shard]:
+    async with database.read() as session:
+        query = sa.select(store.Shard).where(
+            col(store.Shard.scan_id) == scan_id, col(store.Shard.lease).is_not(None)
+        )
+        return list(await session.scalars(query))
+
+
+async def test_replicas_share_a_scan_and_one_that_is_killed_leaves_nothing_out(
+    database: Database, start_nginx: StartNginx
+) -> None:
+    nginx = await asyncio.to_thread(start_nginx)
+    scans = scans_on(database)
+    ports = f"{nginx.port},{free_port()}"
+    scan = await scans.create(new("127.0.0.0/20", ports=ports), caller=CALLER, now=utc_now())
+    async with replica(database) as killed, replica(database) as other:
+        with anyio.fail_after(60):
+            while len(held := await holders(database, scan.id)) < 2 or not any(
+                s.position % 1024 for s in held
+            ):
+                assert killed.returncode is None, await killed.communicate()
+                await anyio.sleep(0.01)
+            os.kill(killed.pid, signal.SIGKILL)
+            await other.wait()
+    left = await scans.get(scan.id)
+    assert left.state == "running"
+    (piece,) = await holders(database, scan.id)
+    assert left.position == 8192 - (piece.end - piece.position), "the other did all that was not held"
+    assert not await work_off(database), "the piece is leased to the process that was killed"
     assert await work_off(database, at=utc_now() + 2 * LEASE)
     counts = await parts_of(database, scan.id)
-    assert counts["asked"] == 2048
+    assert counts["asked"] == 8192
     finds = [
         Event.parse(body, CertificateFound).data for body in await emitted(database, "certificate.found")
     ]
     assert len({found.place.key for found in finds}) == len(finds) == counts["tls"]
+    assert len(await emitted(database, "scan.finished")) == 1
+
+
+async def test_sharers_keep_the_limits_of_their_scan_together(database: Database) -> None:
+    options: list[LookOptions] = []
+
+    def opened(given: LookOptions) -> Source:
+        options.append(given)
+        return Scripted(10)
+
+    runs = Runs(database, bounds=bounds(), open_source=opened, clock=utc_now)
+    asked = replace(new("192.0.2.0/24", ports="1-16"), per_host=3, per_network=20, rate=9.0)
+    await scans_on(database).create(asked, caller=CALLER, now=utc_now())
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            await begin(runs, tasks)
+        assert await runs.claim(now=utc_now()) is None, "a fourth could open no connection to any host"
+        with anyio.fail_after(10):
+            while [each.sharers.number for each in options] != [3, 3, 3]:
+                await anyio.sleep(0.05)
+        tasks.cancel_scope.cancel()
+    shares = [each.share() for each in options]
+    assert [(each.per_host, each.per_network, each.rate) for each in shares] == [(1, 6, 3.0)] * 3
+
+
+async def test_a_paused_scan_rests_and_resumes_where_it_stood(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "BATCH", 100)
+    first, second, scans = Scripted(250), Scripted(), scans_on(database)
+    began = utc_now()
+    scan = await scans.create(new("192.0.2.0/24", ports="443-444"), caller=CALLER, now=began)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            await begin(scripted_on(database, first), tasks)
+            await first.stopped.wait()
+            assert (await scans.pause(scan.id, now=utc_now())).state == "paused"
+    assert not await work_off(database), "nobody works on a paused scan, and nobody waits for a lease"
+    with pytest.raises(Conflict):
+        await scans.pause(scan.id, now=utc_now())
+    resumed = await scans.resume(scan.id, now=utc_now() + timedelta(hours=1))
+    assert (resumed.state, resumed.position) == ("running", 200)
+    assert resumed.active < 60, "the hour it rested does not count"
+    with pytest.raises(Conflict):
+        await scans.resume(scan.id, now=utc_now())
+    assert await work_off(database, scripted_on(database, second))
+    assert await parts_of(database, scan.id) == {"asked": 512, "refused": 512}
+    assert len(second.looked) == 512 - 200
+
+
+async def test_a_scan_may_be_paused_before_it_begins_and_cancelled_while_it_rests(database: Database) -> None:
+    scans = scans_on(database)
+    scan = await scans.create(new("192.0.2.0/30"), caller=CALLER, now=utc_now())
+    assert (await scans.pause(scan.id, now=utc_now())).state == "paused"
+    assert not await work_off(database)
+    assert (await scans.resume(scan.id, now=utc_now())).state == "queued"
+    await scans.pause(scan.id, now=utc_now())
+    assert (await scans.cancel(scan.id, now=utc_now())).state == "cancelled"
+    assert not await work_off(database)
+
+
+async def test_names_known_for_an_address_are_asked_for_and_every_virtual_host_is_found(
+    database: Database, start_nginx: StartNginx
+) -> None:
+    nginx = await asyncio.to_thread(start_nginx, "a.test", "b.test", "c.test")
+    async with database.transaction() as tx:
+        pairs = [("b.test", "127.0.0.1"), ("c.test", "127.0.0.1"), ("c.test", "192.0.2.1")]
+        await store.remember_names(tx, pairs, origin="transparency", now=utc_now())
+    asked = replace(new("127.0.0.1", ports=str(nginx.port)), does_fan_out=True)
+    scan = await scans_on(database).create(asked, caller=CALLER, now=utc_now())
+    await work_off(database)
+    done = await scans_on(database).get(scan.id)
+    counts = await parts_of(database, scan.id)
+    assert (done.state, counts["tls"]) == ("finished", counts["asked"])
+    results = await scans_on(database).results(scan.id, outcome=None, after=None, limit=100)
+    shown = {row.server_name: row.fingerprint for row in results}
+    sites = {site.server_name: site.issued.fingerprint for site in nginx.sites}
+    assert shown[None] == shown["a.test"] == sites["a.test"], "its name is in the certificate it shows first"
+    assert {name: shown[name] for name in sites} == sites
+    async with database.read() as session:
+        places = await store.list_places(session, after=None, limit=10)
+    assert {place.server_name for place in places} == {None, "b.test", "c.test"}, "a.test shows nothing else"
+
+
+async def test_all_names_known_under_a_suffix_are_a_target(database: Database) -> None:
+    async with database.transaction() as tx:
+        pairs = [("localhost", ""), ("no.such.localhost.invalid", ""), ("other.test", "")]
+        await store.remember_names(tx, pairs, origin="transparency", now=utc_now())
+    targets = ["*.localhost", "*.invalid", "*.nobody.test"]
+    scan = await scans_on(database).create(
+        new(*targets, ports=str(free_port())), caller=CALLER, now=utc_now()
+    )
+    await work_off(database)
+    done = await scans_on(database).get(scan.id)
+    assert done.state == "finished"
+    assert done.unresolved["*.nobody.test"] == "no name under it is known yet"
+    assert set(done.unresolved) == {"*.nobody.test", "no.such.localhost.invalid"}
+    results = await scans_on(database).results(scan.id, outcome=Outcome.REFUSED, after=None, limit=10)
+    assert {row.server_name for row in results} == {"localhost"}
 
 
 async def test_a_process_that_lost_its_lease_keeps_nothing(
@@ -202,17 +331,16 @@ async def test_a_process_that_was_slow_leaves_the_scan_to_who_holds_it_now(
         slow.go_on.set()
     held = await scans_on(database).get(scan.id)
     assert (held.state, held.position) == ("running", 20)
-    assert held.lease is not None
 
 
 async def test_after_a_restart_of_the_only_process_nobody_waits_for_a_lease(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/one.db", source="discovery")
     await SCHEMA.upgrade(database)
     await scans_on(database).create(new("127.0.0.1"), caller=CALLER, now=utc_now())
-    assert await runs_on(database).claim(now=utc_now()) is not None
-    assert await runs_on(database).claim(now=utc_now()) is None
-    await runs_on(database).forget_leases()
-    assert await runs_on(database).claim(now=utc_now()) is not None
+    assert await work_on(database).claim(now=utc_now()) is not None
+    assert await work_on(database).claim(now=utc_now()) is None
+    await work_on(database).forget_leases()
+    assert await work_on(database).claim(now=utc_now()) is not None
     await database.close()
 
 
@@ -287,7 +415,7 @@ async def test_names_with_more_addresses_than_a_scan_may_ask_end_it(
         return {host: [f"192.0.2.{n}" for n in range(60)] for host in hosts}, {}
 
     monkeypatch.setattr(scans_module, "FEW_HOSTS", 0)
-    monkeypatch.setattr(runs_module, "resolve", many)
+    monkeypatch.setattr(planning_module, "resolve", many)
     scans = scans_on(database)
     scan = await scans.create(new("large.test", ports="1-200"), caller=CALLER, now=utc_now())
     await work_off(database)
