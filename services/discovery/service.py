@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from services.discovery.actions.explanations import Explanations
 from services.discovery.actions.log_reads import LogNetwork, LogReads, ReadingPace
 from services.discovery.actions.planning import Planning
 from services.discovery.actions.plans import Bounds
@@ -82,11 +83,19 @@ async def _assembled(
     )
     reacts = reactions(watches, clock=clock)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
+    own_routes = routes(
+        scans,
+        explanations=Explanations(database, bounds=bounds),
+        logs=CtLogs(database),
+        once=Once(database, clock),
+        clock=clock,
+        pace=pace,
+    )
     api = create_api(
         name=NAME,
         summary="Finds every TLS certificate, and where it is.",
         routers=[
-            routes(scans, logs=CtLogs(database), once=Once(database, clock), clock=clock, pace=pace),
+            own_routes,
             dead_letter_routes(surroundings.bus, reactor.queue),
         ],
         verifier=surroundings.verifier,

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.discovery.service import SCHEMA, build
 from shared.bus.sqlite import SqliteBus
 from shared.service import Service
 from shared.store import Database
-from tests.builders import surroundings
+from tests.builders import bearer, surroundings
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -38,3 +39,13 @@ async def service(database: Database, tmp_path: Path) -> AsyncIterator[Service]:
     async with build(made) as opened:
         yield opened
     await bus.close()
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """An operator's client."""
+    transport = httpx.ASGITransport(service.api)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://t", headers=bearer("operator")
+    ) as opened:
+        yield opened

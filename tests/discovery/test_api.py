@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,6 @@ from tests.servers.nginx import StartNginx
 from tests.servers.processes import free_port
 from tests.servers.s_server import openssl_server
 from tests.servers.tls import CertificateAuthority
-
-
-@pytest.fixture
-async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """An operator's client."""
-    transport = httpx.ASGITransport(service.api)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://t", headers=bearer("operator")
-    ) as opened:
-        yield opened
 
 
 async def test_without_a_token_nothing_is_answered(client: httpx.AsyncClient) -> None:

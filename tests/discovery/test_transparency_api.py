@@ -1,6 +1,5 @@
 """Discovery's HTTP door to Certificate Transparency logs and to known names."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,16 +14,6 @@ from tests.builders import bearer
 from tests.servers.ct_log import CtLog
 
 LOG = {"url": "https://log.example.org/2026h2/", "suffixes": ["example.com"]}
-
-
-@pytest.fixture
-async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """An operator's client."""
-    transport = httpx.ASGITransport(service.api)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://t", headers=bearer("operator")
-    ) as opened:
-        yield opened
 
 
 async def until(client: httpx.AsyncClient, location: str, **wanted: object) -> dict[str, Any]:

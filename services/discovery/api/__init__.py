@@ -1,7 +1,9 @@
 """Discovery's HTTP door: scans and their results, the places and names known, and the logs that are read."""
 
+from services.discovery.actions.explanations import Explanations
 from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.transparency import CtLogs
+from services.discovery.api.explanations import add_explanations
 from services.discovery.api.places import add_places
 from services.discovery.api.scans import add_scans
 from services.discovery.api.transparency import add_ct_logs, add_names
@@ -10,10 +12,13 @@ from shared.http import Routes
 from shared.idempotency import Once
 
 
-def routes(scans: Scans, *, logs: CtLogs, once: Once, clock: Clock, pace: Pace) -> Routes:
+def routes(
+    scans: Scans, *, explanations: Explanations, logs: CtLogs, once: Once, clock: Clock, pace: Pace
+) -> Routes:
     """Build the routes; `pace` is what holds where a scan does not ask for less."""
     routes = Routes(prefix="/v1")
     add_scans(routes, scans, once=once, clock=clock, pace=pace)
+    add_explanations(routes, explanations)
     add_places(routes, scans)
     add_ct_logs(routes, logs, once=once, clock=clock)
     add_names(routes, logs)

@@ -73,6 +73,12 @@ class Segment:
     def __len__(self) -> int:
         return self.size
 
+    def holds(self, address: str, *, port: int) -> bool:
+        """Return whether it leads to this address and port."""
+        first, wanted = ipaddress.ip_address(self.first), ipaddress.ip_address(address)
+        is_near = first.version == wanted.version and 0 <= int(wanted) - int(first) < self.count
+        return is_near and any(low <= port <= high for low, high in self.ports)
+
     def at(self, index: int, *, starttls: str | None = None) -> Asked:
         """Return the `index`th place; neighbours in the walk are different addresses."""
         rest, offset = divmod(index, self.count)

@@ -1,4 +1,4 @@
-"""Share scans among processes, piece by piece."""
+"""Share scans among processes, piece by piece, and find results by address."""
 
 import sqlalchemy as sa
 import sqlmodel
@@ -37,6 +37,7 @@ def upgrade() -> None:
     )
     for column in _columns():
         op.add_column("scans", column)
+    op.create_index("ix_scan_results_address", "scan_results", ["address"])
     # Scans that are open have no pieces: they begin again, for what is known of them has another order.
     still_open = "state IN ('queued', 'running')"
     op.execute(f"DELETE FROM scan_results WHERE scan_id IN (SELECT id FROM scans WHERE {still_open})")  # noqa: S608 - a constant
@@ -47,6 +48,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_scan_results_address", "scan_results")
     for column in _columns():
         op.drop_column("scans", column.name)
     op.drop_table("scan_shards")

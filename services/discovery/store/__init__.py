@@ -1,7 +1,7 @@
 """What discovery remembers: the only room that knows SQL."""
 
 from services.discovery.store.names import list_names, names_at, names_under, remember_names
-from services.discovery.store.places import fingerprints_at, list_places, places_at, see_places
+from services.discovery.store.places import fingerprints_at, list_places, place_seen, places_at, see_places
 from services.discovery.store.scans import (
     answering_without_a_name,
     claim_scan,
@@ -9,9 +9,11 @@ from services.discovery.store.scans import (
     forget_results,
     is_scan_waiting,
     keep_lease,
+    last_result,
     list_results,
     list_scans,
     names_asked,
+    open_scans,
     scan_to_update,
     write_results,
 )
@@ -66,6 +68,7 @@ __all__ = [
     "is_shard_waiting",
     "keep_lease",
     "keep_shard_lease",
+    "last_result",
     "list_logs",
     "list_names",
     "list_places",
@@ -75,6 +78,8 @@ __all__ = [
     "names_asked",
     "names_at",
     "names_under",
+    "open_scans",
+    "place_seen",
     "places_at",
     "remember_names",
     "scan_to_update",

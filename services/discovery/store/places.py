@@ -43,3 +43,17 @@ async def places_at(tx: Transaction, addresses: Collection[str]) -> Sequence[Kno
     """Return the known places of these addresses, held until the transaction ends."""
     query = sa.select(KnownPlace).where(col(KnownPlace.address).in_(addresses)).order_by(col(KnownPlace.key))
     return (await tx.session.scalars(query.with_for_update())).all()
+
+
+async def place_seen(
+    session: AsyncSession, address: str, *, port: int, server_name: str | None
+) -> KnownPlace | None:
+    """Return the known place of an address and port that was seen last; by its name first, else by none."""
+    has_name = col(KnownPlace.server_name) == server_name
+    query = sa.select(KnownPlace).where(
+        col(KnownPlace.address) == address,
+        col(KnownPlace.port) == port,
+        sa.or_(has_name, col(KnownPlace.server_name).is_(None)) if server_name else sa.true(),
+    )
+    order = sa.case((has_name, 0), else_=1), col(KnownPlace.last_seen).desc()
+    return (await session.scalars(query.order_by(*order).limit(1))).first()

@@ -122,3 +122,26 @@ async def names_asked(session: AsyncSession, scan_id: str, addresses: Sequence[s
         col(Result.server_name).is_not(None),
     )
     return {(address, name or "") for address, name in (await session.execute(query.distinct())).all()}
+
+
+async def last_result(
+    session: AsyncSession, address: str, *, port: int, server_name: str | None
+) -> tuple[Result, Scan] | None:
+    """Return what came of the last scan that asked there, by this name or by none, and the scan."""
+    by_name = sa.or_(col(Result.server_name) == server_name, col(Result.server_name).is_(None))
+    query = (
+        sa.select(Result, Scan)
+        .join(Scan, col(Scan.id) == col(Result.scan_id))
+        .where(col(Result.address) == address, col(Result.port) == port)
+        .where(by_name if server_name else sa.true())
+        .order_by(col(Result.scan_id).desc(), col(Result.server_name).is_(None), col(Result.number))
+        .limit(1)
+    )
+    row = (await session.execute(query)).first()
+    return (row[0], row[1]) if row is not None else None
+
+
+async def open_scans(session: AsyncSession) -> Sequence[Scan]:
+    """Return the scans that are not done, newest first."""
+    query = sa.select(Scan).where(col(Scan.state).in_(("queued", "running", "paused")))
+    return (await session.scalars(query.order_by(col(Scan.id).desc()))).all()

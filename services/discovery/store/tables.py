@@ -84,7 +84,7 @@ class Result(Table, table=True):
 
     scan_id: str = Field(primary_key=True, max_length=36)
     number: int = Field(primary_key=True, sa_type=sa.BigInteger)
-    address: str = Field(max_length=253)
+    address: str = Field(max_length=253, index=True)
     """The IP address, or a host name that has none."""
     port: int | None = None
     server_name: str | None = Field(default=None, max_length=253)
