@@ -19,7 +19,6 @@ from services.discovery.domain.limits import Limits
 from services.discovery.domain.looks import Reach
 from services.discovery.domain.targets import (
     AUTO,
-    Asked,
     Walk,
     Wish,
     parse_ports,
@@ -31,7 +30,6 @@ from services.discovery.scanner.depth import inquiry_of
 from services.discovery.scanner.engine import Engine, Tempo
 from services.discovery.scanner.look import Asker
 from services.discovery.scanner.pace import Sockets, raise_limit_of_files
-from services.discovery.scanner.questions import Inquiry
 from services.discovery.scanner.starttls import PROTOCOLS
 from shared.errors import Invalid
 
@@ -52,13 +50,22 @@ def main(arguments: Sequence[str]) -> int:
     raise_limit_of_files()
     # A look makes no cycles, and there are thousands at a time: the collector would search them in vain.
     gc.set_threshold(100_000)
-    inquire = inquiry_of(Reach(asked.depth), Asker(Limits(exclude=asked.exclude).permits))
+    permits = Limits(exclude=asked.exclude).permits
     texts = _texts(asked.targets, asked.targets_file)
     walk, unresolved = _plan(texts, asked.ports, asked.sni, _protocol(asked.starttls))
     with results_to(asked.output, as_lines=asked.jsonl or not sys.stdout.isatty()) as results:
         for host, reason in unresolved.items():
             results.write_unresolved(host, reason)
-        counts = _scan(walk, inquire, _tempo(asked), results, gate)
+        tempo = _tempo(asked)
+        engine = Engine(
+            map(walk.at, range(len(walk))),
+            permits=permits,
+            inquire=inquiry_of(Reach(asked.depth), Asker()),
+            tempo=tempo,
+            sockets=Sockets(tempo.concurrency),
+        )
+        with closing(engine), Progress(len(walk)) as progress:
+            counts = _scan(engine, progress, results, gate)
     counts[Outcome.FAILED] += len(unresolved)
     parts = [f"{outcome.value} {counts[outcome]}" for outcome in Outcome if counts[outcome]]
     _say(", ".join([f"asked {counts.total()}", *parts]))
@@ -189,20 +196,14 @@ def _resolved(hosts: list[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
     return anyio.run(ask)
 
 
-def _scan(
-    walk: Walk, inquire: Callable[[Asked], Inquiry], tempo: Tempo, results: Results, gate: Gate
-) -> Counter[Outcome]:
+def _scan(engine: Engine, progress: Progress, results: Results, gate: Gate) -> Counter[Outcome]:
     counts: Counter[Outcome] = Counter()
-    places = map(walk.at, range(len(walk)))
-    sockets = Sockets(tempo.concurrency)
-    engine = Engine(places, inquire=inquire, tempo=tempo, sockets=sockets)
-    with closing(engine), Progress(len(walk)) as progress:
-        while not engine.is_done:
-            seen = engine.step(wait=WAIT)
-            for sighting in seen:
-                counts[sighting.outcome] += 1
-                results.write(sighting)
-                gate.check(sighting)
-            results.flush()
-            progress.advance(len(seen))
+    while not engine.is_done:
+        seen = engine.step(wait=WAIT)
+        for sighting in seen:
+            counts[sighting.outcome] += 1
+            results.write(sighting)
+            gate.check(sighting)
+        results.flush()
+        progress.advance(len(seen))
     return counts

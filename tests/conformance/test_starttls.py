@@ -165,9 +165,11 @@ def _exchange(
 def looked(port: int, *, starttls: str | None) -> Sighting:
     """Look with the scanner as a scan does."""
     asked = Asked(address="127.0.0.1", port=port, server_name=SERVER_NAME, starttls=starttls)
-    asker = Asker(lambda _: True)
+    asker = Asker()
     tempo = Tempo(timeout=LIMIT)
-    with closing(Engine([asked], inquire=asker.look, tempo=tempo, sockets=Sockets())) as engine:
+    with closing(
+        Engine([asked], permits=lambda _: True, inquire=asker.look, tempo=tempo, sockets=Sockets())
+    ) as engine:
         while not engine.is_done:
             for sighting in engine.step(wait=0.1):
                 return sighting

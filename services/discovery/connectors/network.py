@@ -22,15 +22,20 @@ class Network:
         """Take the options; `sockets` is the budget shared by all who look from this process."""
         self._options = options or LookOptions()
         self._sockets = sockets or Sockets()
-        self._inquire = inquiry_of(self._options.reach, Asker(self._options.limits.permits))
+        self._inquire = inquiry_of(self._options.reach, Asker())
 
     async def look(self, asked: Iterable[Asked]) -> AsyncGenerator[Sighting]:
         """Look at each endpoint, many at a time, and yield what is seen as it is seen.
 
         Nobody looks further ahead than the engine is wide: it steps only when what it saw is taken.
         """
-        tempo = _tempo(self._options)
-        engine = Engine(asked, inquire=self._inquire, tempo=tempo, sockets=self._sockets)
+        engine = Engine(
+            asked,
+            permits=self._options.limits.permits,
+            inquire=self._inquire,
+            tempo=_tempo(self._options),
+            sockets=self._sockets,
+        )
         sharers = self._options.sharers.number
         try:
             while not engine.is_done:

@@ -11,16 +11,16 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import ClassVar
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
+from services.discovery.scanner.door import Door
 from services.discovery.scanner.flight import Malformed, NotTls
 from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window, network_of
-from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
+from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question, Reader, unanswered
 from services.discovery.scanner.starttls import PROTOCOLS, Dialogue, Framing, OtherProtocol, Refused
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,11 @@ _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, err
 _PAUSE = 0.05
 """Seconds to wait where the system is short of files, ports or memory."""
 _WAIT = 0.2
-_IN, _OUT, _EDGE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLET
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
+_ANSWERS = _IN | select.EPOLLET
+_STANDS = _ANSWERS | _OUT
+_RESET = {errno.ECONNRESET, errno.EPIPE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,38 +57,51 @@ class _Asking:
 
     __slots__ = ("answers", "asked", "inquiry", "network", "open", "questions")
 
-    def __init__(self, asked: Asked, inquiry: Inquiry) -> None:
+    def __init__(self, asked: Asked) -> None:
         self.network = network_of(asked.address)
         self.asked = asked
-        self.inquiry = inquiry
+        self.inquiry: Inquiry | None = None
+        """None until somebody has answered: at most places of a sparse network nobody does."""
         self.questions: list[Question] = []
         self.answers: list[Answer | None] = []
         self.open = 0
 
 
 class _Connection:
-    __slots__ = ("asking", "began", "dialogue", "fd", "framing", "has_spoken", "number", "question", "socket")
-    edge: ClassVar[int] = _IN | _OUT | _EDGE
+    __slots__ = ("asking", "began", "dialogue", "fd", "framing", "number", "question", "socket")
 
-    def __init__(self, asking: _Asking, number: int, opened: socket.socket, began: float) -> None:
+    def __init__(self, asking: _Asking, number: int, opened: socket.SocketType, began: float) -> None:
         self.asking = asking
         self.number = number
-        self.question = asking.questions[number]
-        self.socket: socket.socket | None = opened
+        self.socket: socket.SocketType | None = opened
         self.fd = opened.fileno()
         self.began = began
-        self.has_spoken = False
+        self.question: Question | None = None
+        """What we have said; None until it stands."""
         self.dialogue: Dialogue | None = None
         self.framing: Framing | None = None
+
+    @property
+    def reader(self) -> Reader | None:
+        """Return who takes what is heard; None until it stands."""
+        return self.question.reader if self.question is not None else None
 
 
 class Engine:
     """The connections of one scan. Close it at the end."""
 
     def __init__(
-        self, asked: Iterable[Asked], *, inquire: Callable[[Asked], Inquiry], tempo: Tempo, sockets: Sockets
+        self,
+        asked: Iterable[Asked],
+        *,
+        permits: Callable[[str], bool],
+        inquire: Callable[[Asked], Inquiry],
+        tempo: Tempo,
+        sockets: Sockets,
     ) -> None:
+        """Take the places; those whose address is not permitted are seen as excluded, and no packet goes there."""
         self._coming: Iterator[Asked] | None = iter(asked)
+        self._permits = permits
         self._inquire = inquire
         self._timeout = tempo.timeout
         self._most = tempo.concurrency
@@ -93,6 +109,7 @@ class Engine:
         self._window = Window(most=self._most, late=tempo.timeout / 2)
         self._bucket = Bucket(rate=tempo.rate) if tempo.rate else None
         self._crowd = Crowd(per_host=tempo.per_host, per_network=tempo.per_network)
+        self._door = Door()
         self._epoll = select.epoll()
         self._live: dict[int, _Connection] = {}
         self._by_age: deque[_Connection] = deque()
@@ -127,6 +144,7 @@ class Engine:
                 connection.socket.close()
                 self._sockets.open -= 1
         self._live.clear()
+        self._door.close()
         self._epoll.close()
 
     def step(self, *, wait: float = 0.0) -> list[Sighting]:
@@ -186,33 +204,51 @@ class Engine:
         return opened
 
     def _begin(self, asked: Asked, now: float) -> None:
-        asking = _Asking(asked, self._inquire(asked))
+        if not self._permits(asked.address):
+            reason = "excluded, or denied by the operator"
+            self._seen.append(Sighting(asked=asked, outcome=Outcome.EXCLUDED, reason=reason))
+            return
         self._inquiries += 1
-        self._go_on(asking, None, now)
+        self._open(_Asking(asked), 0, now)
 
-    def _go_on(self, asking: _Asking, answers: list[Answer] | None, now: float) -> None:
-        """Let an inquiry have its answers: it asks on, or has seen enough."""
+    def _inquire_of(self, asking: _Asking) -> bool:
+        """Begin the inquiry of a place that answers; return whether it asks something."""
+        if not self._ask_on(asking, None):
+            return False
+        # The first question goes over the connection that stands.
+        self._open_all(asking, range(1, asking.open), monotonic())
+        return True
+
+    def _ask_on(self, asking: _Asking, answers: list[Answer] | None) -> bool:
+        """Let an inquiry have its answers; return whether it asks on, or has seen enough."""
         try:
-            questions = next(asking.inquiry) if answers is None else asking.inquiry.send(answers)
+            if asking.inquiry is None or answers is None:
+                asking.inquiry = self._inquire(asking.asked)
+                asking.questions = next(asking.inquiry)
+            else:
+                asking.questions = asking.inquiry.send(answers)
         except StopIteration as end:
             self._end(end.value)
-            return
+            return False
         except Exception as error:  # one odd place must not end the look at all others
             log.exception("look.failed %s", asking.asked)
             reason = f"{type(error).__name__} on our side"
             self._end(Sighting(asked=asking.asked, outcome=Outcome.FAILED, reason=reason))
-            return
-        asking.questions, asking.answers = questions, [None] * len(questions)
-        asking.open = len(questions)
-        for number in range(len(questions)):
-            if answers is None or self._has_room():
-                self._open(asking, number, now)
-            else:
-                self._held.append((asking, number))
+            return False
+        asking.open = len(asking.questions)
+        asking.answers = [None] * asking.open
+        return True
 
     def _end(self, sighting: Sighting) -> None:
         self._inquiries -= 1
         self._seen.append(sighting)
+
+    def _open_all(self, asking: _Asking, numbers: Iterable[int], now: float) -> None:
+        for number in numbers:
+            if self._has_room():
+                self._open(asking, number, now)
+            else:
+                self._held.append((asking, number))
 
     def _open(self, asking: _Asking, number: int, now: float) -> bool:
         """Connect; a question for which there is no room now is held."""
@@ -222,75 +258,72 @@ class Engine:
         ):
             self._held.append((asking, number))
             return False
-        opened = None
-        try:
-            opened = socket.socket(
-                socket.AF_INET6 if ":" in address else socket.AF_INET,
-                socket.SOCK_STREAM | socket.SOCK_NONBLOCK,
-            )
-            code = opened.connect_ex((address, asking.asked.port))
-        except OSError as error:
-            code = error.errno or errno.EIO
-        if opened is not None and code in (0, errno.EINPROGRESS):
-            self._watch(_Connection(asking, number, opened, now))
-            return True
+        opened, code = self._door.knock(address, asking.asked.port)
         if opened is not None:
-            opened.close()
+            self._watch(_Connection(asking, number, opened, now), stands=code == 0)
+            return True
         if code in _SHORT_OF and (self._live or code in (errno.EMFILE, errno.ENFILE)):
             self._paused_until = now + _PAUSE
             self._held.append((asking, number))
             return False
-        self._answer(asking, number, _unreached(code, asking.questions[number]), now)
+        self._answer(asking, number, _unreached(code), now)
         return True
 
-    def _watch(self, connection: _Connection) -> None:
+    def _watch(self, connection: _Connection, *, stands: bool) -> None:
         self._live[connection.fd] = connection
         self._sockets.open += 1
         self._by_age.append(connection)
         self._crowd.enter(connection.asking.asked.address, connection.asking.network)
-        self._epoll.register(connection.fd, _Connection.edge)
+        self._epoll.register(connection.fd, _ANSWERS if stands else _STANDS)
+        if stands:
+            self._hear(connection, _OUT)
 
     def _hear(self, connection: _Connection, event: int) -> None:
         opened = connection.socket
         assert opened is not None  # noqa: S101 - what is live is open
         try:
-            if not connection.has_spoken:
+            if connection.question is None:
                 if event & _GONE:
-                    code = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    self._finish(connection, _unreached(code or errno.ECONNRESET, connection.question))
+                    self._give_up(connection, opened)
                     return
-                self._speak_first(connection, opened)
+                if not self._speak_first(connection, opened):
+                    return
             if event & _IN:
                 self._read(connection, opened)
             elif event & _GONE:
                 self._finish(connection, _hung_up(connection))
-        except OSError as error:
-            self._finish(connection, _broken(connection, error))
-        except NotTls as other:
-            self._finish(connection, Answer(Ending.NOT_TLS, connection.question.reader, said=other.said))
-        except Malformed as error:
-            self._finish(connection, Answer(Ending.MALFORMED, connection.question.reader, reason=str(error)))
-        except Refused as error:
-            self._finish(
-                connection, Answer(Ending.NO_STARTTLS, connection.question.reader, reason=str(error))
-            )
-        except OtherProtocol as error:
-            self._finish(connection, Answer(Ending.NOT_TLS, connection.question.reader, reason=str(error)))
+        except (OSError, NotTls, Malformed, Refused, OtherProtocol) as error:
+            self._finish(connection, _cut_short(connection, error))
 
-    def _speak_first(self, connection: _Connection, opened: socket.socket) -> None:
-        connection.has_spoken = True
+    def _give_up(self, connection: _Connection, opened: socket.SocketType) -> None:
+        """Let a connection be that did not come about."""
+        asked, now = connection.asking.asked, monotonic()
+        code = opened.connect_ex((asked.address, asked.port)) or errno.ECONNRESET
+        self._epoll.unregister(connection.fd)
+        self._door.take_back(opened, code)
+        self._leave(connection, now)
+        self._answer(connection.asking, connection.number, _unreached(code), now)
+
+    def _speak_first(self, connection: _Connection, opened: socket.SocketType) -> bool:
+        """Say hello, in the words of the protocol that is spoken; return False where nothing is to be said."""
+        asking = connection.asking
+        if asking.inquiry is None and not self._inquire_of(asking):
+            opened.close()
+            self._leave(connection, monotonic())
+            return False
+        question = connection.question = asking.questions[connection.number]
         self._talking += 1
-        question = connection.question
-        if question.starttls is None:
-            opened.send(question.hello)
-            return
-        connection.dialogue = PROTOCOLS[question.starttls].dialogue(connection.asking.asked.server_name)
-        words = next(connection.dialogue)
+        words = question.hello
+        if question.starttls is not None:
+            connection.dialogue = PROTOCOLS[question.starttls].dialogue(asking.asked.server_name)
+            words = next(connection.dialogue)
         if words:
             opened.send(words)
+        return True
 
-    def _read(self, connection: _Connection, opened: socket.socket) -> None:
-        feed = connection.question.reader.feed
+    def _read(self, connection: _Connection, opened: socket.SocketType) -> None:
+        reader = connection.reader
+        assert reader is not None  # noqa: S101 - who is read from was asked
         while True:
             try:
                 data = opened.recv(_READ)
@@ -304,12 +337,13 @@ class Engine:
                 continue
             if connection.framing is not None:
                 data = connection.framing.unwrap(data)
-            if data and feed(data):
-                self._finish(connection, Answer(Ending.HEARD, connection.question.reader))
+            if data and reader.feed(data):
+                self._finish(connection, Answer(Ending.HEARD, reader))
                 return
 
-    def _converse(self, connection: _Connection, opened: socket.socket, data: bytes) -> None:
+    def _converse(self, connection: _Connection, opened: socket.SocketType, data: bytes) -> None:
         assert connection.dialogue is not None  # noqa: S101 - asked by the caller
+        assert connection.question is not None  # noqa: S101 - the same
         try:
             words = connection.dialogue.send(data)
         except StopIteration as end:
@@ -325,45 +359,58 @@ class Engine:
             if connection.socket is not None:
                 if now - connection.began <= self._timeout:
                     return
-                ending = Ending.SILENT if connection.has_spoken else Ending.UNREACHED
-                self._finish(connection, Answer(ending, connection.question.reader), now=now)
+                ending = Ending.UNREACHED if connection.question is None else Ending.SILENT
+                self._finish(connection, Answer(ending, connection.reader))
             self._by_age.popleft()
 
-    def _finish(self, connection: _Connection, answer: Answer, *, now: float | None = None) -> None:
+    def _finish(self, connection: _Connection, answer: Answer) -> None:
+        """Hang up, and let the inquiry have the answer."""
         if connection.socket is None:
             return
         connection.socket.close()
+        now = monotonic()
+        self._leave(connection, now)
+        self._answer(connection.asking, connection.number, answer, now)
+
+    def _leave(self, connection: _Connection, now: float) -> None:
+        """Count a connection as over."""
         connection.socket = None
         del self._live[connection.fd]
         self._sockets.open -= 1
-        now = now or monotonic()
-        if connection.has_spoken:
+        if connection.question is not None:
             self._talking -= 1
             self._window.answered(after=now - connection.began, now=now)
         self._crowd.leave(connection.asking.asked.address, connection.asking.network)
-        self._answer(connection.asking, connection.number, answer, now)
 
     def _answer(self, asking: _Asking, number: int, answer: Answer, now: float) -> None:
+        if asking.inquiry is None:
+            sighting = unanswered(asking.asked, answer)
+            if sighting is not None:
+                self._end(sighting)
+                return
+            if not self._inquire_of(asking):
+                return
         asking.answers[number] = answer
         asking.open -= 1
-        if not asking.open:
-            self._go_on(asking, [each for each in asking.answers if each is not None], now)
+        if not asking.open and self._ask_on(asking, [each for each in asking.answers if each is not None]):
+            self._open_all(asking, range(asking.open), now)
 
 
-def _unreached(code: int, question: Question) -> Answer:
+def _unreached(code: int) -> Answer:
+    """Return what became of a connection that never stood."""
     if code == errno.ECONNREFUSED:
-        return Answer(Ending.REFUSED, question.reader)
+        return Answer(Ending.REFUSED)
     if code == errno.ETIMEDOUT:
-        return Answer(Ending.UNREACHED, question.reader)
-    if code in (errno.ECONNRESET, errno.EPIPE):
-        return Answer(Ending.HUNG_UP, question.reader)
+        return Answer(Ending.UNREACHED)
+    if code in _RESET:
+        return Answer(Ending.HUNG_UP)
     name = errno.errorcode.get(code, "")
-    return Answer(Ending.FAILED, question.reader, reason=f"{os.strerror(code)} {name}".strip())
+    return Answer(Ending.FAILED, reason=f"{os.strerror(code)} {name}".strip())
 
 
 def _hung_up(connection: _Connection) -> Answer:
-    reader = connection.question.reader
-    if connection.dialogue is not None:
+    reader = connection.reader
+    if connection.dialogue is not None and connection.question is not None:
         return Answer(
             Ending.NOT_TLS, reader, reason=f"it hung up before {connection.question.starttls} began TLS"
         )
@@ -371,7 +418,16 @@ def _hung_up(connection: _Connection) -> Answer:
     return Answer(Ending.CUT if has_heard else Ending.HUNG_UP, reader)
 
 
-def _broken(connection: _Connection, error: OSError) -> Answer:
-    if error.errno in (errno.ECONNRESET, errno.EPIPE, None):
-        return _hung_up(connection)
-    return _unreached(error.errno or errno.EIO, connection.question)
+def _cut_short(connection: _Connection, error: Exception) -> Answer:
+    """Return what became of a connection on which something was said, or heard, that ends it."""
+    reader = connection.reader
+    if isinstance(error, NotTls):
+        return Answer(Ending.NOT_TLS, reader, said=error.said)
+    if isinstance(error, OtherProtocol):
+        return Answer(Ending.NOT_TLS, reader, reason=str(error))
+    if isinstance(error, Malformed):
+        return Answer(Ending.MALFORMED, reader, reason=str(error))
+    if isinstance(error, Refused):
+        return Answer(Ending.NO_STARTTLS, reader, reason=str(error))
+    code = error.errno if isinstance(error, OSError) and error.errno else errno.ECONNRESET
+    return _hung_up(connection) if code in _RESET else replace(_unreached(code), reader=reader)

@@ -6,7 +6,7 @@ HelloRetryRequest, which tells version, suite and group in clear too. Only who s
 is asked with key shares, and its answer decrypted. Who says nothing to these is asked as old clients do.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -36,7 +36,7 @@ from services.discovery.scanner.numbers import (
     VERSIONS,
     key_type,
 )
-from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
+from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question, unanswered
 from services.discovery.scanner.ssl2 import Ssl2Flight, ssl2_hello
 from services.discovery.scanner.starttls import by_banner, by_port
 from shared.errors import Invalid
@@ -77,7 +77,6 @@ def for_key_type(offer: Offer, kind: str | None) -> Offer:
 class Asker:
     """Makes questions; a hello that was made once is kept, since one scan sends the same to everybody."""
 
-    permits: Callable[[str], bool]
     keys: Keys = field(default_factory=Keys)
 
     def __post_init__(self) -> None:
@@ -98,10 +97,7 @@ class Asker:
 
     def look(self, asked: Asked) -> Inquiry:
         """Look at one place at depth `fast`."""
-        if not self.permits(asked.address):
-            reason = "excluded, or denied by the operator"
-            return Sighting(asked=asked, outcome=Outcome.EXCLUDED, reason=reason)
-        return (yield from _Look(self, asked).run())
+        return _Look(self, asked).run()
 
 
 class _Look:
@@ -226,8 +222,6 @@ def worth(sighting: Sighting) -> int:
 
 
 _PLAIN = {
-    Ending.REFUSED: (Outcome.REFUSED, "nobody listens on this port"),
-    Ending.UNREACHED: (Outcome.SILENT, "no answer in time"),
     Ending.SILENT: (Outcome.SILENT, "it took the connection, and gave no answer in time"),
     Ending.HUNG_UP: (Outcome.NO_TLS, "it hung up on the ClientHello"),
     Ending.CUT: (Outcome.FAILED, "the connection was closed in the middle of the answer"),
@@ -245,8 +239,11 @@ def sighting_of(asked: Asked, answer: Answer, *, starttls: str | None) -> Sighti
     if answer.ending is Ending.NO_STARTTLS:
         reason = f"it does not start TLS: {answer.reason}"
         return Sighting(asked=asked, outcome=Outcome.NO_TLS, reason=reason, protocol=starttls)
-    outcome, reason = _PLAIN.get(answer.ending, (Outcome.FAILED, answer.reason))
-    return Sighting(asked=asked, outcome=outcome, reason=reason)
+    if answer.ending in _PLAIN:
+        outcome, reason = _PLAIN[answer.ending]
+        return Sighting(asked=asked, outcome=outcome, reason=reason)
+    nothing = unanswered(asked, answer)
+    return nothing or Sighting(asked=asked, outcome=Outcome.FAILED, reason=answer.reason)
 
 
 def tls_sighting(asked: Asked, flight: Flight, *, best: Flight, starttls: str | None) -> Sighting:

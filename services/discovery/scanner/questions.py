@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
+from services.discovery.domain.targets import Asked
 from services.discovery.scanner.flight import Flight
 
 
@@ -56,7 +58,8 @@ class Answer:
     """What came of a question; `reason` says it in words where `ending` alone does not."""
 
     ending: Ending
-    reader: Reader
+    reader: Reader | None = None
+    """Who took what was said; None where the connection never stood."""
     reason: str = ""
     said: bytes = b""
 
@@ -70,3 +73,19 @@ class Answer:
 Inquiry = Generator[list[Question], list[Answer], Sighting]
 """How one place is looked at: yields questions that may be asked side by side, is sent their answers in the
 same order, and returns what was seen."""
+
+
+_UNANSWERED = {
+    Ending.REFUSED: (Outcome.REFUSED, "nobody listens on this port"),
+    Ending.UNREACHED: (Outcome.SILENT, "no answer in time"),
+}
+
+
+def unanswered(asked: Asked, answer: Answer) -> Sighting | None:
+    """Return what was seen where no connection stood, so that nothing was asked; None where more may be asked."""
+    if answer.ending is Ending.FAILED:
+        return Sighting(asked=asked, outcome=Outcome.FAILED, reason=answer.reason)
+    if answer.ending not in _UNANSWERED:
+        return None
+    outcome, reason = _UNANSWERED[answer.ending]
+    return Sighting(asked=asked, outcome=outcome, reason=reason)

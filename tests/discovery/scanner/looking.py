@@ -13,8 +13,9 @@ from services.discovery.scanner.pace import Sockets
 
 def look(asked: Asked, *, reach: Reach = Reach.FULL, timeout: float = 3.0) -> Sighting:
     """Look at one place."""
-    inquire = inquiry_of(reach, Asker(lambda _: True))
-    engine = Engine([asked], inquire=inquire, tempo=Tempo(timeout=timeout), sockets=Sockets())
+    inquire = inquiry_of(reach, Asker())
+    tempo = Tempo(timeout=timeout)
+    engine = Engine([asked], permits=lambda _: True, inquire=inquire, tempo=tempo, sockets=Sockets())
     with closing(engine):
         while not engine.is_done:
             for sighting in engine.step(wait=0.1):

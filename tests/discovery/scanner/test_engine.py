@@ -45,10 +45,13 @@ def serving(talk: Talk, *, address: str = "127.0.0.1") -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
+def engine_of(asked: Sequence[Asked], *, tempo: Tempo, sockets: Sockets) -> Engine:
+    return Engine(asked, permits=lambda _: True, inquire=Asker().look, tempo=tempo, sockets=sockets)
+
+
 def look(asked: Sequence[Asked], *, tempo: Tempo, sockets: Sockets | None = None) -> list[Sighting]:
     seen: list[Sighting] = []
-    inquire = Asker(lambda _: True).look
-    with closing(Engine(asked, inquire=inquire, tempo=tempo, sockets=sockets or Sockets())) as engine:
+    with closing(engine_of(asked, tempo=tempo, sockets=sockets or Sockets())) as engine:
         while not engine.is_done:
             seen += engine.step(wait=0.1)
     return seen
@@ -109,6 +112,34 @@ def test_no_more_connections_than_allowed_are_open_at_one_host():
     assert most <= 4
 
 
+def test_a_refusal_that_comes_after_a_while_is_one() -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    place = listener.getsockname()
+    # The kernel drops the SYN where nobody accepts and the queue is full, and sends it again after a second.
+    waiting = [socket.create_connection(place)]
+    timer = threading.Timer(0.3, listener.close)
+    timer.start()
+    asked = [Asked(address=place[0], port=place[1])] * 3
+    seen = look(asked, tempo=Tempo(timeout=3))
+    timer.join()
+    for each in waiting:
+        each.close()
+    assert Counter(sighting.outcome for sighting in seen) == {Outcome.REFUSED: 3}
+
+
+def test_no_packet_goes_to_an_address_that_is_not_permitted() -> None:
+    accepted = threading.Event()
+    with serving(lambda connection: accepted.set()) as port:
+        asked = [Asked(address="127.0.0.1", port=port)]
+        inquire = Asker().look
+        engine = Engine(asked, permits=lambda _: False, inquire=inquire, tempo=Tempo(), sockets=Sockets())
+        with closing(engine):
+            (sighting,) = engine.step(wait=0.1)
+            assert engine.is_done
+    assert sighting.outcome is Outcome.EXCLUDED
+    assert not accepted.wait(0.1)
+
+
 def test_the_rate_is_held():
     closed = free_port()
     asked = [Asked(address=f"127.0.2.{number}", port=closed) for number in range(1, 61)]
@@ -149,7 +180,7 @@ def test_an_engine_that_is_closed_early_leaves_no_socket_open():
     sockets = Sockets()
     with serving(lambda connection: time.sleep(2)) as port:
         asked = [Asked(address="127.0.0.1", port=port)] * 5
-        engine = Engine(asked, inquire=Asker(lambda _: True).look, tempo=Tempo(), sockets=sockets)
+        engine = engine_of(asked, tempo=Tempo(), sockets=sockets)
         engine.step()
         assert sockets.open == 5
         engine.close()
