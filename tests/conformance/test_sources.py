@@ -212,10 +212,13 @@ async def test_a_denied_address_is_not_looked_at() -> None:
 
 
 async def test_what_goes_wrong_on_our_side_is_one_failure_and_not_the_end() -> None:
-    odd = Asked(address="127.0.0.1", port=1, server_name="\udcff")
-    sightings = {
-        sighting.asked: sighting for sighting in await look(odd, Asked(address=HOST, port=free_port()))
-    }
+    async def hold(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+
+    async with serving(hold) as port:
+        odd = Asked(address=HOST, port=port, server_name="\udcff")
+        seen = await look(odd, Asked(address=HOST, port=free_port()))
+    sightings = {sighting.asked: sighting for sighting in seen}
     assert sightings.pop(odd).outcome is Outcome.FAILED
     assert [sighting.outcome for sighting in sightings.values()] == [Outcome.REFUSED]
 
