@@ -26,7 +26,7 @@ from shared.clock import utc_now
 from shared.errors import Conflict, Invalid
 from shared.outbound import Policy
 from shared.sealing import KeyEncryptionKey, Sealer
-from shared.service import Service, Surroundings, open_database
+from shared.service import Endpoint, Service, Surroundings, open_database
 from shared.settings import ServiceSettings, Settings, SettingsSource
 from shared.store import Database
 from shared.store.migrate import Schema
@@ -34,6 +34,7 @@ from shared.tls import client_context
 
 # Inventory first: the others verify tokens with its keys.
 NAMES = ("inventory", "discovery", "renewal", "provisioner", "notifier")
+_DEFAULT_PORTS = {"postgresql": 5432, "amqp": 5672, "amqps": 5671}
 
 
 class ServiceModule(Protocol):
@@ -128,6 +129,17 @@ class Program:
             )
         return RabbitBus(url.render_as_string(hide_password=False), tls=tls)
 
+    def own_servers(self, names: Sequence[str]) -> list[Endpoint]:
+        """Return the bus and the databases of these services, where they are servers."""
+        sections = [self.source.load(service_module(name).SETTINGS, section=name) for name in names]
+        urls = [self.settings.bus_url, *(section.database_url for section in sections)]
+        parsed = [make_url(url) for url in urls if url]
+        return [
+            Endpoint(host=url.host, port=url.port or _DEFAULT_PORTS[url.get_backend_name()])
+            for url in parsed
+            if url.host
+        ]
+
     def queues(self) -> list[Queue]:
         """Return every service's queue, as the committed contracts bind them.
 
@@ -159,8 +171,10 @@ def _received(name: str) -> list[str]:
 
 
 @asynccontextmanager
-async def open_services(program: Program, names: Sequence[str], bus: Bus) -> AsyncIterator[list[Service]]:
-    """Assemble services, first to last; close them last to first."""
+async def open_services(
+    program: Program, names: Sequence[str], bus: Bus, *, listening: Endpoint | None = None
+) -> AsyncIterator[list[Service]]:
+    """Assemble services, first to last; close them last to first. `listening` is where they are served."""
     services: list[Service] = []
     siblings = _siblings(program, services, everything=set(names) == set(NAMES))
     surroundings = Surroundings(
@@ -174,6 +188,7 @@ async def open_services(program: Program, names: Sequence[str], bus: Bus) -> Asy
         outbound=program.outbound,
         siblings=siblings,
         retry_after=program.retry_after,
+        own_servers=(*program.own_servers(names), *((listening,) if listening else ())),
     )
     async with AsyncExitStack() as opened:
         for name in names:

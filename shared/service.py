@@ -43,6 +43,14 @@ class Siblings(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where a server is reached: a host name or an address, and a port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What a process hands to each of its services."""
 
@@ -57,6 +65,8 @@ class Surroundings:
     siblings: Siblings
     retry_after: tuple[timedelta, ...]
     """How long a failed event waits before each further try."""
+    own_servers: tuple[Endpoint, ...] = ()
+    """What the platform itself runs on: its bus, its databases, and where this process listens."""
 
     def open_database(self, name: str, settings: ServiceSettings) -> Database:
         """Open a service's own database: the one in its settings, else a file in the data folder."""

@@ -14,7 +14,7 @@ from shared.clock import Clock, utc_now
 from shared.ids import new_id
 from shared.outbound import Policy
 from shared.sealing import KeyEncryptionKey, Sealer
-from shared.service import Siblings, Surroundings
+from shared.service import Endpoint, Siblings, Surroundings
 from shared.settings import SettingsSource
 
 ISSUER = "https://everleaf.test"
@@ -51,6 +51,7 @@ def surroundings(
     bus: Bus | None = None,
     clock: Clock = utc_now,
     siblings: Siblings | None = None,
+    own_servers: tuple[Endpoint, ...] = (),
 ) -> Surroundings:
     """Return what a process hands to a service; loopback may be reached, and other services may not."""
     return Surroundings(
@@ -64,6 +65,7 @@ def surroundings(
         outbound=Policy(allow=LOOPBACK),
         siblings=siblings or NoSiblings(),
         retry_after=(timedelta(milliseconds=50), timedelta(milliseconds=100)),
+        own_servers=own_servers,
     )
 
 

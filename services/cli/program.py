@@ -16,6 +16,7 @@ from services.program import NAMES, Program, migrate, open_services, require_mig
 from services.run import front_door, listen, serve
 from shared.errors import EverleafError, Invalid
 from shared.logs import configure
+from shared.service import Endpoint
 from shared.settings import variable
 
 app = typer.Typer(
@@ -125,8 +126,12 @@ def _program(data: Path | None) -> Program:
 async def _serve(program: Program, names: tuple[str, ...], *, host: str, port: int) -> None:
     bound = listen(host, port)
     await require_migrated(program, names)
-    async with program.open_bus() as bus, open_services(program, names, bus) as services:
-        address = f"http://{host}:{bound.getsockname()[1]}"
+    listening = Endpoint(host=host, port=bound.getsockname()[1])
+    async with (
+        program.open_bus() as bus,
+        open_services(program, names, bus, listening=listening) as services,
+    ):
+        address = f"http://{host}:{listening.port}"
         log.info("everleaf.ready", services=list(names), address=address, data_dir=str(program.data_dir))
         await serve(front_door(services, bus), services, bound)
     log.info("everleaf.stopped", services=list(names))

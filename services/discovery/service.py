@@ -1,5 +1,6 @@
 """Discovery, assembled."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -16,7 +17,7 @@ from services.discovery.actions.watches import Watches
 from services.discovery.actions.work import ScanWork
 from services.discovery.api import routes
 from services.discovery.connectors.network import Network
-from services.discovery.domain.limits import Limits
+from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.looks import LookOptions
 from services.discovery.events import EMITS, reactions
 from services.discovery.scanner.pace import Sockets
@@ -52,7 +53,8 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
 async def _assembled(
     surroundings: Surroundings, settings: DiscoverySettings, *, database: Database
 ) -> Service:
-    clock, bounds, sockets = surroundings.clock, _bounds(settings), Sockets()
+    clock, sockets = surroundings.clock, Sockets()
+    bounds = _bounds(settings, own=await _own_endpoints(surroundings, settings))
 
     def network(options: LookOptions) -> Network:
         return Network(options, sockets=sockets)
@@ -65,10 +67,9 @@ async def _assembled(
     if database.is_sqlite:
         await work.forget_leases()
     lanes = scan_lanes(work, clock=clock, parallel=settings.parallel)
-    operators = Limits(allow=settings.allow, deny=settings.deny)
     watches = Watches(
         database,
-        source=network(LookOptions(timeout=timedelta(seconds=settings.timeout), limits=operators)),
+        source=network(LookOptions(timeout=timedelta(seconds=settings.timeout), limits=bounds.limits())),
         misses_until_lost=settings.misses_until_lost,
         clock=clock,
     )
@@ -126,8 +127,29 @@ def _log_reads(surroundings: Surroundings, settings: DiscoverySettings, *, datab
     return LogReads(database, network=network, pace=pace, clock=surroundings.clock)
 
 
-def _bounds(settings: DiscoverySettings) -> Bounds:
+async def _own_endpoints(
+    surroundings: Surroundings, settings: DiscoverySettings
+) -> frozenset[tuple[str, int]]:
+    """Return the addresses and ports that the platform runs on, as far as this process knows of them."""
+    if settings.scan_own:
+        return frozenset()
+    hosts = [_reached_by(endpoint.host) for endpoint in surroundings.own_servers]
+    found, _ = await resolve(hosts)
+    return frozenset(
+        (address, endpoint.port)
+        for endpoint, host in zip(surroundings.own_servers, hosts, strict=True)
+        for address in found.get(host, ())
+    )
+
+
+def _reached_by(host: str) -> str:
+    """Return how a server that listens on a host is reached: one that listens everywhere, by this machine's name."""
+    return socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104 - nothing is bound here
+
+
+def _bounds(settings: DiscoverySettings, *, own: frozenset[tuple[str, int]]) -> Bounds:
     return Bounds(
+        own=own,
         allow=settings.allow,
         deny=settings.deny,
         max_targets=settings.max_targets,

@@ -14,6 +14,8 @@ class DiscoverySettings(ServiceSettings):
     """Networks that may be scanned; empty means all that are not denied."""
     deny: CommaList = Field(default=[])
     """Networks that are never scanned, beside link-local, metadata and multicast addresses."""
+    scan_own: bool = False
+    """Let scans look at what the platform itself runs on: its bus, its databases, and where it listens."""
     concurrency: int = Field(1000, ge=1, le=10_000)
     """Connections at a time, unless a scan asks for fewer."""
     per_host: int = Field(10, ge=1, le=10_000)

@@ -168,7 +168,7 @@ def looked(port: int, *, starttls: str | None) -> Sighting:
     asker = Asker()
     tempo = Tempo(timeout=LIMIT)
     with closing(
-        Engine([asked], permits=lambda _: True, inquire=asker.look, tempo=tempo, sockets=Sockets())
+        Engine([asked], permits=lambda *_: True, inquire=asker.look, tempo=tempo, sockets=Sockets())
     ) as engine:
         while not engine.is_done:
             for sighting in engine.step(wait=0.1):

@@ -1,14 +1,20 @@
 """ "Why was this missed?", asked over HTTP."""
 
 import socket
+from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
+from services.discovery.service import build
 from shared.clock import utc_now
-from shared.service import Service
+from shared.service import Endpoint, Service
+from shared.store import Database
+from tests.builders import bearer, surroundings
 from tests.discovery.lookout import CALLER, new, scans_on, work_off
+from tests.discovery.test_api import until_ended
 from tests.servers.nginx import StartNginx
 from tests.servers.processes import free_port
 
@@ -98,3 +104,27 @@ async def test_a_target_that_is_not_one_place_is_refused(client: httpx.AsyncClie
     answer = await client.get("/v1/explain", params={"target": target})
     assert answer.status_code == 422
     assert answer.json()["next_step"]
+
+
+async def test_nobody_looks_at_what_the_platform_runs_on_unless_the_operator_lets_them(
+    database: Database, tmp_path: Path
+) -> None:
+    url = database.url.set(drivername=database.url.get_backend_name()).render_as_string(hide_password=False)
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        port = own.getsockname()[1]
+        for scan_own, verdict, outcome in (("false", "denied", "excluded"), ("true", "looked", "silent")):
+            environ = {"EVERLEAF_DISCOVERY_DATABASE_URL": url, "EVERLEAF_DISCOVERY_SCAN_OWN": scan_own}
+            servers = (Endpoint(host="localhost", port=port),)
+            async with build(surroundings(tmp_path, environ=environ, own_servers=servers)) as service:
+                transport = httpx.ASGITransport(service.api)
+                async with httpx.AsyncClient(
+                    transport=transport, base_url="http://t", headers=bearer("operator")
+                ) as client:
+                    body = {"targets": [f"127.0.0.1:{port}"], "timeout": 0.2, "starttls": "none"}
+                    scan = (await client.post("/v1/scans", json=body)).json()["id"]
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(service.work)
+                        shown = await until_ended(client, scan)
+                        tasks.cancel_scope.cancel()
+                    assert shown["counts"][outcome] == 1
+                    assert (await why(client, f"127.0.0.1:{port}"))["verdict"] == verdict

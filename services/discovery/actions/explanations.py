@@ -60,7 +60,7 @@ class Explanations:
                 address=address,
                 port=port,
                 server_name=server_name,
-                denied=denial(address, allow=bounds.allow, deny=bounds.deny),
+                denied=denial(address, port=port, allow=bounds.allow, deny=bounds.deny, own=bounds.own),
                 seen=await _seen(session, address, port, server_name),
                 looked=await _looked(session, address, port, server_name),
                 waiting_in=await _waiting_in(session, address, port),

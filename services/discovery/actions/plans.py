@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from services.discovery import store
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.counts import count
+from services.discovery.domain.limits import Limits
 from services.discovery.domain.routes import Route, pieces
 from services.discovery.domain.targets import Segment, Wish, parse_ports, parse_target, plan
 from shared.events.discovery import ScanFinished
@@ -24,11 +25,17 @@ class Bounds:
 
     allow: Sequence[str]
     deny: Sequence[str]
+    own: frozenset[tuple[str, int]] = frozenset()
+    """Addresses and ports that the platform itself runs on: nobody looks there."""
     max_targets: int
     names_per_address: int
     misses_until_lost: int
     lease: timedelta
     keep_results: timedelta
+
+    def limits(self, *, exclude: Sequence[str] = ()) -> Limits:
+        """Return what may be looked at; `exclude` is what one scan leaves out beside."""
+        return Limits(allow=self.allow, deny=self.deny, own=self.own, exclude=exclude)
 
 
 def read_wishes(targets: Sequence[str]) -> list[Wish]:

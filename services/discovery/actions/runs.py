@@ -15,7 +15,6 @@ from services.discovery.actions.plans import MOST_PIECES, MOST_REASON, Bounds, e
 from services.discovery.actions.sightings import fingerprint_of, keep
 from services.discovery.connectors import Source
 from services.discovery.domain.counts import add, count
-from services.discovery.domain.limits import Limits
 from services.discovery.domain.looks import LookOptions, Reach, Sharers
 from services.discovery.domain.order import InOrder
 from services.discovery.domain.routes import Route
@@ -157,7 +156,7 @@ class Runs:
             rate=scan.rate,
             per_host=scan.per_host,
             per_network=scan.per_network,
-            limits=Limits(allow=self._bounds.allow, deny=self._bounds.deny, exclude=scan.exclude),
+            limits=self._bounds.limits(exclude=scan.exclude),
             reach=Reach(scan.reach),
             sharers=sharers,
         )

@@ -1,6 +1,6 @@
 """Why a place is known to serve a certificate, or why it is not."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -64,14 +64,18 @@ class Explanation:
     looked: LastLook | None = None
 
 
-def denial(address: str, *, allow: Sequence[str], deny: Sequence[str]) -> str | None:
-    """Return which list keeps everybody from looking at an address; None where none does."""
+def denial(
+    address: str, *, port: int, allow: Sequence[str], deny: Sequence[str], own: Collection[tuple[str, int]]
+) -> str | None:
+    """Return which list keeps everybody from looking at an address and port; None where none does."""
     if not Limits().permits(address):
         return "addresses of this kind (link-local, metadata, multicast, unspecified) are never looked at"
     if not Limits(deny=deny).permits(address):
         return "the operator denies it (EVERLEAF_DISCOVERY_DENY)"
     if not Limits(allow=allow).permits(address):
         return "it is not among the networks that the operator allows (EVERLEAF_DISCOVERY_ALLOW)"
+    if Limits(own=own).is_own(address, port):
+        return "the platform itself runs on it (EVERLEAF_DISCOVERY_SCAN_OWN)"
     return None
 
 

@@ -2,7 +2,7 @@
 
 import ipaddress
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from services.discovery.domain.targets import Address, parse_addresses
 
@@ -23,16 +23,37 @@ class Limits:
     """What may be looked at; `exclude` is what one scan leaves out beside."""
 
     def __init__(
-        self, *, allow: Sequence[str] = (), deny: Sequence[str] = (), exclude: Sequence[str] = ()
+        self,
+        *,
+        allow: Sequence[str] = (),
+        deny: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        own: Collection[tuple[str, int]] = (),
     ) -> None:
-        """Take addresses, networks and ranges. Raises `Invalid` where one is none of them."""
+        """Take addresses, networks and ranges. Raises `Invalid` where one is none of them.
+
+        `own` are addresses and ports that the platform itself runs on; at a loopback address it is the port that
+        counts, for all of them lead to the same machine.
+        """
+        self._own = frozenset(own)
+        self._own_ports = {port for _, port in own}
+        self._own_loopback = {port for address, port in own if ipaddress.ip_address(address).is_loopback}
         denied = [parse_addresses(text, pointer="deny") for text in (*ALWAYS_DENIED, *deny)]
         left_out = [parse_addresses(text, pointer=f"/body/exclude/{n}") for n, text in enumerate(exclude)]
         self._denied = _Spans([*denied, *left_out])
         self._allowed = _Spans([parse_addresses(text, pointer="allow") for text in allow]) if allow else None
 
-    def permits(self, address: str) -> bool:
-        """Return whether this address, and the IPv4 address it may stand for, may be looked at."""
+    def permits(self, address: str, port: int | None = None) -> bool:
+        """Return whether this address, and the IPv4 address it may stand for, may be looked at (at this port)."""
+        return not (port in self._own_ports and self.is_own(address, port)) and self._has(address)
+
+    def is_own(self, address: str, port: int | None) -> bool:
+        """Return whether the platform itself runs on this address and port."""
+        if (address, port) in self._own:
+            return True
+        return port in self._own_loopback and ipaddress.ip_address(address).is_loopback
+
+    def _has(self, address: str) -> bool:
         if ":" not in address:
             number = _number(address)
             if self._denied.has_ipv4(number):

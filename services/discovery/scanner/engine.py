@@ -94,7 +94,7 @@ class Engine:
         self,
         asked: Iterable[Asked],
         *,
-        permits: Callable[[str], bool],
+        permits: Callable[[str, int], bool],
         inquire: Callable[[Asked], Inquiry],
         tempo: Tempo,
         sockets: Sockets,
@@ -204,7 +204,7 @@ class Engine:
         return opened
 
     def _begin(self, asked: Asked, now: float) -> None:
-        if not self._permits(asked.address):
+        if not self._permits(asked.address, asked.port):
             reason = "excluded, or denied by the operator"
             self._seen.append(Sighting(asked=asked, outcome=Outcome.EXCLUDED, reason=reason))
             return

@@ -59,3 +59,13 @@ def test_an_address_is_denied_exactly_where_a_network_holds_it(
 ) -> None:
     limits = Limits(deny=[str(network) for network in denied])
     assert limits.permits(str(address)) == (not any(address in network for network in denied))
+
+
+def test_what_the_platform_runs_on_is_not_looked_at():
+    limits = Limits(own={("192.0.2.5", 5432), ("127.0.0.1", 8400)})
+    assert not limits.permits("192.0.2.5", 5432)
+    assert limits.permits("192.0.2.5", 443)
+    assert limits.permits("192.0.2.6", 5432)
+    assert not limits.permits("127.0.0.99", 8400), "every loopback address leads to the same server"
+    assert not limits.permits("::1", 8400)
+    assert limits.permits("127.0.0.1", 443)

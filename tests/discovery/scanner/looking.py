@@ -15,7 +15,7 @@ def look(asked: Asked, *, reach: Reach = Reach.FULL, timeout: float = 3.0) -> Si
     """Look at one place."""
     inquire = inquiry_of(reach, Asker())
     tempo = Tempo(timeout=timeout)
-    engine = Engine([asked], permits=lambda _: True, inquire=inquire, tempo=tempo, sockets=Sockets())
+    engine = Engine([asked], permits=lambda *_: True, inquire=inquire, tempo=tempo, sockets=Sockets())
     with closing(engine):
         while not engine.is_done:
             for sighting in engine.step(wait=0.1):

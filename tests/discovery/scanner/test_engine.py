@@ -46,7 +46,7 @@ def serving(talk: Talk, *, address: str = "127.0.0.1") -> Iterator[int]:
 
 
 def engine_of(asked: Sequence[Asked], *, tempo: Tempo, sockets: Sockets) -> Engine:
-    return Engine(asked, permits=lambda _: True, inquire=Asker().look, tempo=tempo, sockets=sockets)
+    return Engine(asked, permits=lambda *_: True, inquire=Asker().look, tempo=tempo, sockets=sockets)
 
 
 def look(asked: Sequence[Asked], *, tempo: Tempo, sockets: Sockets | None = None) -> list[Sighting]:
@@ -132,7 +132,7 @@ def test_no_packet_goes_to_an_address_that_is_not_permitted() -> None:
     with serving(lambda connection: accepted.set()) as port:
         asked = [Asked(address="127.0.0.1", port=port)]
         inquire = Asker().look
-        engine = Engine(asked, permits=lambda _: False, inquire=inquire, tempo=Tempo(), sockets=Sockets())
+        engine = Engine(asked, permits=lambda *_: False, inquire=inquire, tempo=Tempo(), sockets=Sockets())
         with closing(engine):
             (sighting,) = engine.step(wait=0.1)
             assert engine.is_done
