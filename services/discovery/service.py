@@ -12,6 +12,7 @@ from services.discovery.actions.planning import Planning
 from services.discovery.actions.plans import Bounds
 from services.discovery.actions.runs import Runs
 from services.discovery.actions.scans import Pace, Scans
+from services.discovery.actions.schedules import Schedules
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.watches import Watches
 from services.discovery.actions.work import ScanWork
@@ -25,6 +26,7 @@ from services.discovery.settings import DiscoverySettings
 from services.discovery.store import Table
 from services.discovery.workers import ct_logs, upkeep, watching
 from services.discovery.workers import scans as scan_lanes
+from services.discovery.workers import schedules as schedule_worker
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
@@ -76,6 +78,7 @@ async def _assembled(
     log_reads = _log_reads(surroundings, settings, database=database)
     await log_reads.forget_leases()
     scans = Scans(database, bounds=bounds, ring=ring)
+    schedules = Schedules(database, scans=scans)
     pace = Pace(
         timeout=settings.timeout,
         concurrency=settings.concurrency,
@@ -86,6 +89,7 @@ async def _assembled(
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     own_routes = routes(
         scans,
+        schedules=schedules,
         explanations=Explanations(database, bounds=bounds),
         logs=CtLogs(database),
         once=Once(database, clock),
@@ -114,6 +118,7 @@ async def _assembled(
             lanes.run,
             watching(watches, clock=clock).run,
             ct_logs(log_reads, clock=clock).run,
+            schedule_worker(schedules, clock=clock).run,
             upkeep(runs, clock=clock).run,
         ],
     )

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from services.discovery.actions.log_reads import LogClaim, LogReads
 from services.discovery.actions.planning import PlanClaim
 from services.discovery.actions.runs import Claim, Runs
+from services.discovery.actions.schedules import Schedules
 from services.discovery.actions.watches import Watches
 from services.discovery.actions.work import ScanWork
 from shared.clock import Clock
@@ -30,6 +31,16 @@ def watching(watches: Watches, *, clock: Clock) -> Worker:
 def ct_logs(reads: LogReads, *, clock: Clock) -> Lanes[LogClaim]:
     """Return the lanes that read on in Certificate Transparency logs."""
     return Lanes("ct-logs", reads, clock=clock, every=LOGS_EVERY, parallel=LOGS_AT_ONCE)
+
+
+def schedules(schedules: Schedules, *, clock: Clock) -> Worker:
+    """Return the worker that starts scans when they are due, and lets them rest in quiet hours."""
+
+    async def step(now: datetime) -> bool:
+        await schedules.rest(now)
+        return await schedules.start_due(now)
+
+    return Worker("schedules", step, clock=clock, every=EVERY)
 
 
 def upkeep(runs: Runs, *, clock: Clock) -> Worker:

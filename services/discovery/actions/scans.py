@@ -1,8 +1,9 @@
 """Scans as callers know them: asked for, shown, cancelled."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from services.discovery import store
 from services.discovery.actions.plans import Bounds, end, halt, lay_out, read_wishes
@@ -48,6 +49,15 @@ class NewScan:
     per_network: int | None = None
     does_fan_out: bool = False
 
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> "NewScan":
+        """Return what `row` has written down."""
+        return cls(**{**row, "reach": Reach(row["reach"])})
+
+    def row(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
@@ -69,7 +79,7 @@ class Scans:
 
     async def create(self, new: NewScan, *, caller: Principal, now: datetime) -> store.Scan:
         """Queue a scan. Raises `Invalid`, with a pointer to what cannot be scanned, and `TooLarge`."""
-        scan, wishes = self._scan(new, caller=caller, now=now)
+        scan, wishes = self._scan(new, created_by=caller.name, now=now)
         hosts = {wish.host for wish in wishes if wish.host}
         is_plain = len(hosts) <= FEW_HOSTS and not any(wish.under for wish in wishes)
         resolved: dict[str, list[str]] = {}
@@ -86,7 +96,19 @@ class Scans:
             tx.after_commit(self._ring)
         return scan
 
-    def _scan(self, new: NewScan, *, caller: Principal, now: datetime) -> tuple[store.Scan, Sequence[Wish]]:
+    def check(self, new: NewScan, *, now: datetime) -> None:
+        """Raise what `create` would raise before it looks anything up."""
+        self._scan(new, created_by="", now=now)
+
+    async def add(self, tx: Transaction, new: NewScan, *, created_by: str, now: datetime) -> store.Scan:
+        """Queue a scan whose names are resolved when it is laid out. Raises `Invalid` and `TooLarge`."""
+        scan, _ = self._scan(new, created_by=created_by, now=now)
+        tx.session.add(scan)
+        await tx.session.flush()
+        tx.after_commit(self._ring)
+        return scan
+
+    def _scan(self, new: NewScan, *, created_by: str, now: datetime) -> tuple[store.Scan, Sequence[Wish]]:
         Limits(exclude=new.exclude)
         names = [
             parse_server_name(text, pointer=f"/body/server_names/{number}")
@@ -115,7 +137,7 @@ class Scans:
             total=total,
             counts=ScanCounts().model_dump(),
             created_at=now,
-            created_by=caller.name,
+            created_by=created_by,
         )
         return scan, wishes
 
@@ -153,18 +175,26 @@ class Scans:
     async def pause(self, scan_id: str, *, now: datetime) -> store.Scan:
         """Stop looking until the scan is resumed, after a restart too. Raises `Conflict` where it does not run."""
         async with self._database.transaction() as tx:
-            scan = await _open(tx, scan_id, "queued", "running", next_step="There is nothing to pause.")
-            halt(scan, now=now)
-            scan.state = "paused"
+            return await self.pause_in(tx, scan_id, now=now)
+
+    async def pause_in(self, tx: Transaction, scan_id: str, *, now: datetime) -> store.Scan:
+        """Pause as part of something larger."""
+        scan = await _open(tx, scan_id, "queued", "running", next_step="There is nothing to pause.")
+        halt(scan, now=now)
+        scan.state = "paused"
         return scan
 
     async def resume(self, scan_id: str, *, now: datetime) -> store.Scan:
         """Go on where a paused scan stood. Raises `Conflict` where it is not paused."""
         async with self._database.transaction() as tx:
-            scan = await _open(tx, scan_id, "paused", next_step="Only a paused scan can be resumed.")
-            scan.state = "running" if scan.started_at else "queued"
-            scan.active_since = now if scan.started_at else None
-            tx.after_commit(self._ring)
+            return await self.resume_in(tx, scan_id, now=now)
+
+    async def resume_in(self, tx: Transaction, scan_id: str, *, now: datetime) -> store.Scan:
+        """Resume as part of something larger."""
+        scan = await _open(tx, scan_id, "paused", next_step="Only a paused scan can be resumed.")
+        scan.state = "running" if scan.started_at else "queued"
+        scan.active_since = now if scan.started_at else None
+        tx.after_commit(self._ring)
         return scan
 
 

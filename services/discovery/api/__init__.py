@@ -2,10 +2,12 @@
 
 from services.discovery.actions.explanations import Explanations
 from services.discovery.actions.scans import Pace, Scans
+from services.discovery.actions.schedules import Schedules
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.api.explanations import add_explanations
 from services.discovery.api.places import add_places
 from services.discovery.api.scans import add_scans
+from services.discovery.api.schedules import add_schedules
 from services.discovery.api.transparency import add_ct_logs, add_names
 from shared.clock import Clock
 from shared.http import Routes
@@ -13,11 +15,19 @@ from shared.idempotency import Once
 
 
 def routes(
-    scans: Scans, *, explanations: Explanations, logs: CtLogs, once: Once, clock: Clock, pace: Pace
+    scans: Scans,
+    *,
+    schedules: Schedules,
+    explanations: Explanations,
+    logs: CtLogs,
+    once: Once,
+    clock: Clock,
+    pace: Pace,
 ) -> Routes:
     """Build the routes; `pace` is what holds where a scan does not ask for less."""
     routes = Routes(prefix="/v1")
     add_scans(routes, scans, once=once, clock=clock, pace=pace)
+    add_schedules(routes, schedules, once=once, clock=clock, pace=pace)
     add_explanations(routes, explanations)
     add_places(routes, scans)
     add_ct_logs(routes, logs, once=once, clock=clock)

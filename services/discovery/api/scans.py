@@ -93,6 +93,23 @@ class ScanBody(Body):
         "Certificate Transparency. What shows nothing else than the address itself is a result and no place.",
     )
 
+    def new(self, pace: Pace) -> NewScan:
+        """Return what is asked, within what the operator allows."""
+        return NewScan(
+            targets=self.targets,
+            ports=self.ports,
+            exclude=self.exclude,
+            server_names=self.server_names,
+            timeout=self.timeout or pace.timeout,
+            concurrency=min(self.concurrency or pace.concurrency, pace.concurrency),
+            per_host=min(self.per_host or pace.per_host, pace.per_host),
+            per_network=min(self.per_network or pace.per_network, pace.per_network),
+            rate=self.rate,
+            reach=self.depth,
+            starttls=None if self.starttls == "none" else self.starttls,
+            does_fan_out=self.fan_out,
+        )
+
 
 class ScanView(View):
     """A scan and how far it has come; the outcomes in `counts` add up to `asked`."""
@@ -118,6 +135,7 @@ class ScanView(View):
     seconds_left: float | None = Field(description="At that rate.")
     created_at: datetime
     created_by: str
+    schedule_id: str | None = Field(description="The schedule that started it.")
     started_at: datetime | None
     finished_at: datetime | None
 
@@ -171,22 +189,8 @@ def add_scans(routes: Routes, scans: Scans, *, once: Once, clock: Clock, pace: P
         caller: ScanWriter, request: Request, response: Response, body: ScanBody, key: IdempotencyKey = None
     ) -> ScanView:
         async def create() -> ScanView:
-            new = NewScan(
-                targets=body.targets,
-                ports=body.ports,
-                exclude=body.exclude,
-                server_names=body.server_names,
-                timeout=body.timeout or pace.timeout,
-                concurrency=min(body.concurrency or pace.concurrency, pace.concurrency),
-                per_host=min(body.per_host or pace.per_host, pace.per_host),
-                per_network=min(body.per_network or pace.per_network, pace.per_network),
-                rate=body.rate,
-                reach=body.depth,
-                starttls=None if body.starttls == "none" else body.starttls,
-                does_fan_out=body.fan_out,
-            )
             now = clock()
-            return ScanView.of(await scans.create(new, caller=caller, now=now), now=now)
+            return ScanView.of(await scans.create(body.new(pace), caller=caller, now=now), now=now)
 
         view = await once.run(request, key=key, caller=caller, body=body, view=ScanView, create=create)
         response.headers["Location"] = f"/discovery/v1/scans/{view.id}"
