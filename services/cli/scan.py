@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
             results.write_unresolved(host, reason)
         tempo = _tempo(asked)
         engine = Engine(
-            map(walk.at, range(len(walk))),
+            walk,
             permits=permits,
             inquire=inquiry_of(Reach(asked.depth), Asker()),
             tempo=tempo,

@@ -39,6 +39,7 @@ _GONE = select.EPOLLHUP | select.EPOLLERR
 _ANSWERS = _IN | select.EPOLLET
 _STANDS = _ANSWERS | _OUT
 _RESET = {errno.ECONNRESET, errno.EPIPE}
+_REFUSED = Answer(Ending.REFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -399,7 +400,7 @@ class Engine:
 def _unreached(code: int) -> Answer:
     """Return what became of a connection that never stood."""
     if code == errno.ECONNREFUSED:
-        return Answer(Ending.REFUSED)
+        return _REFUSED
     if code == errno.ETIMEDOUT:
         return Answer(Ending.UNREACHED)
     if code in _RESET:

@@ -75,17 +75,12 @@ Inquiry = Generator[list[Question], list[Answer], Sighting]
 same order, and returns what was seen."""
 
 
-_UNANSWERED = {
-    Ending.REFUSED: (Outcome.REFUSED, "nobody listens on this port"),
-    Ending.UNREACHED: (Outcome.SILENT, "no answer in time"),
-}
-
-
 def unanswered(asked: Asked, answer: Answer) -> Sighting | None:
     """Return what was seen where no connection stood, so that nothing was asked; None where more may be asked."""
+    if answer.ending is Ending.REFUSED:
+        return Sighting(asked=asked, outcome=Outcome.REFUSED, reason="nobody listens on this port")
+    if answer.ending is Ending.UNREACHED:
+        return Sighting(asked=asked, outcome=Outcome.SILENT, reason="no answer in time")
     if answer.ending is Ending.FAILED:
         return Sighting(asked=asked, outcome=Outcome.FAILED, reason=answer.reason)
-    if answer.ending not in _UNANSWERED:
-        return None
-    outcome, reason = _UNANSWERED[answer.ending]
-    return Sighting(asked=asked, outcome=outcome, reason=reason)
+    return None
