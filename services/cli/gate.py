@@ -16,11 +16,10 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 class Gate:
-    """Collects a line for each place where something is that it was told to look out for."""
+    """Says a line for each thing that it was told to look out for."""
 
     def __init__(self, text: str) -> None:
         """Read `expired,expiring=30d,weak,self-signed`. Raises `Invalid`."""
-        self.findings: list[str] = []
         self._wanted = {part.partition("=")[0] for part in filter(None, text.split(","))}
         self._soon = timedelta()
         for part in filter(None, text.split(",")):
@@ -37,15 +36,14 @@ class Gate:
                 next_step="Write expired, expiring=30d, weak or self-signed, with commas between.",
             )
 
-    def check(self, sighting: Sighting) -> None:
-        """Look at one sighting."""
-        if not self._wanted or not sighting.chain:
-            return
-        facts = facts_of(sighting.chain[0])
-        if facts is not None:
-            asked = sighting.asked
-            for finding in self._found(sighting, facts):
-                self.findings.append(f"{asked.address}:{asked.port} {asked.server_name or ''}: {finding}")
+    def check(self, sighting: Sighting) -> list[str]:
+        """Return what there is at one place."""
+        facts = facts_of(sighting.chain[0]) if self._wanted and sighting.chain else None
+        if facts is None:
+            return []
+        asked = sighting.asked
+        where = f"{asked.address}:{asked.port} {asked.server_name or ''}"
+        return [f"{where}: {finding}" for finding in self._found(sighting, facts)]
 
     def _found(self, sighting: Sighting, facts: CertificateFacts) -> list[str]:
         found = []

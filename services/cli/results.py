@@ -3,13 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, TypeVar
 
 from services.cli.facts import facts_of
 from services.discovery.domain.answers import Outcome
@@ -17,20 +17,20 @@ from services.discovery.domain.sightings import Sighting
 from shared.errors import Invalid
 from shared.x509 import fingerprint
 
+Row = TypeVar("Row")
 
-class Results(Protocol):
-    """Takes what was seen."""
 
-    has_certificate: bool
+class Results(Protocol[Row]):
+    """Takes what was seen: a row is made wherever a place was looked at, and put down in one place."""
 
-    def write(self, sighting: Sighting) -> None:
-        """Take one sighting."""
+    def row(self, sighting: Sighting) -> Row | None:
+        """Return what is to be put down for a sighting, nothing where it is not shown."""
 
-    def write_unresolved(self, host: str, reason: str) -> None:
+    def put(self, rows: Sequence[Row]) -> None:
+        """Take rows, and let whoever reads along have them."""
+
+    def put_unresolved(self, host: str, reason: str) -> None:
         """Take a host name that has no address."""
-
-    def flush(self) -> None:
-        """Let whoever reads along have what there is."""
 
     def finish(self) -> None:
         """Write what was kept back."""
@@ -40,28 +40,27 @@ class Lines:
     """One JSON object a line for every place, as it comes."""
 
     def __init__(self, file: TextIO) -> None:
-        self.has_certificate = False
         self._file = file
 
-    def write(self, sighting: Sighting) -> None:
-        """Take one sighting."""
-        self.has_certificate = self.has_certificate or bool(sighting.chain)
+    def row(self, sighting: Sighting) -> str:
+        """Return the line of a sighting."""
         asked = sighting.asked
-        self._file.write(
+        return (
             f'{{"address": "{asked.address}", "port": {asked.port}, "server_name": {_json(asked.server_name)}, '
             f'"outcome": "{sighting.outcome.value}", "reason": {_json(sighting.reason)}'
             f"{_rest(sighting)}}}\n"
         )
 
-    def write_unresolved(self, host: str, reason: str) -> None:
+    def put(self, rows: Sequence[str]) -> None:
+        """Write lines, at once: somebody may read along."""
+        self._file.writelines(rows)
+        self._file.flush()
+
+    def put_unresolved(self, host: str, reason: str) -> None:
         """Take a host name that has no address."""
         print(f"{host}: {reason}", file=sys.stderr)  # noqa: T201 - this is where a program speaks
         names = {"address": None, "port": None, "server_name": host}
-        self._file.write(json.dumps({**names, "outcome": Outcome.FAILED.value, "reason": reason}) + "\n")
-
-    def flush(self) -> None:
-        """Let whoever reads the pipe see each as it comes."""
-        self._file.flush()
+        self.put([json.dumps({**names, "outcome": Outcome.FAILED.value, "reason": reason}) + "\n"])
 
     def finish(self) -> None:
         """Nothing is kept back."""
@@ -115,22 +114,20 @@ class Table:
     """The places with certificates, as a table at the end."""
 
     def __init__(self, file: TextIO) -> None:
-        self.has_certificate = False
         self._file = file
         self._rows: list[list[str]] = []
 
-    def write(self, sighting: Sighting) -> None:
-        """Take one sighting."""
-        if sighting.chain:
-            self.has_certificate = True
-            self._rows.append(_cells(sighting))
+    def row(self, sighting: Sighting) -> list[str] | None:
+        """Return the cells of a place with a certificate."""
+        return _cells(sighting) if sighting.chain else None
 
-    def write_unresolved(self, host: str, reason: str) -> None:
+    def put(self, rows: Sequence[list[str]]) -> None:
+        """Keep rows: nothing is shown before the end."""
+        self._rows += rows
+
+    def put_unresolved(self, host: str, reason: str) -> None:
         """Take a host name that has no address."""
         print(f"{host}: {reason}", file=sys.stderr)  # noqa: T201 - this is where a program speaks
-
-    def flush(self) -> None:
-        """Nothing is shown before the end."""
 
     def finish(self) -> None:
         """Print the table."""
@@ -178,11 +175,11 @@ def _plain(text: str) -> str:
 
 
 @contextmanager
-def results_to(output: Path | None, *, as_lines: bool) -> Iterator[Results]:
+def results_to(output: Path | None, *, as_lines: bool) -> Iterator[Results[Any]]:
     """Open where the results go: a file, else standard output. Raises `Invalid` where it cannot be written."""
     if output is None:
         with _until_nobody_reads():
-            results: Results = Lines(sys.stdout) if as_lines else Table(sys.stdout)
+            results: Results[Any] = Lines(sys.stdout) if as_lines else Table(sys.stdout)
             yield results
             results.finish()
         return

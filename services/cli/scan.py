@@ -8,12 +8,14 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import nullcontext
 from pathlib import Path
 
 from services.cli.gate import Gate
+from services.cli.harvest import Harvest, Job, harvest
+from services.cli.processes import Unfinished, how_many, spread
 from services.cli.progress import Progress
-from services.cli.results import Results, results_to
+from services.cli.results import results_to
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.limits import Limits
 from services.discovery.domain.looks import Reach
@@ -26,21 +28,19 @@ from services.discovery.domain.targets import (
     parse_target,
     plan,
 )
-from services.discovery.scanner.depth import inquiry_of
-from services.discovery.scanner.engine import Engine, Tempo
-from services.discovery.scanner.look import Asker
-from services.discovery.scanner.pace import Sockets, raise_limit_of_files
+from services.discovery.scanner.engine import Tempo
+from services.discovery.scanner.pace import raise_limit_of_files
 from services.discovery.scanner.starttls import PROTOCOLS
 from shared.errors import Invalid
 
 MOST = 1 << 24
 PATIENCE = 10.0
 """Seconds for the resolver to answer."""
-WAIT = 0.2
+UNFINISHED, INTERRUPTED = 4, 130
 
 ENDS = """exit codes:
   0 at least one certificate was found, 1 none was, 2 it cannot be scanned as asked,
-  3 something was found that --fail-on names"""
+  3 something was found that --fail-on names, 4 not everything was looked at, 130 interrupted"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,23 +55,30 @@ def main(arguments: Sequence[str]) -> int:
     walk, unresolved = _plan(texts, asked.ports, asked.sni, _protocol(asked.starttls))
     with results_to(asked.output, as_lines=asked.jsonl or not sys.stdout.isatty()) as results:
         for host, reason in unresolved.items():
-            results.write_unresolved(host, reason)
-        tempo = _tempo(asked)
-        engine = Engine(
-            walk,
+            results.put_unresolved(host, reason)
+        job = Job(
+            walk=walk,
             permits=permits,
-            inquire=inquiry_of(Reach(asked.depth), Asker()),
-            tempo=tempo,
-            sockets=Sockets(tempo.concurrency),
+            reach=Reach(asked.depth),
+            tempo=_tempo(asked),
+            gate=gate,
+            results=results,
         )
-        with closing(engine), Progress(len(walk)) as progress:
-            counts = _scan(engine, progress, results, gate)
-    counts[Outcome.FAILED] += len(unresolved)
+        whole = Harvest(counts=Counter({Outcome.FAILED: len(unresolved)}))
+        trouble = _scan(job, whole, asked.processes)
+    return _summed_up(whole, trouble)
+
+
+def _summed_up(whole: Harvest, trouble: int | None) -> int:
+    """Say what it came to; return the exit code."""
+    counts = whole.counts
     parts = [f"{outcome.value} {counts[outcome]}" for outcome in Outcome if counts[outcome]]
     _say(", ".join([f"asked {counts.total()}", *parts]))
-    for line in gate.findings:
+    for line in whole.findings:
         _say(line)
-    return 3 if gate.findings else 0 if results.has_certificate else 1
+    if trouble is not None:
+        return trouble
+    return 3 if whole.findings else 0 if whole.certificates else 1
 
 
 def _parser() -> ArgumentParser:
@@ -100,6 +107,7 @@ def _parser() -> ArgumentParser:
 def _add_tempo(add: Callable[..., object]) -> None:
     add("--timeout", type=_within(0.1, 60, float), default=3, help="seconds one connection may take")
     add("--concurrency", type=_within(1, 50_000, int), default=4000, help="connections at a time")
+    add("--processes", type=_within(1, 64, int), help="that share the work (default: one for each core)")
     add("--rate", type=_within(0.1, 1e6, float), help="new connections per second")
     add("--per-host", type=_within(1, 50_000, int), default=10, help="connections at a time to one address")
     add("--per-network", type=_within(1, 50_000, int), default=256, help="and to one /24 (IPv6: /64)")
@@ -196,14 +204,25 @@ def _resolved(hosts: list[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
     return anyio.run(ask)
 
 
-def _scan(engine: Engine, progress: Progress, results: Results, gate: Gate) -> Counter[Outcome]:
-    counts: Counter[Outcome] = Counter()
-    while not engine.is_done:
-        seen = engine.step(wait=WAIT)
-        for sighting in seen:
-            counts[sighting.outcome] += 1
-            results.write(sighting)
-            gate.check(sighting)
-        results.flush()
-        progress.advance(len(seen))
-    return counts
+def _scan(job: Job, whole: Harvest, processes: int | None) -> int | None:
+    """Look at everything, and put it down as it comes; return the exit code where it was not finished."""
+    number = how_many(processes, job=job)
+    try:
+        # The processes first: they are forks, and a progress bar is a thread.
+        with spread(job, processes=number) if number > 1 else nullcontext(harvest(job)) as brought:
+            _put_down(brought, job, whole)
+    except KeyboardInterrupt:
+        _say("everleaf: interrupted")
+        return INTERRUPTED
+    except Unfinished as error:
+        _say(f"everleaf: {error}")
+        return UNFINISHED
+    return None
+
+
+def _put_down(brought: Iterable[Harvest], job: Job, whole: Harvest) -> None:
+    with Progress(len(job.walk)) as progress:
+        for each in brought:
+            whole.take(each)
+            job.results.put(each.rows)
+            progress.advance(each.counts.total())

@@ -3,13 +3,14 @@
 import ipaddress
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
-from socket import inet_ntoa
+from socket import inet_aton, inet_ntoa
 from typing import Any
 from urllib.parse import urlsplit
 
+from services.discovery.domain.shares import Share, network_of, share_of
 from shared.errors import Fault, Invalid, TooLarge
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -97,19 +98,34 @@ class Segment:
             starttls=starttls,
         )
 
-    def places(self, *, starttls: str | None = None) -> Iterator[Asked]:
-        """Return all places in the order of `at`, for less than asking for each."""
+    def places(self, *, starttls: str | None = None, share: Share | None = None) -> Iterator[Asked]:
+        """Return all places, or those of a share, in the order of `at`, for less than asking for each."""
         start = int(ipaddress.ip_address(self.first)) if self.count > 1 else 0
         for server_name in self.server_names:
             for low, high in self.ports:
                 for port in range(low, high + 1):
-                    for offset in range(self.count):
+                    for offset in self._offsets(start, share):
                         yield Asked(
                             address=_text(start + offset, self.first) if offset else self.first,
                             port=port,
                             server_name=server_name,
                             starttls=starttls,
                         )
+
+    def _offsets(self, start: int, share: Share | None) -> Iterable[int]:
+        if share is None:
+            return range(self.count)
+        return share.offsets(start, count=self.count, version=6 if ":" in self.first else 4)
+
+    def number_of_share(self, *, among: int) -> int | None:
+        """Return which share it is in, None where it lies in more than one network."""
+        first = ipaddress.ip_address(self.first) if ":" in self.first else None
+        start = int.from_bytes(inet_aton(self.first), "big") if first is None else int(first)
+        version = 4 if first is None else 6
+        network = network_of(start, version=version)
+        if network_of(start + self.count - 1, version=version) != network:
+            return None
+        return share_of(network, among=among)
 
     def _port(self, index: int) -> int:
         for first, last in self.ports:
@@ -127,17 +143,40 @@ def _text(number: int, like: str) -> str:
 class Walk:
     """All segments of a scan as one sequence; nothing of it is built, so a /8 costs nothing."""
 
-    def __init__(self, segments: Sequence[Segment], *, starttls: str | None = None) -> None:
-        self._segments = segments
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        *,
+        starttls: str | None = None,
+        wide: Sequence[Segment] = (),
+        share: Share | None = None,
+    ) -> None:
+        """Take segments to visit in full, and `wide` ones of which only a share is visited."""
+        self._segments, self._wide, self._share = segments, wide, share
         self._ends = list(accumulate(segment.size for segment in segments))
         self._starttls = starttls
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def __iter__(self) -> Iterator[Asked]:
+    def places(self) -> Iterator[Asked]:
+        """Return all places."""
         for segment in self._segments:
             yield from segment.places(starttls=self._starttls)
+        for segment in self._wide:
+            yield from segment.places(starttls=self._starttls, share=self._share)
+
+    def divided(self, *, among: int) -> list["Walk"]:
+        """Return so many walks that visit the same places together, with each network wholly in one of them."""
+        parts: list[list[Segment]] = [[] for _ in range(among)]
+        wide: list[Segment] = []
+        for segment in self._segments:
+            number = segment.number_of_share(among=among)
+            (wide if number is None else parts[number]).append(segment)
+        return [
+            Walk(part, starttls=self._starttls, wide=wide, share=Share(number=number, among=among))
+            for number, part in enumerate(parts)
+        ]
 
     def at(self, index: int) -> Asked:
         """Return the `index`th place of the walk."""

@@ -1,6 +1,7 @@
 """Targets as people write them, and the walk that is made of them."""
 
 import ipaddress
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -130,6 +131,45 @@ def test_a_walk_visits_what_its_segments_hold_each_once(segments: list[Segment],
     for segment in segments:
         places = [segment.at(index) for index in range(len(segment))]
         assert len(set(places)) == len(places)
+
+
+def network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(f"{address}/{64 if ':' in address else 24}", strict=False)
+
+
+FIRSTS = st.one_of(
+    st.integers(0, 2**32 - 1000).map(lambda number: str(ipaddress.IPv4Address(number))),
+    st.integers(2**125 - 500, 2**125 + 2**64).map(lambda number: str(ipaddress.IPv6Address(number))),
+)
+SEGMENTS = st.builds(
+    Segment,
+    first=FIRSTS,
+    count=st.one_of(st.just(1), st.integers(1, 600)),
+    ports=st.sampled_from([HTTPS, ((80, 81), (443, 443))]),
+    server_names=st.sampled_from([(None,), ("a.test", "b.test")]),
+)
+
+
+@given(st.lists(SEGMENTS, max_size=5), st.integers(1, 5))
+def test_divided_walks_visit_the_same_places_together_and_each_network_in_one_of_them(
+    segments: list[Segment], among: int
+) -> None:
+    whole = Walk(segments, starttls="auto")
+    walks = whole.divided(among=among)
+    assert list(whole.places()) == [whole.at(index) for index in range(len(whole))]
+    together = [one for walk in walks for one in walk.places()]
+    assert Counter(together) == Counter(whole.places())
+    networks = [{network(one.address) for one in walk.places()} for walk in walks]
+    assert sum(map(len, networks)) == len(set().union(*networks))
+
+
+def test_networks_that_follow_each_other_are_divided_evenly() -> None:
+    (segment,) = plan(
+        [parse_target("10.0.0.0/16", pointer="/t")], resolved={}, ports=HTTPS, server_names=(), most=1 << 16
+    )
+    sizes = [sum(1 for _ in walk.places()) for walk in Walk([segment]).divided(among=4)]
+    assert sum(sizes) == 1 << 16
+    assert max(sizes) - min(sizes) <= 4 * 256
 
 
 def test_a_name_is_asked_for_as_it_goes_over_the_wire() -> None:

@@ -19,11 +19,9 @@ def seen(der: bytes, *, version: str = "TLSv1.3") -> Sighting:
 def test_what_expires_soon_is_found_and_what_expires_later_is_not(lab_ca: CertificateAuthority) -> None:
     facts = x509.read(x509_der(lab_ca))
     gate = Gate(f"expiring={facts.lifetime.days + 1}d")
-    gate.check(seen(x509_der(lab_ca)))
-    assert gate.findings == [f"192.0.2.1:443 : expires on {facts.not_after.date()}"]
+    assert gate.check(seen(x509_der(lab_ca))) == [f"192.0.2.1:443 : expires on {facts.not_after.date()}"]
     calm = Gate("expired,expiring=1h")
-    calm.check(seen(x509_der(lab_ca)))
-    assert calm.findings == []
+    assert calm.check(seen(x509_der(lab_ca))) == []
 
 
 def test_an_old_version_is_weak(lab_ca: CertificateAuthority) -> None:

@@ -164,7 +164,9 @@ def test_a_strangers_certificate_cannot_write_to_the_terminal(capsys: pytest.Cap
     builder = builder.not_valid_before(start).not_valid_after(start + timedelta(days=365))
     der = builder.public_key(key.public_key()).sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
     writer = Table(sys.stdout)
-    writer.write(Sighting(asked=Asked(address="::1", port=443), outcome=Outcome.TLS, chain=(der,)))
+    row = writer.row(Sighting(asked=Asked(address="::1", port=443), outcome=Outcome.TLS, chain=(der,)))
+    assert row is not None
+    writer.put([row])
     writer.finish()
     shown = capsys.readouterr().out
     assert "[::1]:443" in shown
