@@ -58,6 +58,10 @@ build_goscan() {
         "$folder/venv/bin/go" build -o "$folder/goscan" "$here/scan/goscan.go"
 }
 
+# As pip does with what it installs, unless that is editable: else every scan would compile what it imports.
+compile_everleaf() { "$python" -m compileall -q "$here/../services" "$here/../shared"; }
+
+compile_everleaf
 [ -z "$missing" ] || (install_packages) || echo "apt-get could not install:$missing" >&2
 (install_peers) || echo "Go and sslyze could not be installed: their rows are not measured." >&2
 (build_floor) || echo "The C floor could not be built: its rows are not measured." >&2

@@ -60,6 +60,14 @@ def everleaf_excluding(network: str, *, output: Path) -> list[str]:
     return [str(EVERLEAF), "scan", network, "--exclude", network, "--output", str(output)]
 
 
+def everleaf_sweeping(network: str, *, port: int, processes: int | None, output: Path) -> list[str]:
+    """Return the command line that looks at one port of a network; None is as many processes as it likes."""
+    options = ["--ports", str(port), "--output", str(output)]
+    if processes is not None:
+        options += ["--processes", str(processes)]
+    return [str(EVERLEAF), "scan", network, *options]
+
+
 def require(program: str) -> None:
     """Raise NotMeasured where the program is not there."""
     if shutil.which(program) is None:

@@ -8,6 +8,8 @@ from bench.scan import peers
 DEADLINE = timedelta(seconds=3)
 """The time-out where silence is what is measured."""
 WIDE, SMALL = "127.0.0.0/8", "127.0.0.0/20"
+SWEPT = "127.64.0.0/16"
+ONE_CORE = "everleaf, one process"
 CPU = "CPU s/1,000"
 
 
@@ -69,6 +71,8 @@ ROWS = (
         goal=1.1,
         baseline=f"everleaf {SMALL}",
     ),
+    Row(name="scan.cores", scenario="cores", unit="s", figure=_wall, goal=0.7, baseline=ONE_CORE),
+    Row(name="scan.cores_cpu", scenario="cores", unit=CPU, figure=_cpu, goal=1.2, baseline=ONE_CORE),
     Row(
         name="scan.target_cost",
         scenario="cheap",

@@ -1,9 +1,11 @@
 """The scan scenarios: who scans what, with which time-out, and the rows that are read from it."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from time import sleep
 
@@ -12,7 +14,7 @@ from bench.rows import SUBJECT, Contestant, Row, Sample, Scenario
 from bench.scan import completeness, peers, plan
 from bench.scan.farm import Farm, running
 from bench.scan.peers import Job, Peer
-from bench.scan.rows import DEADLINE, ROWS, SMALL, WIDE
+from bench.scan.rows import DEADLINE, ONE_CORE, ROWS, SMALL, SWEPT, WIDE
 
 LIMIT = timedelta(minutes=5)
 """One run of anybody."""
@@ -63,6 +65,9 @@ class ScanSuite:
         """Start the farm of a scenario; raises NotMeasured where it cannot be started."""
         if name == "memory":
             yield _memory(folder)
+            return
+        if name == "cores":
+            yield _cores(folder)
             return
         setting = SETTINGS[name]
         with running(plan.make(name, scale=scale), folder=folder / "farm") as farm:
@@ -161,6 +166,35 @@ def _walk(network: str, folder: Path) -> Callable[[], Sample]:
         if not walked:
             raise NotMeasured(f"nothing was walked within {WALK.seconds} s: {_last_words(usage)}")
         return Sample(usage=usage, asked=walked, found=0)
+
+    return run
+
+
+def _cores(folder: Path) -> Scenario:
+    # Nobody listens there: servers on the same cores would take what the second process could use.
+    contestants = (
+        Contestant(name=SUBJECT, run=_sweep(folder, processes=None)),
+        Contestant(name=ONE_CORE, run=_sweep(folder, processes=1)),
+    )
+    title = f"{SWEPT}, all refuse, on {len(os.sched_getaffinity(0))} cores"
+    return Scenario(name="cores", title=title, contestants=contestants)
+
+
+def _sweep(folder: Path, *, processes: int | None) -> Callable[[], Sample]:
+    places = ip_network(SWEPT).num_addresses
+
+    def run() -> Sample:
+        output = folder / "sweep.jsonl"
+        output.unlink(missing_ok=True)
+        command = peers.everleaf_sweeping(SWEPT, port=plan.PORT, processes=processes, output=output)
+        peers.require(command[0])
+        usage = measure(command, folder=folder, limit=LIMIT)
+        seen = _lines(output)
+        output.unlink(missing_ok=True)
+        if not seen:
+            raise NotMeasured(_last_words(usage))
+        faults = () if seen == places else (f"{seen:,} of {places:,} were looked at",)
+        return Sample(usage=usage, asked=places, found=0, faults=faults)
 
     return run
 
