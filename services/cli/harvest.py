@@ -26,7 +26,7 @@ class Job:
     """What is to be looked at, how, and what is made of it."""
 
     walk: Walk
-    permits: Callable[[str], bool]
+    permits: Callable[[str, int], bool]
     reach: Reach
     tempo: Tempo
     gate: Gate

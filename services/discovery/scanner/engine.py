@@ -69,7 +69,7 @@ class _Asking:
 
 
 class _Connection:
-    __slots__ = ("asking", "began", "dialogue", "fd", "framing", "number", "question", "socket")
+    __slots__ = ("asking", "began", "dialogue", "fd", "framing", "number", "other", "question", "socket")
 
     def __init__(self, asking: _Asking, number: int, opened: socket.SocketType, began: float) -> None:
         self.asking = asking
@@ -81,6 +81,13 @@ class _Connection:
         """What we have said; None until it stands."""
         self.dialogue: Dialogue | None = None
         self.framing: Framing | None = None
+        self.other: _Connection | None = None
+        """Who asks the same in another way."""
+
+    @property
+    def has_heard(self) -> bool:
+        """Return whether the server has said anything of TLS."""
+        return bool(getattr(self.reader, "has_heard", False))
 
     @property
     def reader(self) -> Reader | None:
@@ -114,6 +121,8 @@ class Engine:
         self._epoll = select.epoll()
         self._live: dict[int, _Connection] = {}
         self._by_age: deque[_Connection] = deque()
+        self._unheard: deque[_Connection] = deque()
+        """Those that can be asked otherwise, until half their time is over."""
         self._held: deque[tuple[_Asking, int]] = deque()
         self._talking = 0
         self._inquiries = 0
@@ -303,7 +312,8 @@ class Engine:
         self._epoll.unregister(connection.fd)
         self._door.take_back(opened, code)
         self._leave(connection, now)
-        self._answer(connection.asking, connection.number, _unreached(code), now)
+        if connection.other is None:
+            self._answer(connection.asking, connection.number, _unreached(code), now)
 
     def _speak_first(self, connection: _Connection, opened: socket.SocketType) -> bool:
         """Say hello, in the words of the protocol that is spoken; return False where nothing is to be said."""
@@ -312,7 +322,12 @@ class Engine:
             opened.close()
             self._leave(connection, monotonic())
             return False
-        question = connection.question = asking.questions[connection.number]
+        question = asking.questions[connection.number]
+        if connection.other is not None and question.otherwise is not None:
+            question = question.otherwise()
+        elif question.otherwise is not None:
+            self._unheard.append(connection)
+        connection.question = question
         self._talking += 1
         words = question.hello
         if question.starttls is not None:
@@ -355,6 +370,10 @@ class Engine:
             opened.send(words)
 
     def _expire(self, now: float) -> None:
+        while self._unheard and self._unheard[0].began + self._timeout / 2 <= now:
+            connection = self._unheard.popleft()
+            if connection.socket is not None and not connection.has_heard:
+                self._ask_otherwise(connection, now)
         while self._by_age:
             connection = self._by_age[0]
             if connection.socket is not None:
@@ -364,6 +383,17 @@ class Engine:
                 self._finish(connection, Answer(ending, connection.reader))
             self._by_age.popleft()
 
+    def _ask_otherwise(self, connection: _Connection, now: float) -> None:
+        """Ask once more beside a connection on which nothing comes; where there is no room, it is not asked."""
+        asked = connection.asking.asked
+        if not self._has_room() or not self._crowd.has_room(asked.address, connection.asking.network):
+            return
+        opened, code = self._door.knock(asked.address, asked.port)
+        if opened is not None:
+            other = _Connection(connection.asking, connection.number, opened, now)
+            connection.other, other.other = other, connection
+            self._watch(other, stands=code == 0)
+
     def _finish(self, connection: _Connection, answer: Answer) -> None:
         """Hang up, and let the inquiry have the answer."""
         if connection.socket is None:
@@ -371,6 +401,10 @@ class Engine:
         connection.socket.close()
         now = monotonic()
         self._leave(connection, now)
+        other = connection.other
+        if other is not None and other.socket is not None:
+            other.socket.close()
+            self._leave(other, now)
         self._answer(connection.asking, connection.number, answer, now)
 
     def _leave(self, connection: _Connection, now: float) -> None:
@@ -415,8 +449,7 @@ def _hung_up(connection: _Connection) -> Answer:
         return Answer(
             Ending.NOT_TLS, reader, reason=f"it hung up before {connection.question.starttls} began TLS"
         )
-    has_heard = bool(getattr(reader, "has_heard", False))
-    return Answer(Ending.CUT if has_heard else Ending.HUNG_UP, reader)
+    return Answer(Ending.CUT if connection.has_heard else Ending.HUNG_UP, reader)
 
 
 def _cut_short(connection: _Connection, error: Exception) -> Answer:

@@ -143,6 +143,8 @@ class Flight:
         if kind == _APPLICATION and self._record_key is not None:
             inner = self._record_key.open(header, fragment).rstrip(b"\0")
             kind, fragment = inner[-1], inner[:-1]
+        if not fragment and kind != _APPLICATION:
+            raise Malformed("an empty record")  # RFC 5246 §6.2.1, RFC 8446 §5.1: there is none
         if kind == _HANDSHAKE:
             self._take_messages(self._messages + fragment if self._messages else fragment)
         elif kind == _ALERT:

@@ -6,9 +6,9 @@ HelloRetryRequest, which tells version, suite and group in clear too. Only who s
 is asked with key shares, and its answer decrypted. Who says nothing to these is asked as old clients do.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
@@ -85,10 +85,17 @@ class Asker:
     def _make(self, offer: Offer, server_name: str | None, kind: str | None) -> bytes:
         return client_hello(for_key_type(offer, kind), server_name=server_name, keys=self.keys)
 
-    def question(self, asked: Asked, offer: Offer, *, starttls: str | None) -> Question:
+    def question(
+        self,
+        asked: Asked,
+        offer: Offer,
+        *,
+        starttls: str | None,
+        otherwise: Callable[[], Question] | None = None,
+    ) -> Question:
         """Return the question that makes this offer."""
         hello = self._hello(offer, asked.server_name, asked.key_type)
-        return Question(hello, Flight(hello, self.keys), starttls)
+        return Question(hello, Flight(hello, self.keys), starttls, otherwise)
 
     def question_once(self, asked: Asked, offer: Offer, *, starttls: str | None) -> Question:
         """Return the question that makes this offer, which is not made again."""
@@ -110,7 +117,7 @@ class _Look:
         self._starttls = first_starttls(asked)
 
     def run(self) -> Inquiry:
-        answer = yield from self._ask(FIRST)
+        answer = yield from self._ask_first()
         if answer.ending is Ending.NOT_TLS and self._asked.starttls == AUTO:
             answer = yield from self._ask_as_it_speaks(answer)
         if is_alert(answer, _NO_APPLICATION_PROTOCOL):
@@ -120,6 +127,13 @@ class _Look:
         if might_speak_other(answer):
             return (yield from self._ask_otherwise(answer))
         return self._sighting(answer)
+
+    def _ask_first(self) -> Asking:
+        """Ask, and where nobody says a word with a short hello beside: some do not answer long ones."""
+        asker, asked, starttls = self._asker, self._asked, self._starttls
+        short = partial(asker.question, asked, SHORT, starttls=starttls)
+        (answer,) = yield [asker.question(asked, FIRST, starttls=starttls, otherwise=short)]
+        return answer
 
     def _ask(self, offer: Offer) -> Asking:
         question = self._asker.question(self._asked, offer, starttls=self._starttls)

@@ -1,6 +1,6 @@
 """What can be asked of a server on one connection, and what can come of it."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -51,6 +51,8 @@ class Question:
     hello: bytes
     reader: Reader
     starttls: str | None = None
+    otherwise: "Callable[[], Question] | None" = None
+    """Makes the question that is asked beside it where nothing was heard in half the time-out: whoever is answered first answers both."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
 
@@ -15,34 +15,8 @@ from services.discovery.domain.targets import Asked
 from services.discovery.scanner.engine import Engine, Tempo
 from services.discovery.scanner.look import Asker
 from services.discovery.scanner.pace import Sockets
+from tests.servers.odd import say, serving
 from tests.servers.processes import free_port
-
-Talk = Callable[[socket.socket], None]
-
-
-@contextmanager
-def serving(talk: Talk, *, address: str = "127.0.0.1") -> Iterator[int]:
-    """Serve on a free port with a thread for each connection."""
-    with socket.create_server((address, 0), backlog=512) as listener:
-
-        def one(connection: socket.socket) -> None:
-            with connection:
-                try:
-                    talk(connection)
-                except OSError:
-                    return
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                threading.Thread(target=one, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def engine_of(asked: Sequence[Asked], *, tempo: Tempo, sockets: Sockets) -> Engine:
@@ -55,14 +29,6 @@ def look(asked: Sequence[Asked], *, tempo: Tempo, sockets: Sockets | None = None
         while not engine.is_done:
             seen += engine.step(wait=0.1)
     return seen
-
-
-def say(words: bytes) -> Talk:
-    def talk(connection: socket.socket) -> None:
-        connection.sendall(words)
-        connection.recv(4096)
-
-    return talk
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def job(places: int, *, reach: Reach = Reach.FAST, tempo: Tempo | None = None) -
     segment = Segment(first="10.0.0.0", count=places, ports=((443, 443),))
     return Job(
         walk=Walk([segment]),
-        permits=lambda _: True,
+        permits=lambda *_: True,
         reach=reach,
         tempo=tempo or Tempo(),
         gate=Gate(""),

@@ -1,0 +1,201 @@
+"""Servers that are old, strict, slow or hostile: what no server that is packaged today can be made to do."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.servers.tls import Issued
+
+Talk = Callable[[socket.socket], None]
+
+_HANDSHAKE, _ALERT, _APPLICATION_DATA = 22, 21, 23
+_RSA_AES_256_CBC_SHA = 0x0035
+_MOST_SENT = 64 << 20
+"""Where even a hostile server gives up, so that a scanner that does not would be told by the test and not by the
+machine's memory."""
+
+
+@contextmanager
+def serving(talk: Talk, *, address: str = "127.0.0.1") -> Iterator[int]:
+    """Serve on a free port with a thread for each connection."""
+    with socket.create_server((address, 0), backlog=512) as listener:
+
+        def one(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                talk(connection)
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=one, args=(connection,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def record(fragment: bytes, *, kind: int = _HANDSHAKE, version: int = 0x0303) -> bytes:
+    """Return a TLS record (RFC 5246 §6.2.1)."""
+    return bytes([kind]) + version.to_bytes(2, "big") + len(fragment).to_bytes(2, "big") + fragment
+
+
+def message(kind: int, body: bytes) -> bytes:
+    """Return a handshake message (RFC 5246 §7.4)."""
+    return bytes([kind]) + len(body).to_bytes(3, "big") + body
+
+
+def server_hello(version: int, suite: int = _RSA_AES_256_CBC_SHA) -> bytes:
+    """Return a ServerHello without extensions."""
+    return message(2, version.to_bytes(2, "big") + bytes(32) + b"\0" + suite.to_bytes(2, "big") + b"\0")
+
+
+def certificate(*ders: bytes) -> bytes:
+    """Return a Certificate message (RFC 5246 §7.4.2)."""
+    entries = b"".join(len(der).to_bytes(3, "big") + der for der in ders)
+    return message(11, len(entries).to_bytes(3, "big") + entries)
+
+
+def chain_of(issued: Issued) -> list[bytes]:
+    """Return the certificates that a server of these sends."""
+    return [issued.certificate.public_bytes(Encoding.DER)]
+
+
+def flight(chain: Sequence[bytes], *, version: int = 0x0303) -> bytes:
+    """Return all that a server sends before the client's key exchange."""
+    return record(server_hello(version) + certificate(*chain) + message(14, b""), version=version)
+
+
+def hello_of(connection: socket.socket) -> bytes:
+    """Read one ClientHello."""
+    return connection.recv(65536)
+
+
+def say(words: bytes) -> Talk:
+    """Say this at once, whatever the client says."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(words)
+        connection.recv(4096)
+
+    return talk
+
+
+def answer(words: bytes) -> Talk:
+    """Say this once the client has spoken, and wait for its next word."""
+
+    def talk(connection: socket.socket) -> None:
+        hello_of(connection)
+        connection.sendall(words)
+        connection.recv(4096)
+
+    return talk
+
+
+def answer_and_close(words: bytes) -> Talk:
+    """Say this and hang up."""
+
+    def talk(connection: socket.socket) -> None:
+        hello_of(connection)
+        connection.sendall(words)
+
+    return talk
+
+
+def without_end(start: bytes, words: bytes) -> Talk:
+    """Begin well and never end."""
+
+    def talk(connection: socket.socket) -> None:
+        hello_of(connection)
+        connection.sendall(start)
+        for _ in range(_MOST_SENT // len(words)):
+            connection.sendall(words)
+
+    return talk
+
+
+def dripping(words: bytes, *, pause: float) -> Talk:
+    """Say it byte by byte."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        hello_of(connection)
+        for byte in words:
+            connection.sendall(bytes([byte]))
+            time.sleep(pause)
+        connection.recv(4096)
+
+    return talk
+
+
+def ssl3_only(chain: Sequence[bytes]) -> Talk:
+    """Speak SSL 3.0 (RFC 6101) to whoever offers it, and nothing else."""
+
+    def talk(connection: socket.socket) -> None:
+        hello = hello_of(connection)
+        takes_ssl3 = hello[:1] == b"\x16" and hello[9:11] == b"\x03\x00"
+        words = (
+            flight(chain, version=0x0300) if takes_ssl3 else record(b"\2\x28", kind=_ALERT, version=0x0300)
+        )
+        connection.sendall(words)
+        connection.recv(4096)
+
+    return talk
+
+
+def ssl2_only(chain: Sequence[bytes]) -> Talk:
+    """Speak SSL 2.0 (draft-hickman-netscape-ssl-00) alone; anything else is hung up on."""
+
+    def talk(connection: socket.socket) -> None:
+        hello = hello_of(connection)
+        if not (hello and hello[0] & 0x80 and hello[2:3] == b"\1"):
+            return
+        suites = bytes.fromhex("0700c0010080")
+        lengths = b"".join(size.to_bytes(2, "big") for size in (len(chain[0]), len(suites), 16))
+        body = b"\x04\0\1\0\2" + lengths + chain[0] + suites + bytes(16)
+        connection.sendall((0x8000 | len(body)).to_bytes(2, "big") + body)
+        connection.recv(4096)
+
+    return talk
+
+
+def deaf_to_long_hellos(chain: Sequence[bytes], *, longest: int) -> Talk:
+    """Never answer a hello of more bytes, as old load balancers did (255, and 256 to 511)."""
+
+    def talk(connection: socket.socket) -> None:
+        hello = hello_of(connection)
+        if len(hello) <= longest:
+            connection.sendall(flight(chain))
+        connection.recv(4096)
+
+    return talk
+
+
+def by_name_only(chain: Sequence[bytes], *, name: str) -> Talk:
+    """Refuse with unrecognized_name(112) whoever does not ask for the name (RFC 6066 §3)."""
+
+    def talk(connection: socket.socket) -> None:
+        hello = hello_of(connection)
+        connection.sendall(flight(chain) if name.encode() in hello else record(b"\2\x70", kind=_ALERT))
+        connection.recv(4096)
+
+    return talk
+
+
+def reset(connection: socket.socket) -> None:
+    """Answer with a reset."""
+    hello_of(connection)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+def echo(connection: socket.socket) -> None:
+    """Say what the client says."""
+    while words := connection.recv(65536):
+        connection.sendall(words)
