@@ -3,9 +3,8 @@
 import ipaddress
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
-from socket import AF_INET, inet_pton
 
-from services.discovery.domain.targets import Address, parse_addresses
+from services.discovery.domain.targets import Address, ipv4_number, parse_addresses
 
 ALWAYS_DENIED = (
     "0.0.0.0/8",
@@ -49,8 +48,7 @@ class Limits:
         if port in self._own_ports and self.is_own(address, port):
             return False
         if ":" not in address:
-            # Without `ipaddress`: a scan asks for every address, so it must cost next to nothing.
-            number = int.from_bytes(inet_pton(AF_INET, address), "big")
+            number = ipv4_number(address)
             if self._denied.has_ipv4(number):
                 return False
             return self._allowed is None or self._allowed.has_ipv4(number)

@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
-from socket import inet_aton, inet_ntoa
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -120,7 +119,7 @@ class Segment:
     def number_of_share(self, *, among: int) -> int | None:
         """Return which share it is in, None where it lies in more than one network."""
         first = ipaddress.ip_address(self.first) if ":" in self.first else None
-        start = int.from_bytes(inet_aton(self.first), "big") if first is None else int(first)
+        start = ipv4_number(self.first) if first is None else int(first)
         version = 4 if first is None else 6
         network = network_of(start, version=version)
         if network_of(start + self.count - 1, version=version) != network:
@@ -137,7 +136,15 @@ class Segment:
 
 def _text(number: int, like: str) -> str:
     """Return an address as text, of the version of another."""
-    return str(ipaddress.IPv6Address(number)) if ":" in like else inet_ntoa(number.to_bytes(4, "big"))
+    if ":" in like:
+        return str(ipaddress.IPv6Address(number))
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def ipv4_number(address: str) -> int:
+    """Return an IPv4 address as a number; without `ipaddress`, for a scan asks for every address."""
+    first, second, third, fourth = address.split(".")
+    return int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
 
 
 class Walk:
