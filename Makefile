@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test bench check format contracts lock clean
+.PHONY: help install up demo test bench fuzz check format contracts lock clean
 
 help: ## Show what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: install ## Run all tests, against real servers (on Debian as root it insta
 bench: install ## Measure against named baselines (ROWS=scan.cheap,scan.mix ROUNDS=3); also build/bench.json
 	sh bench/install.sh $(BIN)/python build/bench
 	$(BIN)/python -m bench $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(SCALE),--scale $(SCALE))
+
+fuzz: install ## Fuzz what reads strangers' bytes, coverage-guided (SECONDS=60); what fails is kept in build/fuzz/found
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target build/fuzz/lib --requirement tests/fuzz/requirements.lock
+	PYTHONPATH=.:build/fuzz/lib $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
 
 check: install ## Lint, types, import contracts, generated contracts: run it before every commit
 	$(BIN)/ruff check --quiet

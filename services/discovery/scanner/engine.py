@@ -304,6 +304,10 @@ class Engine:
                 self._finish(connection, _hung_up(connection))
         except (OSError, NotTls, Malformed, Refused, OtherProtocol) as error:
             self._finish(connection, _cut_short(connection, error))
+        except Exception as error:  # a reader's mistake about one server must not end the look at all others
+            log.exception("reading failed %s", connection.asking.asked)
+            reason = f"{type(error).__name__} on our side"
+            self._finish(connection, Answer(Ending.MALFORMED, connection.reader, reason=reason))
 
     def _give_up(self, connection: _Connection, opened: socket.SocketType) -> None:
         """Let a connection be that did not come about."""

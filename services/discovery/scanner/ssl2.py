@@ -8,7 +8,9 @@ from services.discovery.scanner.numbers import SUITES_SSL2
 
 _SERVER_HELLO, _ERROR = 4, 0
 _X509 = 1
-_HEADER = 13
+_FIXED = 11
+"""Bytes of a hello before the certificate."""
+_HEADER = 2 + _FIXED
 """Bytes of a SERVER-HELLO with its record's header before what has a length."""
 
 
@@ -48,12 +50,14 @@ class Ssl2Flight:
         return True
 
     def _read(self, body: bytes) -> None:
+        if len(body) < _FIXED:
+            raise Malformed("a hello that is cut short")
         kind, certificate = body[2], int.from_bytes(body[5:7], "big")
         specs = int.from_bytes(body[7:9], "big")
-        if 11 + certificate + specs > len(body):
+        if _FIXED + certificate + specs > len(body):
             raise Malformed("a length that reaches beyond its message")
         if kind == _X509 and certificate:
-            self.chain = (body[11 : 11 + certificate],)
-        numbers = body[11 + certificate : 11 + certificate + specs]
+            self.chain = (body[_FIXED : _FIXED + certificate],)
+        numbers = body[_FIXED + certificate : _FIXED + certificate + specs]
         found = (SUITES_SSL2.get(int.from_bytes(numbers[at : at + 3], "big")) for at in range(0, specs, 3))
         self.suites = tuple(name for name in found if name)

@@ -1,0 +1,23 @@
+"""Every seed of the fuzzing, and everything it has ever found, is read without a failure."""
+
+import pytest
+
+from tests.fuzz.readers import READERS, read_any
+from tests.fuzz.seeds import seeds
+
+FOUND = (bytes.fromhex("0140800004000129"),)
+"""Inputs that a reader once failed at."""
+
+
+def test_every_reader_has_seeds_and_reads_them() -> None:
+    some = list(seeds())
+    assert {seed[0] for seed in some} == set(range(len(READERS)))
+    for seed in some:
+        read_any(seed)
+        for cut in range(1, min(len(seed), 300)):
+            read_any(seed[:-cut])
+
+
+@pytest.mark.parametrize("data", FOUND)
+def test_what_was_found_once_is_read(data: bytes) -> None:
+    read_any(data)
