@@ -17,6 +17,7 @@ need setpriv util-linux
 need openssl openssl
 need nmap nmap
 need sslscan sslscan
+need testssl testssl.sh
 [ -x /usr/bin/time ] || missing="$missing time"
 need postconf postfix
 need dovecot dovecot-core

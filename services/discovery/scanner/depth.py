@@ -251,8 +251,11 @@ class _Search:
         parts = []
         if TLS13 in suites:
             parts.append(self._groups_13())
-        if suites.get(TLS12):
-            parts.append(self._groups_12(suites[TLS12]))
+        for version in (TLS12, TLS11, TLS10):
+            ecdhe = [suite for suite in suites.get(version, ()) if "_ECDHE_" in SUITES[suite]]
+            if ecdhe:
+                parts.append(self._groups_before_13(version, ecdhe))
+                break
         found = yield from side_by_side(parts)
         return list(dict.fromkeys(group for part in found for group in part))
 
@@ -267,15 +270,14 @@ class _Search:
             left.remove(group)
         return found
 
-    def _groups_12(self, suites: Sequence[int]) -> Part[list[int]]:
+    def _groups_before_13(self, version: int, ecdhe: Sequence[int]) -> Part[list[int]]:
         """Ask by a suite with RSA if there is one: else the groups also bound the certificate's own curve."""
-        ecdhe = [suite for suite in suites if "_ECDHE_" in SUITES[suite]]
         by_rsa = tuple(suite for suite in ecdhe if key_type(suite) == "rsa")
         if not by_rsa:
-            return (yield from self._groups_with_the_certificates(tuple(ecdhe)))
+            return (yield from self._groups_with_the_certificates(version, tuple(ecdhe)))
         left, found = [group for group in ALL_GROUPS if GROUPS[group].startswith(("X", "secp", "brain"))], []
         while left:
-            (answer,) = yield from self._ask(_of(TLS12, by_rsa, groups=tuple(left)))
+            (answer,) = yield from self._ask(_of(version, by_rsa, groups=tuple(left)))
             group = answer.flight.group
             if group is None or group not in left:
                 break
@@ -283,14 +285,13 @@ class _Search:
             left.remove(group)
         return found
 
-    def _groups_with_the_certificates(self, ecdhe: tuple[int, ...]) -> Part[list[int]]:
+    def _groups_with_the_certificates(self, version: int, ecdhe: tuple[int, ...]) -> Part[list[int]]:
         """Ask for each group beside the usual curves of certificates, which must stay on offer."""
-        if not ecdhe:
-            return []
         curves = (0x0017, 0x0018, 0x0019)
         groups = [group for group in ALL_GROUPS if GROUPS[group].startswith(("X2", "X4", "secp"))]
         offers = [
-            _of(TLS12, ecdhe, groups=(group, *(each for each in curves if each != group))) for group in groups
+            _of(version, ecdhe, groups=(group, *(each for each in curves if each != group)))
+            for group in groups
         ]
         answers = yield from self._ask(*offers)
         return [group for group, answer in zip(groups, answers, strict=True) if answer.flight.group == group]
