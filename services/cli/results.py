@@ -47,7 +47,7 @@ class Lines:
         asked = sighting.asked
         return (
             f'{{"address": "{asked.address}", "port": {asked.port}, "server_name": {_json(asked.server_name)}, '
-            f'"outcome": "{sighting.outcome.value}", "reason": {_json(sighting.reason)}'
+            f'"outcome": "{sighting.outcome}", "reason": {_json(sighting.reason)}'
             f"{_rest(sighting)}}}\n"
         )
 
