@@ -6,7 +6,7 @@ transaction (the outbox), so a change and its event are kept together or not at 
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from shared.events import Event, Payload
 from shared.store.columns import Instant, Json
 from shared.store.plumbing import OUTBOX
 
-__all__ = ["Database", "Instant", "Json", "Transaction", "insert", "is_away"]
+__all__ = ["Database", "Instant", "Json", "Transaction", "insert", "is_away", "write_rows"]
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _PATIENCE = 10
@@ -172,6 +172,16 @@ def insert(tx: Transaction, table: Any) -> Any:
     """Return an INSERT that knows `on_conflict_do_…` in the dialect of the transaction's database."""
     backend = tx.session.get_bind().dialect.name
     return (postgresql if backend == "postgresql" else sqlite).insert(table)
+
+
+async def write_rows(tx: Transaction, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement once for each row, with the parameters that are the row's.
+
+    A statement with all rows in its VALUES would be compiled anew each time, which costs many times the writing.
+    """
+    if rows:
+        connection = await tx.session.connection()
+        await connection.execute(statement, list(rows))
 
 
 def _with_driver(url: str, password: str | None) -> URL:

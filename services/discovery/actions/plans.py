@@ -82,8 +82,7 @@ async def lay_out(
         _unresolved_row(scan, number, host=host, port=ports.get(host), reason=reason)
         for number, (host, reason) in enumerate(unresolved.items(), start=scan.total)
     ]
-    for start in range(0, len(rows), 1000):
-        await store.write_results(tx, rows[start : start + 1000])
+    await store.write_results(tx, rows)
 
 
 async def go_on(tx: Transaction, scan: store.Scan, segments: Sequence[Segment]) -> None:

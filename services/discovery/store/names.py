@@ -8,9 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.discovery.store.tables import KnownName
-from shared.store import Transaction, insert
-
-AT_ONCE = 1000
+from shared.store import Transaction, insert, write_rows
 
 
 async def remember_names(
@@ -21,11 +19,10 @@ async def remember_names(
         {"name": name, "address": address, "origin": origin, "seen_at": now}
         for name, address in sorted(set(names))
     ]
-    for start in range(0, len(rows), AT_ONCE):
-        statement = insert(tx, KnownName).values(rows[start : start + AT_ONCE])
-        keys = ["name", "address", "origin"]
-        changes = {"seen_at": statement.excluded.seen_at}
-        await tx.session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes))
+    statement = insert(tx, KnownName)
+    keys = ["name", "address", "origin"]
+    changes = {"seen_at": statement.excluded.seen_at}
+    await write_rows(tx, statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)
 
 
 async def names_at(session: AsyncSession, addresses: Sequence[str]) -> dict[str, list[str]]:

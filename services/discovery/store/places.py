@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.discovery.store.tables import KnownPlace
-from shared.store import Transaction, insert
+from shared.store import Transaction, insert, write_rows
 
 
 async def list_places(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[KnownPlace]:
@@ -21,13 +21,9 @@ async def list_places(session: AsyncSession, *, after: str | None, limit: int) -
 
 async def see_places(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Keep what the places serve now; rows have distinct keys."""
-    if not rows:
-        return
     statement = insert(tx, KnownPlace)
     changes = {name: statement.excluded[name] for name in ("fingerprint", "last_seen", "misses", "missed_at")}
-    await tx.session.execute(
-        statement.values(list(rows)).on_conflict_do_update(index_elements=["key"], set_=changes)
-    )
+    await write_rows(tx, statement.on_conflict_do_update(index_elements=["key"], set_=changes), rows)
 
 
 async def fingerprints_at(tx: Transaction, keys: Sequence[str]) -> dict[str, str]:

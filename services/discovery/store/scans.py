@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.store.tables import Result, Scan
-from shared.store import Transaction, insert
+from shared.store import Transaction, insert, write_rows
 
 
 async def is_scan_waiting(session: AsyncSession, *, now: datetime) -> bool:
@@ -83,8 +83,7 @@ async def list_results(
 
 async def write_results(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Keep results; one that is there already is left as it is."""
-    if rows:
-        await tx.session.execute(insert(tx, Result).values(list(rows)).on_conflict_do_nothing())
+    await write_rows(tx, insert(tx, Result).on_conflict_do_nothing(), rows)
 
 
 async def answering_without_a_name(

@@ -9,13 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.discovery.store.tables import Scan, Shard
-from shared.store import Transaction, insert
+from shared.store import Transaction, insert, write_rows
 
 
 async def add_shards(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Add pieces of a scan."""
-    if rows:
-        await tx.session.execute(insert(tx, Shard).values(list(rows)))
+    await write_rows(tx, insert(tx, Shard), rows)
 
 
 async def is_shard_waiting(session: AsyncSession, *, now: datetime) -> bool:

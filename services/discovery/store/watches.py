@@ -8,14 +8,12 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from services.discovery.store.tables import KnownPlace, Watch
-from shared.store import Instant, Transaction, insert
+from shared.store import Instant, Transaction, insert, write_rows
 
 
 async def watch_places(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Watch these places, in place of what they were watched for before; rows have distinct keys."""
-    if rows:
-        statement = insert(tx, Watch).values(list(rows))
-        await tx.session.execute(_instead(statement, sooner_only=False))
+    await write_rows(tx, _instead(insert(tx, Watch), sooner_only=False), rows)
 
 
 async def watch_places_serving(
