@@ -342,8 +342,8 @@ class Engine:
         return True
 
     def _read(self, connection: _Connection, opened: socket.SocketType) -> None:
-        reader = connection.reader
-        assert reader is not None  # noqa: S101 - who is read from was asked
+        assert connection.question is not None  # noqa: S101 - who is read from was asked
+        reader = connection.question.reader
         while True:
             try:
                 data = opened.recv(_READ)

@@ -104,11 +104,16 @@ class Crowd:
 
     def leave(self, address: str, network: str) -> None:
         """Count one less."""
-        for counts, key in ((self._hosts, address), (self._networks, network)):
-            if counts[key] == 1:
-                del counts[key]
-            else:
-                counts[key] -= 1
+        _count_down(self._hosts, address)
+        _count_down(self._networks, network)
+
+
+def _count_down(counts: dict[str, int], key: str) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]
 
 
 def network_of(address: str) -> str:
