@@ -5,7 +5,9 @@ transaction (the outbox), so a change and its event are kept together or not at 
 """
 
 import socket
+import sqlite3
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -25,6 +27,7 @@ from shared.store.plumbing import OUTBOX
 __all__ = ["Database", "Instant", "Json", "Transaction", "insert", "is_away", "write_rows"]
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _PATIENCE = 10
 """Seconds that a connection, or the answer to whether the database is ready, may take."""
 
@@ -211,6 +214,21 @@ def _postgresql_engine(url: URL, *, tls: ssl.SSLContext | None, pool_size: int) 
     )
 
 
+def _write_ahead(cursor: Any) -> None:
+    """Let readers and the writer not wait for one another.
+
+    A new file is changed to that mode under a lock for which SQLite does not wait where others do the same.
+    """
+    for pause in _PAUSES:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            time.sleep(pause)
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode=WAL")
+
+
 def _sqlite_engine(url: URL) -> AsyncEngine:
     engine = create_async_engine(
         url, pool_size=8, max_overflow=8, hide_parameters=True, connect_args={"timeout": 30}
@@ -222,8 +240,9 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
         # to write; we say BEGIN ourselves, below.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        for pragma in ("busy_timeout=30000", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
+        _write_ahead(cursor)
         cursor.close()
 
     @sa.event.listens_for(engine.sync_engine, "begin")
