@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from bench.rows import Row, Sample
 from bench.scan import peers
+from bench.scan.replicas import ONE
 
 DEADLINE = timedelta(seconds=3)
 """The time-out where silence is what is measured."""
@@ -73,6 +74,7 @@ ROWS = (
     ),
     Row(name="scan.cores", scenario="cores", unit="s", figure=_wall, goal=0.7, baseline=ONE_CORE),
     Row(name="scan.cores_cpu", scenario="cores", unit=CPU, figure=_cpu, goal=1.2, baseline=ONE_CORE),
+    Row(name="scan.replicas", scenario="replicas", unit="s", figure=_wall, goal=0.9, baseline=ONE),
     Row(
         name="scan.target_cost",
         scenario="cheap",

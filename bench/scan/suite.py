@@ -14,6 +14,7 @@ from bench.rows import SUBJECT, Contestant, Row, Sample, Scenario
 from bench.scan import completeness, peers, plan
 from bench.scan.farm import Farm, running
 from bench.scan.peers import Job, Peer
+from bench.scan.replicas import sharing
 from bench.scan.rows import DEADLINE, ONE_CORE, ROWS, SMALL, SWEPT, WIDE
 
 LIMIT = timedelta(minutes=5)
@@ -68,6 +69,10 @@ class ScanSuite:
             return
         if name == "cores":
             yield _cores(folder)
+            return
+        if name == "replicas":
+            with sharing() as scenario:
+                yield scenario
             return
         setting = SETTINGS[name]
         with running(plan.make(name, scale=scale), folder=folder / "farm") as farm:

@@ -84,6 +84,7 @@ async def _assembled(
         concurrency=settings.concurrency,
         per_host=settings.per_host,
         per_network=settings.per_network,
+        rate=settings.rate,
     )
     reacts = reactions(watches, clock=clock)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)

@@ -22,6 +22,8 @@ class DiscoverySettings(ServiceSettings):
     """Connections at a time to one address, unless a scan asks for fewer."""
     per_network: int = Field(256, ge=1, le=10_000)
     """Connections at a time to one /24 (IPv6: /64), unless a scan asks for fewer."""
+    rate: float | None = Field(None, gt=0)
+    """New connections per second of one scan, unless it asks for fewer; left out, as many as there is an answer for."""
     timeout: float = Field(3, gt=0, le=60)
     """How long one connection may take, unless a scan says otherwise."""
     names_per_address: int = Field(50, ge=0, le=10_000)

@@ -47,7 +47,7 @@ def test_every_row_is_read_from_a_scenario_where_its_baseline_takes_part():
     for row in ROWS:
         if row.fixed is None and row.scenario in SETTINGS:
             assert row.baseline in [peer.name for peer in SETTINGS[row.scenario].peers], row.name
-    assert {row.scenario for row in ROWS} == {*SETTINGS, "memory", "cores"}
+    assert {row.scenario for row in ROWS} == {*SETTINGS, "memory", "cores", "replicas"}
 
 
 def test_rows_are_chosen_by_the_beginning_of_their_names():

@@ -9,6 +9,8 @@ import anyio
 import httpx
 import pytest
 
+from services.discovery.actions.scans import Pace
+from services.discovery.api.scans import ScanBody
 from shared.service import Service
 from tests.builders import bearer
 from tests.servers.nginx import StartNginx
@@ -133,6 +135,16 @@ async def test_a_scan_is_paused_and_resumed(client: httpx.AsyncClient, service: 
             tasks.cancel_scope.cancel()
     assert (shown["state"], shown["counts"]["silent"]) == ("finished", 1)
     assert shown["active_seconds"] < 4
+
+
+def test_a_pace_above_the_operators_is_taken_down_to_it() -> None:
+    pace = Pace(timeout=3, concurrency=100, per_host=5, per_network=50, rate=20)
+    wild = ScanBody(targets=["192.0.2.1"], concurrency=1000, per_host=1000, per_network=1000, rate=1000)
+    asked = wild.new(pace)
+    assert (asked.concurrency, asked.per_host, asked.per_network, asked.rate) == (100, 5, 50, 20)
+    modest = ScanBody(targets=["192.0.2.1"], concurrency=10, per_host=1, per_network=2, rate=3).new(pace)
+    assert (modest.concurrency, modest.per_host, modest.per_network, modest.rate) == (10, 1, 2, 3)
+    assert ScanBody(targets=["192.0.2.1"]).new(pace).rate == 20
 
 
 async def test_a_protocol_that_is_none_is_refused(client: httpx.AsyncClient) -> None:

@@ -61,12 +61,13 @@ class NewScan:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """Seconds one connection may take, and how many are made at a time: to all, to one host, to one network."""
+    """Seconds one connection may take, how many are made at a time (to all, to one host, to one network), and per second."""
 
     timeout: float
     concurrency: int
     per_host: int
     per_network: int
+    rate: float | None = None
 
 
 class Scans:

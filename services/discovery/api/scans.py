@@ -104,7 +104,7 @@ class ScanBody(Body):
             concurrency=min(self.concurrency or pace.concurrency, pace.concurrency),
             per_host=min(self.per_host or pace.per_host, pace.per_host),
             per_network=min(self.per_network or pace.per_network, pace.per_network),
-            rate=self.rate,
+            rate=min((rate for rate in (self.rate, pace.rate) if rate is not None), default=None),
             reach=self.depth,
             starttls=None if self.starttls == "none" else self.starttls,
             does_fan_out=self.fan_out,

@@ -1,0 +1,95 @@
+"""One scan of the platform's, shared by one process of discovery and by two, over one PostgreSQL."""
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bench.measure import NotMeasured, Usage
+from bench.rows import SUBJECT, Contestant, Sample, Scenario
+from bench.scan import plan
+from services.discovery.actions.scans import Scans
+from services.discovery.service import SCHEMA
+from shared.clock import utc_now
+from shared.store import Database
+from tests.discovery.lookout import CALLER, bounds, new
+from tests.servers.postgres import Postgres
+from tests.servers.processes import MissingServer
+
+SHARED = "127.65.0.0/17"
+PLACES = 1 << 15
+ONE = "everleaf, one replica"
+LIMIT = 300.0
+"""Seconds."""
+_REPLICA = [sys.executable, "-m", "tests.discovery.lookout"]
+
+
+@contextmanager
+def sharing() -> Iterator[Scenario]:
+    """Start a PostgreSQL; raises NotMeasured where it is not installed."""
+    # Not below the bench's folder: PostgreSQL runs as an account of its own, which could not get there.
+    folder = Path(tempfile.mkdtemp(prefix="everleaf-bench-"))
+    folder.chmod(0o755)
+    try:
+        postgres = Postgres(folder / "cluster")
+    except MissingServer as error:
+        raise NotMeasured(str(error)) from error
+    try:
+        postgres.create()
+        postgres.start()
+        contestants = (
+            Contestant(name=SUBJECT, run=_run(postgres, replicas=2)),
+            Contestant(name=ONE, run=_run(postgres, replicas=1)),
+        )
+        title = f"{SHARED} by the platform, all refuse, results in PostgreSQL, {os.cpu_count()} cores"
+        yield Scenario(name="replicas", title=title, contestants=contestants)
+    finally:
+        postgres.stop()
+        shutil.rmtree(folder)
+
+
+def _run(postgres: Postgres, *, replicas: int) -> Callable[[], Sample]:
+    def run() -> Sample:
+        return asyncio.run(_share(postgres.database("replicas").url, replicas=replicas))
+
+    return run
+
+
+async def _share(url: str, *, replicas: int) -> Sample:
+    database = Database(url, source="discovery")
+    try:
+        await SCHEMA.upgrade(database)
+        scans = Scans(database, bounds=replace(bounds(), max_targets=PLACES), ring=lambda: None)
+        asked = replace(new(SHARED, ports=str(plan.PORT)), concurrency=1000)
+        scan = await scans.create(asked, caller=CALLER, now=utc_now())
+        usage = await asyncio.to_thread(_work, url, replicas)
+        counts = (await scans.get(scan.id)).counts
+    finally:
+        await database.close()
+    faults = () if counts["asked"] == PLACES else (f"{counts['asked']:,} of {PLACES:,} were looked at",)
+    return Sample(usage=usage, asked=PLACES, found=0, faults=faults)
+
+
+def _work(url: str, replicas: int) -> Usage:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    children = [subprocess.Popen([*_REPLICA, url]) for _ in range(replicas)]
+    try:
+        for child in children:
+            child.wait(LIMIT)
+    except subprocess.TimeoutExpired:
+        for child in children:
+            child.send_signal(signal.SIGKILL)
+    wall = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Usage(wall=wall, cpu=cpu, peak_mib=after.ru_maxrss / 1024, exit_code=children[0].wait(), said="")
