@@ -6,22 +6,22 @@ loop of its own, a service between the other things that its event loop does.
 
 import errno
 import logging
-import os
 import select
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
+from services.discovery.scanner.connections import Asking, Connection, cut_short, hung_up, unreached
 from services.discovery.scanner.door import Door
 from services.discovery.scanner.flight import Malformed, NotTls
-from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window, network_of
-from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question, Reader, unanswered
-from services.discovery.scanner.starttls import PROTOCOLS, Dialogue, Framing, OtherProtocol, Refused
+from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window
+from services.discovery.scanner.questions import Answer, Ending, Inquiry, unanswered
+from services.discovery.scanner.starttls import PROTOCOLS, OtherProtocol, Refused
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
 _ANSWERS = _IN | select.EPOLLET
 _STANDS = _ANSWERS | _OUT
-_RESET = {errno.ECONNRESET, errno.EPIPE}
-_REFUSED = Answer(Ending.REFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,48 +49,6 @@ class Tempo:
     rate: float | None = None
     per_host: int | None = 10
     per_network: int | None = 256
-
-
-class _Asking:
-    """One place, and what is still to be answered before its inquiry goes on."""
-
-    __slots__ = ("answers", "asked", "inquiry", "network", "open", "questions")
-
-    def __init__(self, asked: Asked) -> None:
-        self.network = network_of(asked.address)
-        self.asked = asked
-        self.inquiry: Inquiry | None = None
-        """None until somebody has answered: at most places of a sparse network nobody does."""
-        self.questions: list[Question] = []
-        self.answers: list[Answer | None] = []
-        self.open = 0
-
-
-class _Connection:
-    __slots__ = ("asking", "began", "dialogue", "fd", "framing", "number", "other", "question", "socket")
-
-    def __init__(self, asking: _Asking, number: int, opened: socket.SocketType, began: float) -> None:
-        self.asking = asking
-        self.number = number
-        self.socket: socket.SocketType | None = opened
-        self.fd = opened.fileno()
-        self.began = began
-        self.question: Question | None = None
-        """What we have said; None until it stands."""
-        self.dialogue: Dialogue | None = None
-        self.framing: Framing | None = None
-        self.other: _Connection | None = None
-        """Who asks the same in another way."""
-
-    @property
-    def has_heard(self) -> bool:
-        """Return whether the server has said anything of TLS."""
-        return bool(getattr(self.reader, "has_heard", False))
-
-    @property
-    def reader(self) -> Reader | None:
-        """Return who takes what is heard; None until it stands."""
-        return self.question.reader if self.question is not None else None
 
 
 class Engine:
@@ -119,11 +75,11 @@ class Engine:
         self._crowd = Crowd(per_host=tempo.per_host, per_network=tempo.per_network)
         self._door = Door()
         self._epoll = select.epoll()
-        self._live: dict[int, _Connection] = {}
-        self._by_age: deque[_Connection] = deque()
-        self._unheard: deque[_Connection] = deque()
+        self._live: dict[int, Connection] = {}
+        self._by_age: deque[Connection] = deque()
+        self._unheard: deque[Connection] = deque()
         """Those that can be asked otherwise, until half their time is over."""
-        self._held: deque[tuple[_Asking, int]] = deque()
+        self._held: deque[tuple[Asking, int]] = deque()
         self._talking = 0
         self._inquiries = 0
         self._paused_until = 0.0
@@ -219,9 +175,9 @@ class Engine:
             self._seen.append(Sighting(asked=asked, outcome=Outcome.EXCLUDED, reason=reason))
             return
         self._inquiries += 1
-        self._open(_Asking(asked), 0, now)
+        self._open(Asking(asked), 0, now)
 
-    def _inquire_of(self, asking: _Asking) -> bool:
+    def _inquire_of(self, asking: Asking) -> bool:
         """Begin the inquiry of a place that answers; return whether it asks something."""
         if not self._ask_on(asking, None):
             return False
@@ -229,7 +185,7 @@ class Engine:
         self._open_all(asking, range(1, asking.open), monotonic())
         return True
 
-    def _ask_on(self, asking: _Asking, answers: list[Answer] | None) -> bool:
+    def _ask_on(self, asking: Asking, answers: list[Answer] | None) -> bool:
         """Let an inquiry have its answers; return whether it asks on, or has seen enough."""
         try:
             if asking.inquiry is None or answers is None:
@@ -253,14 +209,14 @@ class Engine:
         self._inquiries -= 1
         self._seen.append(sighting)
 
-    def _open_all(self, asking: _Asking, numbers: Iterable[int], now: float) -> None:
+    def _open_all(self, asking: Asking, numbers: Iterable[int], now: float) -> None:
         for number in numbers:
             if self._has_room():
                 self._open(asking, number, now)
             else:
                 self._held.append((asking, number))
 
-    def _open(self, asking: _Asking, number: int, now: float) -> bool:
+    def _open(self, asking: Asking, number: int, now: float) -> bool:
         """Connect; a question for which there is no room now is held."""
         address = asking.asked.address
         if not self._crowd.has_room(address, asking.network) or (
@@ -270,16 +226,16 @@ class Engine:
             return False
         opened, code = self._door.knock(address, asking.asked.port)
         if opened is not None:
-            self._watch(_Connection(asking, number, opened, now), stands=code == 0)
+            self._watch(Connection(asking, number, opened, now), stands=code == 0)
             return True
         if code in _SHORT_OF and (self._live or code in (errno.EMFILE, errno.ENFILE)):
             self._paused_until = now + _PAUSE
             self._held.append((asking, number))
             return False
-        self._answer(asking, number, _unreached(code), now)
+        self._answer(asking, number, unreached(code), now)
         return True
 
-    def _watch(self, connection: _Connection, *, stands: bool) -> None:
+    def _watch(self, connection: Connection, *, stands: bool) -> None:
         self._live[connection.fd] = connection
         self._sockets.open += 1
         self._by_age.append(connection)
@@ -288,7 +244,7 @@ class Engine:
         if stands:
             self._hear(connection, _OUT)
 
-    def _hear(self, connection: _Connection, event: int) -> None:
+    def _hear(self, connection: Connection, event: int) -> None:
         opened = connection.socket
         assert opened is not None  # noqa: S101 - what is live is open
         try:
@@ -301,15 +257,15 @@ class Engine:
             if event & _IN:
                 self._read(connection, opened)
             elif event & _GONE:
-                self._finish(connection, _hung_up(connection))
+                self._finish(connection, hung_up(connection))
         except (OSError, NotTls, Malformed, Refused, OtherProtocol) as error:
-            self._finish(connection, _cut_short(connection, error))
+            self._finish(connection, cut_short(connection, error))
         except Exception as error:  # a reader's mistake about one server must not end the look at all others
             log.exception("reading failed %s", connection.asking.asked)
             reason = f"{type(error).__name__} on our side"
             self._finish(connection, Answer(Ending.MALFORMED, connection.reader, reason=reason))
 
-    def _give_up(self, connection: _Connection, opened: socket.SocketType) -> None:
+    def _give_up(self, connection: Connection, opened: socket.SocketType) -> None:
         """Let a connection be that did not come about."""
         asked, now = connection.asking.asked, monotonic()
         code = opened.connect_ex((asked.address, asked.port)) or errno.ECONNRESET
@@ -317,9 +273,9 @@ class Engine:
         self._door.take_back(opened, code)
         self._leave(connection, now)
         if connection.other is None:
-            self._answer(connection.asking, connection.number, _unreached(code), now)
+            self._answer(connection.asking, connection.number, unreached(code), now)
 
-    def _speak_first(self, connection: _Connection, opened: socket.SocketType) -> bool:
+    def _speak_first(self, connection: Connection, opened: socket.SocketType) -> bool:
         """Say hello, in the words of the protocol that is spoken; return False where nothing is to be said."""
         asking = connection.asking
         if asking.inquiry is None and not self._inquire_of(asking):
@@ -341,7 +297,7 @@ class Engine:
             opened.send(words)
         return True
 
-    def _read(self, connection: _Connection, opened: socket.SocketType) -> None:
+    def _read(self, connection: Connection, opened: socket.SocketType) -> None:
         assert connection.question is not None  # noqa: S101 - who is read from was asked
         reader = connection.question.reader
         while True:
@@ -350,7 +306,7 @@ class Engine:
             except BlockingIOError:
                 return
             if not data:
-                self._finish(connection, _hung_up(connection))
+                self._finish(connection, hung_up(connection))
                 return
             if connection.dialogue is not None:
                 self._converse(connection, opened, data)
@@ -361,7 +317,7 @@ class Engine:
                 self._finish(connection, Answer(Ending.HEARD, reader))
                 return
 
-    def _converse(self, connection: _Connection, opened: socket.SocketType, data: bytes) -> None:
+    def _converse(self, connection: Connection, opened: socket.SocketType, data: bytes) -> None:
         assert connection.dialogue is not None  # noqa: S101 - asked by the caller
         assert connection.question is not None  # noqa: S101 - the same
         try:
@@ -387,18 +343,18 @@ class Engine:
                 self._finish(connection, Answer(ending, connection.reader))
             self._by_age.popleft()
 
-    def _ask_otherwise(self, connection: _Connection, now: float) -> None:
+    def _ask_otherwise(self, connection: Connection, now: float) -> None:
         """Ask once more beside a connection on which nothing comes; where there is no room, it is not asked."""
         asked = connection.asking.asked
         if not self._has_room() or not self._crowd.has_room(asked.address, connection.asking.network):
             return
         opened, code = self._door.knock(asked.address, asked.port)
         if opened is not None:
-            other = _Connection(connection.asking, connection.number, opened, now)
+            other = Connection(connection.asking, connection.number, opened, now)
             connection.other, other.other = other, connection
             self._watch(other, stands=code == 0)
 
-    def _finish(self, connection: _Connection, answer: Answer) -> None:
+    def _finish(self, connection: Connection, answer: Answer) -> None:
         """Hang up, and let the inquiry have the answer."""
         if connection.socket is None:
             return
@@ -411,7 +367,7 @@ class Engine:
             self._leave(other, now)
         self._answer(connection.asking, connection.number, answer, now)
 
-    def _leave(self, connection: _Connection, now: float) -> None:
+    def _leave(self, connection: Connection, now: float) -> None:
         """Count a connection as over."""
         connection.socket = None
         del self._live[connection.fd]
@@ -421,7 +377,7 @@ class Engine:
             self._window.answered(after=now - connection.began, now=now)
         self._crowd.leave(connection.asking.asked.address, connection.asking.network)
 
-    def _answer(self, asking: _Asking, number: int, answer: Answer, now: float) -> None:
+    def _answer(self, asking: Asking, number: int, answer: Answer, now: float) -> None:
         if asking.inquiry is None:
             sighting = unanswered(asking.asked, answer)
             if sighting is not None:
@@ -433,39 +389,3 @@ class Engine:
         asking.open -= 1
         if not asking.open and self._ask_on(asking, [each for each in asking.answers if each is not None]):
             self._open_all(asking, range(asking.open), now)
-
-
-def _unreached(code: int) -> Answer:
-    """Return what became of a connection that never stood."""
-    if code == errno.ECONNREFUSED:
-        return _REFUSED
-    if code == errno.ETIMEDOUT:
-        return Answer(Ending.UNREACHED)
-    if code in _RESET:
-        return Answer(Ending.HUNG_UP)
-    name = errno.errorcode.get(code, "")
-    return Answer(Ending.FAILED, reason=f"{os.strerror(code)} {name}".strip())
-
-
-def _hung_up(connection: _Connection) -> Answer:
-    reader = connection.reader
-    if connection.dialogue is not None and connection.question is not None:
-        return Answer(
-            Ending.NOT_TLS, reader, reason=f"it hung up before {connection.question.starttls} began TLS"
-        )
-    return Answer(Ending.CUT if connection.has_heard else Ending.HUNG_UP, reader)
-
-
-def _cut_short(connection: _Connection, error: Exception) -> Answer:
-    """Return what became of a connection on which something was said, or heard, that ends it."""
-    reader = connection.reader
-    if isinstance(error, NotTls):
-        return Answer(Ending.NOT_TLS, reader, said=error.said)
-    if isinstance(error, OtherProtocol):
-        return Answer(Ending.NOT_TLS, reader, reason=str(error))
-    if isinstance(error, Malformed):
-        return Answer(Ending.MALFORMED, reader, reason=str(error))
-    if isinstance(error, Refused):
-        return Answer(Ending.NO_STARTTLS, reader, reason=str(error))
-    code = error.errno if isinstance(error, OSError) and error.errno else errno.ECONNRESET
-    return _hung_up(connection) if code in _RESET else replace(_unreached(code), reader=reader)
