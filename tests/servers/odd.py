@@ -15,19 +15,35 @@ Talk = Callable[[socket.socket], None]
 
 _HANDSHAKE, _ALERT, _APPLICATION_DATA = 22, 21, 23
 _RSA_AES_256_CBC_SHA = 0x0035
-_MOST_SENT = 64 << 20
+MOST_SENT = 64 << 20
 """Where even a hostile server gives up, so that a scanner that does not would be told by the test and not by the
 machine's memory."""
 
 
+class _Counting(socket.socket):
+    """Counts what the client's side took, or its machine's buffers."""
+
+    taken = 0
+
+    def sendall(self, data: bytes) -> None:  # type: ignore[override]  # flags are not used here
+        """Send, and count what goes through even where not all does."""
+        while data:
+            sent = self.send(data)
+            self.taken += sent
+            data = data[sent:]
+
+
 @contextmanager
-def serving(talk: Talk, *, address: str = "127.0.0.1") -> Iterator[int]:
-    """Serve on a free port with a thread for each connection."""
+def serving(talk: Talk, *, address: str = "127.0.0.1", taken: list[int] | None = None) -> Iterator[int]:
+    """Serve on a free port with a thread for each connection; `taken` gets the bytes that each one took."""
     with socket.create_server((address, 0), backlog=512) as listener:
 
-        def one(connection: socket.socket) -> None:
+        def one(accepted: socket.socket) -> None:
+            connection = _Counting(fileno=accepted.detach())
             with connection, contextlib.suppress(OSError):
                 talk(connection)
+            if taken is not None:
+                taken.append(connection.taken)
 
         def accept() -> None:
             while True:
@@ -115,10 +131,38 @@ def without_end(start: bytes, words: bytes) -> Talk:
     def talk(connection: socket.socket) -> None:
         hello_of(connection)
         connection.sendall(start)
-        for _ in range(_MOST_SENT // len(words)):
-            connection.sendall(words)
+        flood(connection, words)
 
     return talk
+
+
+def greeting_without_end(start: bytes, words: bytes) -> Talk:
+    """Speak first, and never let the client speak."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(start)
+        flood(connection, words)
+
+    return talk
+
+
+def flood(connection: socket.socket, words: bytes) -> None:
+    """Say it again and again."""
+    for _ in range(MOST_SENT // len(words)):
+        connection.sendall(words)
+
+
+def empty_tds_packets(connection: socket.socket) -> None:
+    """Agree to TLS as SQL Server does (MS-TDS 2.2.6.5), and then send packets with nothing in them."""
+    connection.recv(4096)
+    prelogin = bytes.fromhex("00000b0006 0100110001 ff") + bytes(6) + b"\1"
+    connection.sendall(_tds_packet(prelogin))
+    connection.recv(4096)
+    flood(connection, _tds_packet(b"") * 8000)
+
+
+def _tds_packet(content: bytes) -> bytes:
+    return b"\x04\x01" + (8 + len(content)).to_bytes(2, "big") + bytes(4) + content
 
 
 def dripping(words: bytes, *, pause: float) -> Talk:
@@ -133,6 +177,45 @@ def dripping(words: bytes, *, pause: float) -> Talk:
         connection.recv(4096)
 
     return talk
+
+
+def agreeable(chain: Sequence[bytes], *, pause: float) -> Talk:
+    """Take the first suite of any version before TLS 1.3, each after a while."""
+
+    def talk(connection: socket.socket) -> None:
+        hello = hello_of(connection)
+        time.sleep(pause)
+        if not hello or hello[0] != _HANDSHAKE or b"\x00\x2b\x00\x03\x02\x03\x04" in hello:
+            return
+        version = int.from_bytes(hello[9:11], "big")
+        suites = 11 + 32 + 1 + hello[43]
+        suite = int.from_bytes(hello[suites + 2 : suites + 4], "big")
+        said = server_hello(version, suite) + certificate(*chain) + message(14, b"")
+        connection.sendall(record(said, version=version))
+        connection.recv(4096)
+
+    return talk
+
+
+@contextmanager
+def going_away(chain: Sequence[bytes], *, after: int) -> Iterator[int]:
+    """Serve so many connections, and refuse all others, as who limits them or is being stopped."""
+    words = flight(chain)
+    could_13 = words[:35] + b"DOWNGRD\x01" + words[43:]
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for number in range(1, after + 1):
+            connection, _ = listener.accept()
+            if number == after:
+                listener.close()
+            with connection:
+                answer(could_13)(connection)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield listener.getsockname()[1]
+    thread.join(5)
 
 
 def ssl3_only(chain: Sequence[bytes]) -> Talk:

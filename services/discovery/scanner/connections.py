@@ -5,6 +5,7 @@ import os
 import socket
 from dataclasses import replace
 
+from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner.flight import Malformed, NotTls
 from services.discovery.scanner.pace import network_of
@@ -13,12 +14,13 @@ from services.discovery.scanner.starttls import Dialogue, Framing, OtherProtocol
 
 _RESET = {errno.ECONNRESET, errno.EPIPE}
 _REFUSED = Answer(Ending.REFUSED)
+_TOO_SLOW = "it answers so slowly that not everything was asked"
 
 
 class Asking:
     """One place, and what is still to be answered before its inquiry goes on."""
 
-    __slots__ = ("answers", "asked", "inquiry", "network", "open", "questions")
+    __slots__ = ("answers", "asked", "inquiry", "network", "open", "questions", "spent")
 
     def __init__(self, asked: Asked) -> None:
         self.network = network_of(asked.address)
@@ -28,6 +30,8 @@ class Asking:
         self.questions: list[Question] = []
         self.answers: list[Answer | None] = []
         self.open = 0
+        self.spent = 0.0
+        """Seconds that its connections took, one after the other or side by side."""
 
 
 class Connection:
@@ -94,3 +98,13 @@ def cut_short(connection: Connection, error: Exception) -> Answer:
         return Answer(Ending.NO_STARTTLS, reader, reason=str(error))
     code = error.errno if isinstance(error, OSError) and error.errno else errno.ECONNRESET
     return hung_up(connection) if code in _RESET else replace(unreached(code), reader=reader)
+
+
+def hurried(inquiry: Inquiry, questions: list[Question]) -> Sighting:
+    """Let an inquiry end with what it knows: whatever it still asks is answered with silence."""
+    while True:
+        try:
+            questions = inquiry.send([Answer(Ending.SILENT, each.reader) for each in questions])
+        except StopIteration as end:
+            seen: Sighting = end.value
+            return replace(seen, reason=seen.reason or _TOO_SLOW)

@@ -53,6 +53,7 @@ PROTOCOLS = (
     "postgresql",
 )
 _INAPPROPRIATE_FALLBACK = 86
+_NEVER_STOOD = frozenset({Ending.REFUSED, Ending.UNREACHED, Ending.FAILED})
 _CHUNK = 30
 """Suites in one hello for servers that do not take a long one."""
 _ONLY_12 = ("_GCM_", "_CCM", "CHACHA20", "_SHA256", "_SHA384")
@@ -75,7 +76,13 @@ def look_deep(asker: Asker, asked: Asked) -> Inquiry:
     if not sighting.chain or sighting.outcome is not Outcome.TLS:
         return sighting
     search = _Search(asker, replace(asked, starttls=sighting.starttls), tally)
-    return (yield from tally.count(search.run(sighting)))
+    seen = yield from tally.count(search.run(sighting))
+    if not tally.unreached:
+        return seen
+    missed = (
+        f"{tally.unreached} of {tally.connections} connections did not come about: there may be more to it"
+    )
+    return replace(seen, reason=seen.reason or missed)
 
 
 @dataclass
@@ -83,6 +90,8 @@ class _Tally:
     """What is noted of every answer, whatever was asked for."""
 
     connections: int = 0
+    unreached: int = 0
+    """Those of them that never stood, though others did: it limits how many there are, or went away."""
     dh_bits: set[int] = field(default_factory=set)
     is_stapled: bool = False
 
@@ -101,6 +110,7 @@ class _Tally:
                 self._note(answer)
 
     def _note(self, answer: Answer) -> None:
+        self.unreached += answer.ending in _NEVER_STOOD
         if isinstance(answer.reader, Flight):
             self.is_stapled = self.is_stapled or answer.reader.is_stapled
             if answer.reader.dh_bits:
@@ -142,6 +152,8 @@ class _Search:
     def run(self, sighting: Sighting) -> Inquiry:
         firsts, ssl2 = yield from self._versions()
         versions = [version for version, flight in firsts.items() if flight.version == version]
+        if not versions and ssl2 is None:
+            return sighting
         suites = dict(
             zip(versions, (yield from side_by_side([self._suites(each) for each in versions])), strict=True)
         )

@@ -10,13 +10,13 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
-from services.discovery.scanner.connections import Asking, Connection, cut_short, hung_up, unreached
+from services.discovery.scanner.connections import Asking, Connection, cut_short, hung_up, hurried, unreached
 from services.discovery.scanner.door import Door
 from services.discovery.scanner.flight import Malformed, NotTls
 from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window
@@ -34,6 +34,8 @@ _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, err
 _PAUSE = 0.05
 """Seconds to wait where the system is short of files, ports or memory."""
 _WAIT = 0.2
+_MOST_TIMEOUTS = 100
+"""What the connections of one place may take together, in time-outs: hundreds of slow answers are a trap."""
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
 _ANSWERS = _IN | select.EPOLLET
@@ -193,6 +195,9 @@ class Engine:
                 asking.questions = next(asking.inquiry)
             else:
                 asking.questions = asking.inquiry.send(answers)
+            if asking.spent > _MOST_TIMEOUTS * self._timeout:
+                self._end(hurried(asking.inquiry, asking.questions))
+                return False
         except StopIteration as end:
             self._end(end.value)
             return False
@@ -375,6 +380,7 @@ class Engine:
         if connection.question is not None:
             self._talking -= 1
             self._window.answered(after=now - connection.began, now=now)
+        connection.asking.spent += now - connection.began
         self._crowd.leave(connection.asking.asked.address, connection.asking.network)
 
     def _answer(self, asking: Asking, number: int, answer: Answer, now: float) -> None:
@@ -385,6 +391,8 @@ class Engine:
                 return
             if not self._inquire_of(asking):
                 return
+        if answer.reader is None:  # it never stood, as some did before it: nothing was heard
+            answer = replace(answer, reader=asking.questions[number].reader)
         asking.answers[number] = answer
         asking.open -= 1
         if not asking.open and self._ask_on(asking, [each for each in asking.answers if each is not None]):

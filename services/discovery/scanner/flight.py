@@ -20,7 +20,7 @@ MOST_SAID = 512
 """Bytes kept of an answer that is not TLS: enough to tell what it is."""
 _RECORD = 2**14 + 256
 _CHANGE_CIPHER, _ALERT, _HANDSHAKE, _APPLICATION = 20, 21, 22, 23
-_SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE = 2, 8, 11
+_CLIENT_HELLO, _SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE = 1, 2, 8, 11
 _KEY_EXCHANGE, _CERTIFICATE_REQUEST, _HELLO_DONE, _STATUS = 12, 13, 14, 22
 _NAMED_CURVE = 3  # RFC 8422 §5.4
 _STATUS_EXTENSION, _ALPN_EXTENSION, _TICKET_EXTENSION = 5, 16, 35
@@ -155,6 +155,8 @@ class Flight:
         while there >= at + 4:
             end = at + 4 + (data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3])
             if there < end:
+                if end - at > MOST_BYTES:
+                    raise Malformed(f"a message of {end - at} bytes")
                 break
             take = self._TAKE.get(data[at])
             if take is not None:
@@ -170,6 +172,9 @@ class Flight:
             return  # the handshake goes on, with the default certificate
         self.alert = number
         self.is_done = True
+
+    def _client_hello_back(self, _whole: bytes) -> None:
+        raise Malformed("a ClientHello, as we had sent one")
 
     def _certificate(self, whole: bytes) -> None:
         self.chain = self._certificates(whole)
@@ -288,6 +293,7 @@ class Flight:
         return False
 
     _TAKE: ClassVar[Mapping[int, Callable[["Flight", bytes], None]]] = {
+        _CLIENT_HELLO: _client_hello_back,
         _SERVER_HELLO: _server_hello,
         _CERTIFICATE: _certificate,
         _KEY_EXCHANGE: _key_exchange,

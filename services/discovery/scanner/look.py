@@ -253,6 +253,9 @@ def sighting_of(asked: Asked, answer: Answer, *, starttls: str | None) -> Sighti
     if answer.ending is Ending.NO_STARTTLS:
         reason = f"it does not start TLS: {answer.reason}"
         return Sighting(asked=asked, outcome=Outcome.NO_TLS, reason=reason, protocol=starttls)
+    if answer.ending is Ending.SILENT and answer.has_heard:
+        reason = "it began to answer, and had not finished in time"
+        return Sighting(asked=asked, outcome=Outcome.FAILED, reason=reason)
     if answer.ending in _PLAIN:
         outcome, reason = _PLAIN[answer.ending]
         return Sighting(asked=asked, outcome=outcome, reason=reason)

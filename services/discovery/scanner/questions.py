@@ -66,6 +66,11 @@ class Answer:
     said: bytes = b""
 
     @property
+    def has_heard(self) -> bool:
+        """Return whether the server has said anything of TLS."""
+        return bool(getattr(self.reader, "has_heard", False))
+
+    @property
     def flight(self) -> Flight:
         """Return the reader of a ClientHello's answer."""
         assert isinstance(self.reader, Flight)  # noqa: S101 - a programming error, never a server's doing

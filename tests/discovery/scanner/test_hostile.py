@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.looks import Reach
 from services.discovery.domain.targets import Asked
+from services.discovery.scanner import engine
 from services.discovery.scanner.engine import Engine, Tempo
 from services.discovery.scanner.look import Asker
 from services.discovery.scanner.pace import Sockets
@@ -88,18 +89,74 @@ def test_hostile_servers_hold_up_nobody_beside_them(lab_ca: CertificateAuthority
         asked = [Asked(address="127.0.0.1", port=port) for port in hostile]
         asked += [Asked(address=f"127.0.0.{last}", port=good) for last in range(1, 2)] * 100
         tempo = Tempo(timeout=2, per_host=None)
-        engine = Engine(asked, permits=lambda *_: True, inquire=Asker().look, tempo=tempo, sockets=Sockets())
+        scan = Engine(asked, permits=lambda *_: True, inquire=Asker().look, tempo=tempo, sockets=Sockets())
         found: list[float] = []
         began = time.monotonic()
-        with closing(engine):
-            while not engine.is_done and len(found) < 100:
+        with closing(scan):
+            while not scan.is_done and len(found) < 100:
                 found += [
                     time.monotonic() - began
-                    for sighting in engine.step(wait=0.05)
+                    for sighting in scan.step(wait=0.05)
                     if sighting.asked.port == good and sighting.outcome is Outcome.TLS
                 ]
     assert len(found) == 100
     assert max(found) < 2, "nobody waited for the time-out of another"
+
+
+ENDLESS: dict[str, tuple[Talk, str | None]] = {
+    "handshake messages": (HOSTILE["handshake messages without end"], None),
+    "alerts": (odd.without_end(record(HELLO), record(b"\1\x70", kind=21) * 1000), None),
+    "application data": (HOSTILE["application data without end"], None),
+    "lines of a greeting": (odd.greeting_without_end(b"", b"220-and on\r\n" * 100), "smtp"),
+    "one line of a greeting": (odd.greeting_without_end(b"220 ", b"x" * 65_536), "smtp"),
+    "features": (odd.greeting_without_end(b"<stream:stream><stream:features>", b"<x/>" * 1000), "xmpp"),
+    "packets with nothing in them": (odd.empty_tds_packets, "mssql"),
+    "the rows of a directory": (odd.without_end(b"\x30\x84\x7f\xff\xff\xff", bytes(65_536)), "ldap"),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_who_never_ends_is_hung_up_on_after_so_many_bytes(name: str) -> None:
+    talk, starttls = ENDLESS[name]
+    taken: list[int] = []
+    with serving(talk, taken=taken) as port:
+        began = time.process_time()
+        sighting = look(Asked(address="127.0.0.1", port=port, starttls=starttls), reach=Reach.FAST)
+        spent = time.process_time() - began
+        for _ in range(100):
+            if taken:
+                break
+            time.sleep(0.01)
+    assert sighting.reason
+    assert 0 < max(taken) < odd.MOST_SENT / 4, "the rest is what the machine's own buffers took"
+    assert spent < 1
+
+
+@pytest.mark.parametrize("reach", list(Reach))
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_certificate_once_shown_is_kept_whatever_becomes_of_the_server(
+    after: int, reach: Reach, issued: Issued
+) -> None:
+    with odd.going_away(odd.chain_of(issued), after=after) as port:
+        sighting = look(Asked(address="127.0.0.1", port=port), reach=reach, timeout=1)
+    assert (sighting.outcome, fingerprint(sighting.chain[0])) == (Outcome.TLS, issued.fingerprint)
+    if reach is Reach.FULL:
+        assert sighting.depth is None
+        assert "did not come about" in sighting.reason
+
+
+def test_a_trap_of_hundreds_of_slow_answers_is_left_with_what_is_known(
+    monkeypatch: pytest.MonkeyPatch, issued: Issued
+) -> None:
+    timeout, most = 0.5, 8
+    monkeypatch.setattr(engine, "_MOST_TIMEOUTS", most)
+    with serving(odd.agreeable(odd.chain_of(issued), pause=0.1)) as port:
+        began = time.monotonic()
+        sighting = look(Asked(address="127.0.0.1", port=port), timeout=timeout)
+        spent = time.monotonic() - began
+    assert fingerprint(sighting.chain[0]) == issued.fingerprint
+    assert "slowly" in sighting.reason
+    assert spent < most * timeout
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ _HEADER = struct.Struct("!BBHHBB")  # type, status, length, SPID, packet id, win
 _PRELOGIN, _RESPONSE = 0x12, 0x04
 _LAST = 0x01
 _LARGEST = 4096  # the packet size that holds until a login negotiates another
+_MOST_FRAMED = 384 * 1024
+"""Bytes, packets' headers among them: more than the first flight that a look reads ever takes."""
 _VERSION_OPTION, _ENCRYPTION_OPTION, _TERMINATOR = 0x00, 0x01, 0xFF
 _ENCRYPT_ON, _ENCRYPT_NOT_SUPPORTED, _ENCRYPT_MASK = 0x01, 0x02, 0x03
 _ERROR_TOKEN, _ERROR_TEXT = 0xAA, 11  # where its text is (MS-TDS 2.2.7.10)
@@ -27,6 +29,7 @@ class TdsFraming(Framing):
 
     def __init__(self) -> None:
         self._received = b""
+        self._taken = 0
 
     def wrap(self, data: bytes) -> bytes:
         """Return the data as one message, of as many packets as it needs."""
@@ -34,14 +37,17 @@ class TdsFraming(Framing):
 
     def unwrap(self, data: bytes) -> bytes:
         """Return what complete packets hold, and keep the rest. Raises `OtherProtocol` if it is no packet."""
-        self._received += data
-        content = b""
-        while len(self._received) >= _HEADER.size:
-            _, length = _header(self._received)
-            if len(self._received) < length:
+        self._taken += len(data)
+        if self._taken > _MOST_FRAMED:  # packets may be empty, so that no reader of TLS would count them
+            raise OtherProtocol(f"more than {_MOST_FRAMED} bytes in packets")
+        received, at, content = self._received + data, 0, b""
+        while len(received) >= at + _HEADER.size:
+            _, length = _header(received[at : at + _HEADER.size])
+            if len(received) < at + length:
                 break
-            content += self._received[_HEADER.size : length]
-            self._received = self._received[length:]
+            content += received[at + _HEADER.size : at + length]
+            at += length
+        self._received = received[at:]
         return content
 
 
