@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum, auto
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -249,16 +250,65 @@ def ssl2_only(chain: Sequence[bytes]) -> Talk:
     return talk
 
 
-def deaf_to_long_hellos(chain: Sequence[bytes], *, longest: int) -> Talk:
-    """Never answer a hello of more bytes, as old load balancers did (255, and 256 to 511)."""
+def deaf_to(lengths: range, chain: Sequence[bytes]) -> Talk:
+    """Never answer a hello of so many bytes, as old load balancers did (over 255, and 256 to 511)."""
 
     def talk(connection: socket.socket) -> None:
-        hello = hello_of(connection)
-        if len(hello) <= longest:
+        if len(hello_of(connection)) not in lengths:
             connection.sendall(flight(chain))
         connection.recv(4096)
 
     return talk
+
+
+class Dislike(Enum):
+    """How a server shows that it does not like a hello."""
+
+    CLOSE = auto()
+    ALERT = auto()
+    SILENCE = auto()
+
+    def show(self, connection: socket.socket) -> None:
+        """Show it."""
+        if self is Dislike.ALERT:
+            connection.sendall(record(b"\2\x28", kind=_ALERT))
+        if self is Dislike.SILENCE:
+            connection.recv(4096)
+
+
+def version_intolerant(chain: Sequence[bytes], *, newest: int, dislike: Dislike) -> Talk:
+    """Speak this version; whoever offers a newer one is not told so, as RFC 5246 §E.1 has it, but sent away."""
+
+    def talk(connection: socket.socket) -> None:
+        if int.from_bytes(hello_of(connection)[9:11], "big") > newest:
+            dislike.show(connection)
+            return
+        connection.sendall(flight(chain, version=newest))
+        connection.recv(4096)
+
+    return talk
+
+
+def cutting(port: int, *, after: int) -> Talk:
+    """Pass on the beginning of what another server of this machine answers, and hang up."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(answer_of(port, hello_of(connection), most=after)[:after])
+
+    return talk
+
+
+def answer_of(port: int, hello: bytes, *, most: int = 1 << 20) -> bytes:
+    """Return what a server of this machine answers before it waits for the client, or so much of it."""
+    said = b""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=0.1) as behind,
+        contextlib.suppress(TimeoutError),
+    ):
+        behind.sendall(hello)
+        while len(said) < most and (more := behind.recv(65536)):
+            said += more
+    return said
 
 
 def by_name_only(chain: Sequence[bytes], *, name: str) -> Talk:
