@@ -131,7 +131,9 @@ class Runs:
     async def _work(self, claim: Claim, sharers: Sharers) -> None:
         async with self._database.read() as session:
             scan = await session.get_one(store.Scan, claim.scan_id)
-            shard = await session.get_one(store.Shard, (claim.scan_id, claim.number))
+            shard = await session.get(store.Shard, (claim.scan_id, claim.number))
+        if shard is None:
+            return  # cancelled a moment ago
         steps = _Steps(route_of(scan), first=shard.position, end=shard.end)
         source = self._open_source(self._options(scan, sharers))
         order: InOrder[Seen] = InOrder(shard.position)
