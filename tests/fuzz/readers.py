@@ -1,12 +1,16 @@
 """The readers of strangers' bytes, each as a function that may raise nothing but what its callers expect."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 
+from services.discovery.domain.targets import Asked
+from services.discovery.scanner.depth import look_deep
 from services.discovery.scanner.flight import Flight, Malformed, NotTls
 from services.discovery.scanner.hello import client_hello
-from services.discovery.scanner.keys import Keys
-from services.discovery.scanner.look import FIRST, RETRY, SHARES
+from services.discovery.scanner.keys import Keys, RecordKey
+from services.discovery.scanner.look import FIRST, RETRY, SHARES, Asker
+from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight
 from services.discovery.scanner.starttls import PROTOCOLS, OtherProtocol, Refused
 from shared import x509
@@ -16,6 +20,10 @@ Read = Callable[[bytes], None]
 
 _KEYS = Keys()
 _HELLOS = [client_hello(offer, server_name="fuzz.test", keys=_KEYS) for offer in (FIRST, RETRY, SHARES)]
+_ASKER = Asker(_KEYS)
+_ASKED = Asked(address="192.0.2.1", port=443, server_name="fuzz.test")
+_MOST_QUESTIONS = 5000
+"""More than every suite, group and protocol there is, at every version."""
 _MOST_WORDS = 1 << 20
 """What a dialogue may say in answer to one input."""
 
@@ -62,7 +70,94 @@ def read_certificate(data: bytes) -> None:
         x509.read(data)
 
 
-READERS: tuple[Read, ...] = (read_flight, read_ssl2, converse, read_certificate)
+class _InClear(Keys):
+    """Keys that encrypt nothing, so that what is behind TLS 1.3's encryption can be tried too."""
+
+    def record_key(self, **_: object) -> RecordKey:  # type: ignore[override]  # takes all that its elder does
+        return _Open()
+
+
+class _Open(RecordKey):
+    def __init__(self) -> None:
+        pass
+
+    def open(self, header: bytes, ciphertext: bytes) -> bytes:
+        return ciphertext
+
+
+_SERVER_HELLO = bytes.fromhex(
+    "160303005a 02000056 0303" + "00" * 32 + "00 1301 00 002e 002b00020304 00330024001d0020" + "09" * 32
+)
+
+
+def read_decrypted(data: bytes) -> None:
+    """Read what a TLS 1.3 server encrypts, in one record."""
+    with contextlib.suppress(Malformed, NotTls):
+        decrypted_flight(data)
+
+
+def decrypted_flight(data: bytes) -> Flight:
+    """Return a flight of TLS 1.3 whose one encrypted record holds this. Raises `Malformed`, `NotTls`."""
+    flight = Flight(_HELLOS[-1], _InClear())
+    flight.feed(_SERVER_HELLO)
+    flight.feed(b"\x17\x03\x03" + len(data).to_bytes(2, "big") + data)
+    return flight
+
+
+def look_fast(data: bytes) -> None:
+    """Look at depth `fast`, whatever the connections hear."""
+    _look(_ASKER.look(_ASKED), data)
+
+
+def look_full(data: bytes) -> None:
+    """Look at depth `full`, whatever the connections hear."""
+    _look(look_deep(_ASKER, _ASKED), data)
+
+
+def _look(inquiry: Inquiry, data: bytes) -> None:
+    """Answer each question with the next of what the connections hear, and end it there."""
+    heard = itertools.cycle(_turns(data))
+    asked = 0
+    with contextlib.suppress(StopIteration):
+        questions = next(inquiry)
+        while True:
+            asked += len(questions)
+            assert asked < _MOST_QUESTIONS
+            questions = inquiry.send([_answer(question, next(heard)) for question in questions])
+
+
+def _answer(question: Question, data: bytes) -> Answer:
+    """Return what the engine would, of these bytes and a closed connection."""
+    reader = question.reader
+    try:
+        if data and reader.feed(data):
+            return Answer(Ending.HEARD, reader)
+    except NotTls as error:
+        return Answer(Ending.NOT_TLS, reader, said=error.said)
+    except Malformed as error:
+        return Answer(Ending.MALFORMED, reader, reason=str(error))
+    return Answer(Ending.CUT if data else Ending.HUNG_UP, reader)
+
+
+def _turns(data: bytes) -> list[bytes]:
+    """Cut bytes into what each connection hears: two bytes of length before each."""
+    turns, at = [], 0
+    while at + 2 < len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        turns.append(data[at + 2 : end])
+        at = end
+    return turns or [b""]
+
+
+READERS: tuple[Read, ...] = (
+    read_flight,
+    read_ssl2,
+    converse,
+    read_certificate,
+    read_decrypted,
+    look_fast,
+    look_full,
+)
 
 
 def read_any(data: bytes) -> None:

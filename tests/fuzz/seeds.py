@@ -5,7 +5,17 @@ from collections.abc import Iterator
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.discovery.scanner.starttls import PROTOCOLS
-from tests.fuzz.readers import READERS, Read, converse, read_certificate, read_flight, read_ssl2
+from tests.fuzz.readers import (
+    READERS,
+    Read,
+    converse,
+    look_fast,
+    look_full,
+    read_certificate,
+    read_decrypted,
+    read_flight,
+    read_ssl2,
+)
 from tests.servers import odd
 from tests.servers.tls import CertificateAuthority, KeyKind
 
@@ -19,22 +29,64 @@ GREETINGS = (
     bytes.fromhex("300c02010178070a010004000400"),
     b"J\0\0\0\x0a8.0.36\0" + bytes(70),
 )
+KINDS: tuple[KeyKind, ...] = ("ec", "rsa")
+_TLS13 = bytes.fromhex("002b00020304")
+_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+_SSL2_HELLO = b"\x80\x2e\x04\0\1\0\2\x00\x04\x00\x06\x00\x10" + bytes(40)
+
+
+def answers(ca: CertificateAuthority) -> Iterator[bytes]:
+    """Return what servers answer a ClientHello: flights, a HelloRetryRequest, alerts, SSL 2.0, and no TLS at all."""
+    for kind in KINDS:
+        chain = odd.chain_of(ca.issue("seed.test", kind=kind))
+        for version in (0x0300, 0x0301, 0x0303):
+            yield odd.flight(chain, version=version)
+    yield odd.record(hello_13(b"\x00\x33\x00\x02\x00\x18", random=_RETRY))
+    yield odd.record(b"\2\x28", kind=21)
+    yield odd.record(b"\1\x70", kind=21) + odd.flight(chain)
+    yield _SSL2_HELLO
+    yield b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
+
+def hello_13(extensions: bytes, *, random: bytes = bytes(32)) -> bytes:
+    """Return a ServerHello of TLS 1.3."""
+    listed = _TLS13 + extensions
+    return odd.message(2, b"\3\3" + random + b"\0\x13\x01\0" + len(listed).to_bytes(2, "big") + listed)
+
+
+def decrypted(chain: list[bytes]) -> bytes:
+    """Return the messages that a server of TLS 1.3 encrypts, with the type of their record behind them."""
+    entries = b"".join(len(der).to_bytes(3, "big") + der + b"\0\0" for der in chain)
+    alpn = bytes.fromhex("00050003026832")
+    extensions = b"\0\x10" + alpn
+    messages = odd.message(8, len(extensions).to_bytes(2, "big") + extensions)
+    return messages + odd.message(11, b"\0" + len(entries).to_bytes(3, "big") + entries) + b"\x16"
 
 
 def seeds() -> Iterator[bytes]:
     """Return inputs of `read_any`."""
     ca = CertificateAuthority()
-    kinds: tuple[KeyKind, ...] = ("ec", "rsa")
-    for kind in kinds:
+    for kind in KINDS:
         chain = odd.chain_of(ca.issue("seed.test", kind=kind))
         yield _to(read_certificate, chain[0])
-        for version in (0x0300, 0x0301, 0x0303):
-            yield _to(read_flight, b"\0\x40" + odd.flight(chain, version=version))
-        yield _to(read_ssl2, b"\x40\x80\x2e\x04\0\1\0\2\x00\x04\x00\x06\x00\x10" + bytes(40))
+        yield _to(read_decrypted, decrypted(chain))
     yield _to(read_certificate, ca.certificate.public_bytes(Encoding.DER))
+    yield _to(read_ssl2, b"\x40" + _SSL2_HELLO)
+    said = list(answers(ca))
+    for answer in said:
+        yield _to(read_flight, b"\0\x40" + answer)
+        yield _to(look_fast, in_turns(answer))
+        yield _to(look_full, in_turns(answer))
+    yield _to(look_fast, in_turns(*said[6:8], said[3], said[9]))
+    yield _to(look_full, in_turns(said[5], said[6], said[7]))
     for greeting in GREETINGS:
         for number in range(len(PROTOCOLS)):
             yield _to(converse, bytes([number, 0xFF]) + greeting)
+
+
+def in_turns(*said: bytes) -> bytes:
+    """Return what the connections of one look hear, each its own."""
+    return b"".join(len(words).to_bytes(2, "big") + words for words in said)
 
 
 def _to(reader: Read, data: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.fuzz.readers import READERS, read_any
-from tests.fuzz.seeds import seeds
+from tests.fuzz.readers import READERS, decrypted_flight, read_any
+from tests.fuzz.seeds import decrypted, seeds
 
 FOUND = (bytes.fromhex("0140800004000129"),)
 """Inputs that a reader once failed at."""
@@ -16,6 +16,11 @@ def test_every_reader_has_seeds_and_reads_them() -> None:
         read_any(seed)
         for cut in range(1, min(len(seed), 300)):
             read_any(seed[:-cut])
+
+
+def test_what_is_behind_the_encryption_is_reached() -> None:
+    flight = decrypted_flight(decrypted([b"leaf", b"issuer"]))
+    assert (flight.chain, flight.alpn, flight.is_done) == ((b"leaf", b"issuer"), "h2", True)
 
 
 @pytest.mark.parametrize("data", FOUND)
