@@ -28,6 +28,7 @@ GREETINGS = (
     b"S",
     bytes.fromhex("300c02010178070a010004000400"),
     b"J\0\0\0\x0a8.0.36\0" + bytes(70),
+    bytes.fromhex("0401001a00000000 00000b000601001100 01ff 000000000000 01 1201000c00000000 16030300"),
 )
 KINDS: tuple[KeyKind, ...] = ("ec", "rsa")
 _TLS13 = bytes.fromhex("002b00020304")
