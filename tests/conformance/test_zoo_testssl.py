@@ -1,7 +1,6 @@
 """The scanner beside testssl.sh, which is slow and sees most: versions, order, groups, stapling, habits."""
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,8 +29,6 @@ VERSIONS = {
 GROUPS = {"prime256v1": "secp256r1"}
 """Where OpenSSL has another name."""
 QUIETLY = ("--quiet", "--warnings", "off", "--color", "0", "--nodns", "none", "--ip", "127.0.0.1")
-HASTE = {"USLEEP_SND": "0", "USLEEP_REC": "0.02"}
-"""testssl.sh sleeps after each of its words; on loopback there is no need."""
 SECONDS = 150
 STAPLING = "TLS 1.1 and 1.2, stapling"
 
@@ -83,7 +80,7 @@ def begin(port: int, checks: tuple[str, ...], *, written: Path) -> subprocess.Po
     command = [program("testssl", package="testssl.sh"), *QUIETLY, "--mapping", "iana"]
     command += ["--jsonfile", str(written), *checks, f"127.0.0.1:{port}"]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, cwd=written.parent, env={**os.environ, **HASTE}, **quiet)  # type: ignore[call-overload,no-any-return]  # the same for all three
+    return subprocess.Popen(command, cwd=written.parent, **quiet)  # type: ignore[call-overload,no-any-return]  # the same for all three
 
 
 @pytest.fixture(scope="module")
