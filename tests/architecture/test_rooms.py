@@ -11,7 +11,7 @@ import pytest
 from tests.architecture.tree import NOT_OURS, ROOT, SERVICES, files, relative, service_folder
 
 ROOMS = {"service", "settings", "api", "events", "workers", "actions", "domain", "store", "connectors"}
-TRADES = {"discovery": {"scanner"}}
+TRADES = {"discovery": {"scanner", "configuration"}}
 """Rooms that only one service has, for what only it does."""
 PAPERS = {"__init__.py", "migrations", "openapi.json", "asyncapi.json", "README.md"}
 EMPTY_NAMES = {

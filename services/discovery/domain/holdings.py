@@ -1,0 +1,116 @@
+"""What a source holds, and what its configuration uses it for: the shapes that every kind of source answers in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """Where a server listens, as its configuration says."""
+
+    port: int
+    address: str | None = None
+    """An IP address; None for every address of the host."""
+    starttls: str | None = None
+    """The protocol spoken before TLS, in the words of `domain.targets`; None for TLS from the first byte."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Use:
+    """One certificate slot of a configuration: which listeners and server names use which files.
+
+    A server with two certificates (RSA and ECDSA) has two. Paths are absolute paths on the host.
+    """
+
+    product: str
+    """nginx, apache, haproxy, postfix, dovecot, tomcat, caddy, postgresql, stunnel, sshd, iis, client-ssl …"""
+    file: str
+    """The configuration file (or object) that says so, and the line in it (0 where there is none)."""
+    line: int = 0
+    listeners: tuple[Listener, ...] = ()
+    server_names: tuple[str, ...] = ()
+    """Lower case; wildcards as written. Empty where the listener serves it whatever name is asked for."""
+    certificate: str
+    """The path (or object) that holds the leaf."""
+    alias: str | None = None
+    """Which entry of a keystore."""
+    key: str | None = None
+    chain: str | None = None
+    trusted_ca: str | None = None
+    """What clients' certificates are verified against."""
+    client_verification: str | None = None
+    """`required` or `optional`; None where no client certificate is asked for."""
+    protocols: tuple[str, ...] = ()
+    """As the product writes them; empty where its default holds."""
+    ciphers: str | None = None
+    is_default: bool = False
+    """It answers on its listeners where no name fits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """Something that could not be read, so that what lies under it is unknown: neither there nor gone."""
+
+    scope: str
+    """A path, or the beginning of paths, of the source; empty for all of it."""
+    reason: str
+    next_step: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What the configuration of one product says."""
+
+    uses: tuple[Use, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    files: tuple[str, ...] = ()
+    """Every configuration file that was read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """What is known of a private key. The key itself never leaves where it is."""
+
+    path: str
+    spki_sha256: str | None = None
+    """SHA-256 of its public half's SubjectPublicKeyInfo, lower-case hexadecimal; None where it could not be read."""
+    is_match: bool | None = None
+    """It belongs to the certificate; None where that is unknown."""
+    mode: int | None = None
+    owner: str | None = None
+    is_exposed: bool = False
+    """Others than its owner and group may read it."""
+    is_encrypted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holding:
+    """One certificate in a source: a file, a keystore entry, a cloud resource, an object of a device."""
+
+    address: str
+    """The host, account, cluster, vault or device that holds it."""
+    path: str
+    """The file, alias (`file#alias`), ARN or object in it: the same for the same slot, for ever."""
+    chain: tuple[bytes, ...]
+    """DER certificates, leaf first."""
+    format: str
+    """pem, der, pkcs7, pkcs12, jks, jceks, windows-store, acm, kubernetes-secret, issued …"""
+    key: Key | None = None
+    owner: str | None = None
+    group: str | None = None
+    mode: int | None = None
+    uses: tuple[Use, ...] = ()
+    in_use: bool | None = None
+    """None where the source cannot tell."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Further facts in the source's own words: region, serial, template, state …"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """A part of what a source holds."""
+
+    holdings: tuple[Holding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    position: str | None = None
+    """Where reading goes on after this page; None where it is the last."""
