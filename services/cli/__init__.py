@@ -1,4 +1,4 @@
-"""The program: `everleaf up`, `serve`, `migrate`, `scan`, `contracts`, `settings`."""
+"""The program: `everleaf up`, `serve`, `migrate`, `scan`, `configured`, `contracts`, `settings`."""
 
 import sys
 from importlib import import_module

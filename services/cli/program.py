@@ -10,6 +10,7 @@ import anyio
 import structlog
 import typer
 
+from services.cli.configured import main as configured_main
 from services.cli.scan import main as scan_main
 from services.contracts import write_or_check
 from services.program import NAMES, Program, migrate, open_services, require_migrated, sections
@@ -80,6 +81,14 @@ def migrate_command(
 def scan(context: typer.Context) -> None:
     """Look at the network once, without the platform: a table, or JSON lines. See `everleaf scan --help`."""
     raise typer.Exit(scan_main(context.args))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def configured(context: typer.Context) -> None:
+    """Compare this host's server configurations with what is served. See `everleaf configured --help`."""
+    raise typer.Exit(configured_main(context.args))
 
 
 @app.command()

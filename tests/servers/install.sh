@@ -29,6 +29,8 @@ need slapd slapd
 need prosody prosody
 need mariadbd mariadb-server
 need inspircd inspircd
+need apache2 apache2-bin
+need haproxy haproxy
 need xrdp xrdp
 [ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"
 [ -n "$missing" ] || exit 0

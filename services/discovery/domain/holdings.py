@@ -10,7 +10,7 @@ class Listener:
 
     port: int
     address: str | None = None
-    """An IP address; None for every address of the host."""
+    """An IP address, or a host name as written; None for every address of the host."""
     starttls: str | None = None
     """The protocol spoken before TLS, in the words of `domain.targets`; None for TLS from the first byte."""
 

@@ -1,0 +1,165 @@
+"""`everleaf configured`: which certificates this host's servers are told to present, beside what they do present."""
+
+import json
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+
+from services.cli.host_files import LocalFiles, configured
+from services.discovery.configuration.registry import PRODUCTS, read_all
+from services.discovery.connectors.network import Network
+from services.discovery.domain.comparisons import Comparison, Where, compare, questions
+from services.discovery.domain.holdings import Gap, Reading
+from services.discovery.domain.looks import LookOptions
+from shared import x509
+from shared.errors import Invalid
+
+ENDS = """exit codes:
+  0 every certificate that is configured is served, 1 no configuration was found, 2 it cannot be done as asked,
+  3 something is not as it should be"""
+_FOUND_NOTHING, _FOUND_FAULTS = 1, 3
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare as the arguments say; return the exit code. Raises `Invalid` where it cannot be done as asked."""
+    parser = ArgumentParser(
+        prog="everleaf configured",
+        description="Read the configuration of this host's servers and ask each listener what it serves.",
+        epilog=ENDS,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    names = ", ".join(product.name for product in PRODUCTS)
+    add = parser.add_argument
+    add(
+        "--config",
+        action="append",
+        default=[],
+        metavar="PRODUCT=FILE",
+        help=f"instead of where {names} have theirs",
+    )
+    add("--timeout", type=float, default=3, help="seconds one connection may take")
+    add("--jsonl", action="store_true", help="JSON lines, also on a terminal")
+    asked = parser.parse_args(arguments)
+    readings, rows, leaves = anyio.run(_compared, _starts(asked.config), asked.timeout)
+    gaps = [gap for reading in readings for gap in reading.gaps]
+    if asked.jsonl or not sys.stdout.isatty():
+        _print_lines(rows, gaps=gaps, leaves=leaves)
+    else:
+        _print_table(rows, gaps=gaps, leaves=leaves)
+    faults = sum(1 for row in rows if row.findings)
+    files = sum(len(reading.files) for reading in readings)
+    counted = f"{files} files read, {len(rows)} places, {faults} with findings, {len(gaps)} gaps"
+    print(counted, file=sys.stderr)  # noqa: T201 - this is where a program speaks
+    return _FOUND_FAULTS if faults else 0 if files else _FOUND_NOTHING
+
+
+def _starts(texts: Sequence[str]) -> dict[str, str] | None:
+    """Read `nginx=/path/nginx.conf`; None where the well-known places are to be looked at."""
+    known = [product.name for product in PRODUCTS]
+    starts = dict(text.partition("=")[::2] for text in texts)
+    for name, path in starts.items():
+        if name not in known or not path.startswith("/"):
+            raise Invalid(
+                f"--config: {name}={path} names no product that is read, or no absolute path.",
+                next_step=f"Write PRODUCT=/FILE; the products are {', '.join(known)}.",
+            )
+    return starts or None
+
+
+async def _compared(
+    starts: dict[str, str] | None,
+    timeout: float,  # noqa: ASYNC109 - of each connection, not of this
+) -> tuple[tuple[Reading, ...], list[Comparison], dict[str, bytes]]:
+    """Return what was read, the comparisons, and every leaf in DER by its fingerprint."""
+    readings = await read_all(LocalFiles(), starts=starts)
+    found = [configured(use) for reading in readings for use in reading.uses]
+    leaves = {x509.fingerprint(leaf): leaf for _, leaf in found if leaf}
+    slots = [slot for slot, _ in found]
+    asked = questions(slots)
+    served: dict[Where, list[str]] = defaultdict(list)
+    looking = Network(LookOptions(timeout=timedelta(seconds=timeout))).look(asked)
+    async with aclosing(looking):
+        async for sighting in looking:
+            if sighting.chain:
+                leaves[x509.fingerprint(sighting.chain[0])] = sighting.chain[0]
+                served[asked[sighting.asked]].append(x509.fingerprint(sighting.chain[0]))
+    return readings, list(compare(slots, asked=asked.values(), served=served)), leaves
+
+
+def _row(comparison: Comparison, leaves: dict[str, bytes]) -> dict[str, Any]:
+    slot, use, listener = comparison.configured, comparison.configured.use, comparison.listener
+    return {
+        "product": use.product,
+        "file": use.file,
+        "line": use.line,
+        "address": listener.address,
+        "port": listener.port,
+        "starttls": listener.starttls,
+        "server_name": comparison.server_name,
+        "certificate": use.certificate,
+        "key": asdict(slot.key) if slot.key else None,
+        "protocols": use.protocols,
+        "ciphers": use.ciphers,
+        "client_verification": use.client_verification,
+        "configured": _certificate(slot.fingerprint, leaves),
+        "served": [_certificate(one, leaves) for one in comparison.served],
+        "findings": comparison.findings,
+    }
+
+
+def _certificate(fingerprint: str | None, leaves: dict[str, bytes]) -> dict[str, str] | None:
+    if fingerprint is None:
+        return None
+    until = _until(fingerprint, leaves)
+    return {"fingerprint": fingerprint} | ({"not_after": until.isoformat()} if until else {})
+
+
+def _until(fingerprint: str, leaves: dict[str, bytes]) -> datetime | None:
+    try:
+        return x509.read(leaves[fingerprint]).not_after.astimezone(UTC)
+    except (KeyError, Invalid):
+        return None
+
+
+def _print_lines(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dict[str, bytes]) -> None:
+    for row in rows:
+        print(json.dumps(_row(row, leaves)))  # noqa: T201 - the result
+    for gap in gaps:
+        print(json.dumps({"gap": asdict(gap)}))  # noqa: T201 - the result
+
+
+def _print_table(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dict[str, bytes]) -> None:
+    # Only a terminal needs it, and it takes longer to import than the reading.
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.table import Table  # noqa: PLC0415 - see above
+
+    table = Table("product", "listener", "name", "file", "configured", "served", "findings")
+    for row in rows:
+        listener, slot = row.listener, row.configured
+        table.add_row(
+            slot.use.product,
+            f"{listener.address or '*'}:{listener.port}",
+            row.server_name or "",
+            slot.use.certificate,
+            _shown(slot.fingerprint, leaves),
+            "\n".join(_shown(one, leaves) for one in row.served) or ("nothing" if row.asked else "not asked"),
+            ", ".join(row.findings),
+        )
+    console = Console()
+    console.print(table)
+    for gap in gaps:
+        console.print(f"gap: {gap.scope}: {gap.reason} {gap.next_step}", markup=False)
+
+
+def _shown(fingerprint: str | None, leaves: dict[str, bytes]) -> str:
+    if fingerprint is None:
+        return "unreadable"
+    until = _until(fingerprint, leaves)
+    return f"{fingerprint[:12]} until {until:%Y-%m-%d}" if until else fingerprint[:12]

@@ -1,0 +1,134 @@
+"""`everleaf configured` beside real nginx, Apache and HAProxy: what they are told to serve, and what they serve."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.cli import main
+from tests.servers.apache import Apache
+from tests.servers.haproxy import HaProxy
+from tests.servers.nginx import StartNginx
+from tests.servers.tls import CertificateAuthority
+
+Compared = Callable[..., tuple[int, list[dict[str, Any]]]]
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Compared:
+    """Calls the command; returns its exit code and its rows."""
+
+    def call(**starts: Path) -> tuple[int, list[dict[str, Any]]]:
+        configs = [f"--config={product}={path}" for product, path in starts.items()]
+        monkeypatch.setattr(sys, "argv", ["everleaf", "configured", *configs, "--jsonl"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr().out
+        return int(ended.value.code or 0), [json.loads(line) for line in printed.splitlines()]
+
+    return call
+
+
+@pytest.fixture
+def apache(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[Apache]:
+    server = Apache(tmp_path / "apache", ca=lab_ca)
+    with ExitStack() as running:
+        running.callback(server.stop)
+        yield server
+
+
+@pytest.fixture
+def haproxy(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[HaProxy]:
+    server = HaProxy(tmp_path / "haproxy", ca=lab_ca)
+    with ExitStack() as running:
+        running.callback(server.stop)
+        yield server
+
+
+def served(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return {row["server_name"]: row["served"][0]["fingerprint"] for row in rows}
+
+
+def test_nginx_apache_and_haproxy_serve_what_they_are_told_to(
+    start_nginx: StartNginx, apache: Apache, haproxy: HaProxy, compared: Compared
+):
+    nginx = start_nginx("a.test", "b.test")
+    apache.write("c.test", "d.test")
+    apache.start()
+    haproxy.write("e.test", "f.test")
+    haproxy.start()
+    code, rows = compared(
+        nginx=nginx.directory / "nginx.conf", apache=apache.start_file, haproxy=haproxy.start_file
+    )
+    assert [(row["product"], row["server_name"]) for row in rows] == [
+        ("nginx", "a.test"),
+        ("nginx", "b.test"),
+        ("apache", "c.test"),
+        ("apache", "d.test"),
+        ("haproxy", "e.test"),
+        ("haproxy", "f.test"),
+    ]
+    given = {site.server_name: site.issued.fingerprint for site in nginx.sites}
+    given |= {name: one.fingerprint for server in (apache, haproxy) for name, one in server.issued.items()}
+    assert served(rows) == given
+    assert {row["server_name"]: row["configured"]["fingerprint"] for row in rows} == given
+    assert [row["findings"] for row in rows] == [[]] * 6
+    assert all(row["key"]["is_match"] and not row["key"]["is_exposed"] for row in rows)
+    assert code == 0
+
+
+def test_apache_itself_names_the_same_virtual_hosts(apache: Apache, compared: Compared):
+    apache.write("c.test", "d.test")
+    said = apache.virtual_hosts()
+    _, rows = compared(apache=apache.start_file)
+    for row in rows:
+        where = f"({row['file']}:{row['line']})"
+        assert any(row["server_name"] in line and where in line for line in said.splitlines()), said
+
+
+def test_a_forgotten_reload_is_found_until_it_is_made_up_for(
+    start_nginx: StartNginx, lab_ca: CertificateAuthority, compared: Compared
+):
+    nginx = start_nginx("a.test", "b.test")
+    site, renewed = nginx.sites[0], lab_ca.issue("a.test")
+    renewed.write(site.certificate.parent)
+    code, rows = compared(nginx=nginx.directory / "nginx.conf")
+    assert (code, [row["findings"] for row in rows]) == (3, [["not-served"], []])
+    assert rows[0]["configured"]["fingerprint"] == renewed.fingerprint
+    assert rows[0]["served"][0]["fingerprint"] == site.issued.fingerprint
+    nginx.reload()
+    nginx.until_served(site, renewed)
+    assert compared(nginx=nginx.directory / "nginx.conf")[0] == 0
+
+
+def test_a_key_that_everybody_may_read_and_one_that_does_not_fit_are_found(
+    start_nginx: StartNginx, lab_ca: CertificateAuthority, compared: Compared
+):
+    nginx = start_nginx("a.test", "b.test")
+    nginx.sites[0].key.chmod(0o644)
+    nginx.sites[1].key.write_bytes(lab_ca.issue("other.test").key_pem)
+    code, rows = compared(nginx=nginx.directory / "nginx.conf")
+    assert (code, [row["findings"] for row in rows]) == (3, [["key-exposed"], ["key-mismatch"]])
+    assert "PRIVATE KEY" not in json.dumps(rows)
+
+
+def test_a_server_that_is_down_and_a_file_that_is_gone_are_found(haproxy: HaProxy, compared: Compared):
+    haproxy.write("e.test")
+    assert [row["findings"] for row in compared(haproxy=haproxy.start_file)[1]] == [["no-answer"]]
+    haproxy.start_file.write_text(f"frontend www\n bind 127.0.0.1:{haproxy.port} ssl crt /gone.pem\n")
+    code, rows = compared(haproxy=haproxy.start_file)
+    assert (code, rows[0]["findings"]) == (3, ["unreadable", "no-answer"])
+
+
+def test_a_configuration_that_cannot_be_read_is_a_gap(tmp_path: Path, compared: Compared):
+    code, rows = compared(nginx=tmp_path / "gone.conf")
+    assert code == 1
+    assert [row["gap"]["scope"] for row in rows] == [str(tmp_path / "gone.conf")]
+
+
+def test_a_product_that_nobody_reads_is_refused(compared: Compared):
+    assert compared(iis=Path("/x")) == (2, [])
