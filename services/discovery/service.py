@@ -13,10 +13,13 @@ from services.discovery.actions.plans import Bounds
 from services.discovery.actions.runs import Runs
 from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.schedules import Schedules
+from services.discovery.actions.source_runs import SourceRuns
+from services.discovery.actions.sources import Accesses, Sources
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.watches import Watches
 from services.discovery.actions.work import ScanWork
 from services.discovery.api import routes
+from services.discovery.connectors import Limits as SourceLimits
 from services.discovery.connectors.network import Network
 from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.looks import LookOptions
@@ -27,6 +30,7 @@ from services.discovery.store import Table
 from services.discovery.workers import ct_logs, upkeep, watching
 from services.discovery.workers import scans as scan_lanes
 from services.discovery.workers import schedules as schedule_worker
+from services.discovery.workers import sources as source_lanes
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
@@ -64,7 +68,7 @@ async def _assembled(
     def ring() -> None:
         lanes.ring()
 
-    runs = Runs(database, bounds=bounds, open_source=network, clock=clock, ring=ring)
+    runs = Runs(database, bounds=bounds, open_prober=network, clock=clock, ring=ring)
     work = ScanWork(Planning(database, bounds=bounds, clock=clock, ring=ring), runs)
     if database.is_sqlite:
         await work.forget_leases()
@@ -79,6 +83,19 @@ async def _assembled(
     await log_reads.forget_leases()
     scans = Scans(database, bounds=bounds, ring=ring)
     schedules = Schedules(database, scans=scans)
+    accesses = Accesses(
+        surroundings.sealer, limits=SourceLimits(command=timedelta(seconds=settings.source_timeout))
+    )
+    source_runs = SourceRuns(
+        database,
+        accesses=accesses,
+        clock=clock,
+        lease=bounds.lease,
+        misses_until_lost=settings.misses_until_lost,
+    )
+    if database.is_sqlite:
+        await source_runs.forget_leases()
+    reading = source_lanes(source_runs, clock=clock, parallel=settings.sources_at_once)
     pace = Pace(
         timeout=settings.timeout,
         concurrency=settings.concurrency,
@@ -91,6 +108,7 @@ async def _assembled(
     own_routes = routes(
         scans,
         schedules=schedules,
+        sources=Sources(database, accesses, ring=reading.ring),
         explanations=Explanations(database, bounds=bounds),
         logs=CtLogs(database),
         once=Once(database, clock),
@@ -117,6 +135,7 @@ async def _assembled(
             Relay(database, surroundings.bus).run,
             reactor.run,
             lanes.run,
+            reading.run,
             watching(watches, clock=clock).run,
             ct_logs(log_reads, clock=clock).run,
             schedule_worker(schedules, clock=clock).run,

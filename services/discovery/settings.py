@@ -32,6 +32,10 @@ class DiscoverySettings(ServiceSettings):
     """How often in a row a place must be missed before it counts as lost."""
     parallel: int = Field(4, ge=1, le=100)
     """Scans, and pieces of scans, at a time in each process."""
+    sources_at_once: int = Field(16, ge=1, le=1000)
+    """Sources that are read at a time in each process."""
+    source_timeout: float = Field(60, gt=0, le=3600)
+    """How long one question to a source may take."""
     keep_results: float = Field(30, gt=0, le=3660)
     """Days after which the results of a scan are forgotten; its counts stay, and so do the places."""
     ct_requests_per_second: float = Field(4, gt=0, le=100)

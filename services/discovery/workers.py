@@ -6,6 +6,7 @@ from services.discovery.actions.log_reads import LogClaim, LogReads
 from services.discovery.actions.planning import PlanClaim
 from services.discovery.actions.runs import Claim, Runs
 from services.discovery.actions.schedules import Schedules
+from services.discovery.actions.source_runs import SourceClaim, SourceRuns
 from services.discovery.actions.watches import Watches
 from services.discovery.actions.work import ScanWork
 from shared.clock import Clock
@@ -21,6 +22,11 @@ UPKEEP = timedelta(hours=1)
 def scans(work: ScanWork, *, clock: Clock, parallel: int) -> Lanes[PlanClaim | Claim]:
     """Return the lanes that take up what is due of scans."""
     return Lanes("scans", work, clock=clock, every=EVERY, parallel=parallel)
+
+
+def sources(runs: SourceRuns, *, clock: Clock, parallel: int) -> Lanes[SourceClaim]:
+    """Return the lanes that read sources."""
+    return Lanes("sources", runs, clock=clock, every=EVERY, parallel=parallel)
 
 
 def watching(watches: Watches, *, clock: Clock) -> Worker:

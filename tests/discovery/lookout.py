@@ -39,7 +39,7 @@ def scans_on(database: Database) -> Scans:
 
 def runs_on(database: Database) -> Runs:
     """Return the work on scans, with the real source."""
-    return Runs(database, bounds=bounds(), open_source=Network, clock=utc_now)
+    return Runs(database, bounds=bounds(), open_prober=Network, clock=utc_now)
 
 
 def new(*targets: str, ports: str = "443", exclude: Sequence[str] = ()) -> NewScan:

@@ -13,7 +13,7 @@ from services.discovery import store
 from services.discovery.actions.leases import while_held
 from services.discovery.actions.plans import MOST_PIECES, MOST_REASON, Bounds, end, route_of
 from services.discovery.actions.sightings import fingerprint_of, keep
-from services.discovery.connectors import Source
+from services.discovery.connectors import Prober
 from services.discovery.domain.counts import add, count
 from services.discovery.domain.looks import LookOptions, Reach, Sharers
 from services.discovery.domain.order import InOrder
@@ -31,7 +31,7 @@ BATCH = 256
 KEEP_EVERY = timedelta(seconds=1)
 """How old progress may be, where places come slowly."""
 
-OpenSource = Callable[[LookOptions], Source]
+OpenProber = Callable[[LookOptions], Prober]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +68,14 @@ class Runs:
         database: Database,
         *,
         bounds: Bounds,
-        open_source: OpenSource,
+        open_prober: OpenProber,
         clock: Clock,
         ring: Callable[[], None] = lambda: None,
     ) -> None:
         """`ring` says that the way of a scan is to be laid out further."""
         self._database = database
         self._bounds = bounds
-        self._open_source = open_source
+        self._open_prober = open_prober
         self._clock = clock
         self._ring = ring
 
@@ -135,7 +135,7 @@ class Runs:
         if shard is None:
             return  # cancelled a moment ago
         steps = _Steps(route_of(scan), first=shard.position, end=shard.end)
-        source = self._open_source(self._options(scan, sharers))
+        source = self._open_prober(self._options(scan, sharers))
         order: InOrder[Seen] = InOrder(shard.position)
         kept_at = self._clock()
         try:

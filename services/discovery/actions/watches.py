@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.discovery import store
 from services.discovery.actions.sightings import fingerprint_of, keep, place_asked
-from services.discovery.connectors import Source
+from services.discovery.connectors import Prober
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked, is_address, is_port
@@ -29,7 +29,7 @@ class Watches:
         self,
         database: Database,
         *,
-        source: Source,
+        source: Prober,
         misses_until_lost: int,
         clock: Clock,
     ) -> None:

@@ -1,13 +1,17 @@
-"""Discovery's HTTP door: scans and their results, the places and names known, and the logs that are read."""
+"""Discovery's HTTP door: scans and their results, the places and names known, the logs
+that are read, and the sources that are logged into.
+"""
 
 from services.discovery.actions.explanations import Explanations
 from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.schedules import Schedules
+from services.discovery.actions.sources import Sources
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.api.explanations import add_explanations
 from services.discovery.api.places import add_places
 from services.discovery.api.scans import add_scans
 from services.discovery.api.schedules import add_schedules
+from services.discovery.api.sources import add_sources
 from services.discovery.api.transparency import add_ct_logs, add_names
 from shared.clock import Clock
 from shared.http import Routes
@@ -18,6 +22,7 @@ def routes(
     scans: Scans,
     *,
     schedules: Schedules,
+    sources: Sources,
     explanations: Explanations,
     logs: CtLogs,
     once: Once,
@@ -28,6 +33,7 @@ def routes(
     routes = Routes(prefix="/v1")
     add_scans(routes, scans, once=once, clock=clock, pace=pace)
     add_schedules(routes, schedules, once=once, clock=clock, pace=pace)
+    add_sources(routes, sources, once=once, clock=clock)
     add_explanations(routes, explanations)
     add_places(routes, scans)
     add_ct_logs(routes, logs, once=once, clock=clock)

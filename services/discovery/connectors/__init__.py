@@ -1,14 +1,20 @@
-"""How discovery looks at things: every way of looking is a Source."""
+"""How discovery looks at things: a `Prober` from outside, without a login; a `Source` from inside, with one."""
 
-from collections.abc import AsyncGenerator, Iterable
-from typing import ClassVar, Protocol
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import ClassVar, Protocol, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+
+from services.discovery.domain.holdings import Page
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 
 
-class Source(Protocol):
-    """Something that can be looked at without changing it."""
+class Prober(Protocol):
+    """Something that can be looked at without a login, and without changing it."""
 
     kind: ClassVar[str]
 
@@ -18,4 +24,66 @@ class Source(Protocol):
         Takes them from the iterable as it gets to them, so there may be millions; stops looking when
         the generator is closed. Never raises for what a place does; that is what `Outcome` is for.
         """
+        raise NotImplementedError
+
+
+class Part(BaseModel):
+    """Settings or credential of a kind of source: closed to names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Settings = TypeVar("Settings", bound=Part)
+Credential = TypeVar("Credential", bound=Part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long things may take."""
+
+    connect: timedelta = timedelta(seconds=15)
+    command: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was tried when looking whether a source can be read."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """How a source is reached; settings and credential are of the types that its kind names."""
+
+    settings: Part
+    credential: Part = field(repr=False)
+    limits: Limits = field(default_factory=Limits)
+
+
+class Source(Protocol):
+    """Something we log into to look, and never to change. Opened for one piece of work, and closed after it.
+
+    Methods raise `Refused` where the other side says no (a wrong or expired credential, another host key) and
+    `Unavailable` where it gives no usable answer. What they may not read is a gap, and no error.
+    """
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    settings_type: ClassVar[type[Part]]
+    credential_type: ClassVar[type[Part]]
+
+    @classmethod
+    def open(cls, access: Access) -> AbstractAsyncContextManager["Source"]:
+        """Connect and log in; closed when the block ends."""
+        raise NotImplementedError
+
+    async def check(self) -> Sequence[Check]:
+        """Say what can be read and what cannot, beside reaching it and logging in."""
+        raise NotImplementedError
+
+    def read(self, *, after: str | None) -> AsyncGenerator[Page]:
+        """Yield all that it holds in a stable order, beginning after a position that an earlier page gave."""
         raise NotImplementedError

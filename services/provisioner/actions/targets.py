@@ -11,16 +11,13 @@ from services.provisioner import store
 from services.provisioner.actions.accesses import Accesses
 from services.provisioner.connectors import Check, Credential, Part, Slot
 from services.provisioner.connectors.registry import Kind, target_kind
-from services.provisioner.connectors.ssh import (
-    SeenHostKey,
-    read_host_key,
-    seen_host_key,
-)
+from services.provisioner.connectors.ssh import SeenHostKey, seen_host_key
 from services.provisioner.domain import DeploymentError, Failure, Phase, State
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.http import check_if_match
 from shared.ids import new_id
+from shared.ssh import read_host_key
 from shared.store import Database, Transaction
 
 P = TypeVar("P", bound=BaseModel)

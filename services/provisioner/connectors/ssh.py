@@ -9,9 +9,9 @@ from typing import TypeVar, cast
 
 import asyncssh
 
-from services.provisioner.connectors import Access, Credential, Limits
+from services.provisioner.connectors import Access, Limits
 from services.provisioner.domain import DeploymentError, Failure
-from shared.errors import Invalid
+from shared.ssh import Login, log_in
 
 T = TypeVar("T")
 OUTPUT = 1000
@@ -219,49 +219,17 @@ async def connect(access: Access) -> AsyncIterator[Session]:
 
 def _connection(access: Access) -> Awaitable[asyncssh.SSHClientConnection]:
     credential = access.credential
-    return asyncssh.connect(
-        access.host,
-        access.port,
-        username=access.username,
-        client_keys=_client_keys(credential),
-        password=credential.password.get_secret_value() if credential.password else None,
-        known_hosts=([read_host_key(access.host_key)], [], []),
-        # Nothing of the account or machine we run on may play a part: no configuration, agent or tickets.
-        config=None,
-        agent_path=None,
-        agent_forwarding=False,
-        gss_host=None,
-        keepalive_interval=15,
-    )
-
-
-def _client_keys(credential: Credential) -> list[asyncssh.SSHKey] | None:
-    return [read_private_key(credential)] if credential.private_key is not None else None
-
-
-def read_host_key(line: str) -> asyncssh.SSHKey:
-    """Read an OpenSSH public key line. Raises `Invalid`."""
-    try:
-        return asyncssh.import_public_key(line)
-    except (asyncssh.KeyImportError, ValueError) as error:
-        raise Invalid(
-            f"The host key is not an OpenSSH public key ({error}).",
-            next_step="Write it as in /etc/ssh/ssh_host_ed25519_key.pub, beginning with ssh-ed25519, say.",
-        ) from error
-
-
-def read_private_key(credential: Credential) -> asyncssh.SSHKey:
-    """Read the private key of a credential. Raises `Invalid`, without quoting it."""
-    key, passphrase = credential.private_key, credential.passphrase
-    try:
-        return asyncssh.import_private_key(
-            key.get_secret_value() if key else "", passphrase.get_secret_value() if passphrase else None
+    return log_in(
+        Login(
+            host=access.host,
+            port=access.port,
+            username=access.username,
+            host_key=access.host_key,
+            private_key=credential.private_key,
+            passphrase=credential.passphrase,
+            password=credential.password,
         )
-    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError):
-        raise Invalid(
-            "The private key cannot be read with this passphrase.",
-            next_step="Send the whole PEM text, and the passphrase where it has one.",
-        ) from None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

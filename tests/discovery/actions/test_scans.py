@@ -22,7 +22,7 @@ from services.discovery.actions import planning as planning_module
 from services.discovery.actions import runs as runs_module
 from services.discovery.actions import scans as scans_module
 from services.discovery.actions.runs import Runs
-from services.discovery.connectors import Source
+from services.discovery.connectors import Prober
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.looks import LookOptions
 from services.discovery.domain.sightings import Sighting
@@ -122,8 +122,8 @@ class Scripted:
             yield Sighting(asked=one, outcome=Outcome.REFUSED)
 
 
-def scripted_on(database: Database, source: Source) -> Runs:
-    return Runs(database, bounds=bounds(), open_source=lambda *_: source, clock=utc_now)
+def scripted_on(database: Database, source: Prober) -> Runs:
+    return Runs(database, bounds=bounds(), open_prober=lambda *_: source, clock=utc_now)
 
 
 async def begin(runs: Runs, tasks: anyio.abc.TaskGroup) -> None:
@@ -209,11 +209,11 @@ async def test_replicas_share_a_scan_and_one_that_is_killed_leaves_nothing_out(
 async def test_sharers_keep_the_limits_of_their_scan_together(database: Database) -> None:
     options: list[LookOptions] = []
 
-    def opened(given: LookOptions) -> Source:
+    def opened(given: LookOptions) -> Prober:
         options.append(given)
         return Scripted(10)
 
-    runs = Runs(database, bounds=bounds(), open_source=opened, clock=utc_now)
+    runs = Runs(database, bounds=bounds(), open_prober=opened, clock=utc_now)
     asked = replace(new("192.0.2.0/24", ports="1-16"), per_host=3, per_network=20, rate=9.0)
     await scans_on(database).create(asked, caller=CALLER, now=utc_now())
     async with anyio.create_task_group() as tasks:

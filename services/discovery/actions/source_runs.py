@@ -1,0 +1,192 @@
+"""The work on sources: each run is read page by page by one process at a time, and goes on where it stood.
+
+What a page shows, the events that tell of it, and the position change in one transaction.
+"""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from services.discovery import store
+from services.discovery.actions.leases import while_held
+from services.discovery.actions.sources import Accesses, start_run
+from services.discovery.connectors.registry import source_kind
+from services.discovery.domain.holdings import Gap, Holding, Page
+from shared import x509
+from shared.clock import Clock
+from shared.errors import EverleafError, Unavailable
+from shared.events.discovery import CertificateFound, Place, PlaceLost
+from shared.ids import new_id
+from shared.store import Database, Transaction
+
+MOST_GAPS = 1_000
+"""Kept of one run."""
+MOST_ATTEMPTS = 5
+"""Of a run whose source does not answer."""
+_FIRST_PAUSE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceClaim:
+    """A run that this process works on, as long as it keeps the lease."""
+
+    run_id: str
+    source_id: str
+    lease: str
+
+
+class SourceRuns:
+    """Takes up runs and works them off, whatever number of processes there are."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        accesses: Accesses,
+        clock: Clock,
+        lease: timedelta,
+        misses_until_lost: int,
+    ) -> None:
+        self._database = database
+        self._accesses = accesses
+        self._clock = clock
+        self._lease = lease
+        self._misses_until_lost = misses_until_lost
+
+    async def forget_leases(self) -> None:
+        """Let go of what a killed process held: only where there can be no other process."""
+        async with self._database.transaction() as tx:
+            await store.end_run_lease(tx)
+
+    async def claim(self, *, now: datetime) -> SourceClaim | None:
+        """Start the runs whose time has come, and take one that nobody works on; None where there is none."""
+        async with self._database.read() as session:
+            if not await store.is_run_due(session, now=now):
+                return None
+        lease = new_id()
+        async with self._database.transaction() as tx:
+            for source in await store.due_sources(tx, now=now):
+                await _start(tx, source, now=now)
+            await tx.session.flush()
+            run = await store.claim_run(tx, lease=lease, until=now + self._lease, now=now)
+            return SourceClaim(run_id=run.id, source_id=run.source_id, lease=lease) if run else None
+
+    async def run(self, claim: SourceClaim) -> None:
+        """Read a source to its end; a failure is kept in the run's row."""
+
+        async def keep() -> bool:
+            async with self._database.transaction() as tx:
+                until = self._clock() + self._lease
+                return await store.keep_run_lease(tx, claim.run_id, lease=claim.lease, until=until)
+
+        async def let_go() -> None:
+            async with self._database.transaction() as tx:
+                await store.end_run_lease(tx, claim.lease)
+
+        async def work() -> None:
+            try:
+                await self._read(claim)
+            except EverleafError as error:
+                await self._failed(claim, error)
+
+        await while_held(work, keep=keep, let_go=let_go, every=min(1.0, self._lease.total_seconds() / 4))
+
+    async def _read(self, claim: SourceClaim) -> None:
+        async with self._database.read() as session:
+            source = await session.get(store.SourceRow, claim.source_id)
+            run = await session.get(store.SourceRun, claim.run_id)
+        if source is None or run is None:
+            return  # forgotten a moment ago
+        async with source_kind(source.kind).open(self._accesses.of(source)) as opened:
+            pages = opened.read(after=run.position)
+            async with aclosing(pages):
+                async for page in pages:
+                    await self._keep(claim, page)
+
+    async def _keep(self, claim: SourceClaim, page: Page) -> None:
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            run = await store.run_to_update(tx, claim.run_id)
+            if run is None or run.lease != claim.lease:
+                return
+            holdings = {holding.path: holding for holding in page.holdings}
+            for holding in holdings.values():
+                tx.emit(_found(holding, run=run, now=now), now=now)
+            rows = [_row(holdings[path], run=run, now=now) for path in sorted(holdings)]
+            await store.write_holdings(tx, rows)
+            run.holdings += len(rows)
+            run.gaps = [*run.gaps, *map(asdict, page.gaps)][:MOST_GAPS]
+            run.position = page.position
+            if page.position is None:
+                await self._finish(tx, run, now=now)
+
+    async def _finish(self, tx: Transaction, run: store.SourceRun, *, now: datetime) -> None:
+        run.state, run.finished_at, run.error, run.next_step = "finished", now, None, None
+        gaps = [Gap(**gap) for gap in run.gaps]
+        for row in await store.holdings_not_seen(tx, run.source_id, run_id=run.id):
+            if not _is_unknown(row.path, gaps=gaps):
+                await self._miss(tx, row, now=now)
+
+    async def _miss(self, tx: Transaction, row: store.HoldingRow, *, now: datetime) -> None:
+        row.misses += 1
+        if row.misses < self._misses_until_lost:
+            return
+        lost = PlaceLost(
+            place=Place(kind="store", address=row.address, path=row.path),
+            fingerprint=row.fingerprint,
+            observed_at=now,
+            reason="it is not there any more",
+        )
+        tx.emit(lost, now=now)
+        await tx.session.delete(row)
+
+    async def _failed(self, claim: SourceClaim, error: EverleafError) -> None:
+        now = self._clock()
+        async with self._database.transaction() as tx:
+            run = await store.run_to_update(tx, claim.run_id)
+            if run is None or run.lease != claim.lease:
+                return
+            run.error, run.next_step = error.detail[:1000], error.next_step[:500]
+            # Who said no says it again: with a wrong password, until the account is locked.
+            if isinstance(error, Unavailable) and run.attempts < MOST_ATTEMPTS:
+                run.next_attempt_at = now + _FIRST_PAUSE * 2 ** (run.attempts - 1)
+            else:
+                run.state, run.finished_at = "failed", now
+
+
+async def _start(tx: Transaction, source: store.SourceRow, *, now: datetime) -> None:
+    source.next_run_at = now + timedelta(seconds=source.every) if source.every is not None else None
+    if await store.open_run(tx, source.id) is None:
+        start_run(tx, source, now=now)
+
+
+def _is_unknown(path: str, *, gaps: Sequence[Gap]) -> bool:
+    return any(path == gap.scope or path.startswith(gap.scope.rstrip("/") + "/") for gap in gaps)
+
+
+def _found(holding: Holding, *, run: store.SourceRun, now: datetime) -> CertificateFound:
+    return CertificateFound(
+        place=Place(kind="store", address=holding.address, path=holding.path),
+        fingerprint=x509.fingerprint(holding.chain[0]),
+        chain=list(holding.chain),
+        observed_at=now,
+        scan_id=run.id,
+    )
+
+
+def _row(holding: Holding, *, run: store.SourceRun, now: datetime) -> dict[str, object]:
+    details = asdict(holding)
+    for name in ("address", "path", "chain"):
+        del details[name]
+    return {
+        "source_id": run.source_id,
+        "path": holding.path,
+        "address": holding.address,
+        "fingerprint": x509.fingerprint(holding.chain[0]),
+        "details": details,
+        "run_id": run.id,
+        "first_seen": now,
+        "last_seen": now,
+        "misses": 0,
+    }

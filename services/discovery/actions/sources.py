@@ -1,0 +1,192 @@
+"""The verbs on sources: make known, look at, give a new credential, try, run, forget."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from services.discovery import store
+from services.discovery.connectors import Access, Check, Limits, Part
+from services.discovery.connectors.registry import source_kind
+from shared.access import Principal
+from shared.errors import Conflict, Fault, Invalid, NotFound, Refused, Unavailable
+from shared.ids import new_id
+from shared.sealing import Sealer
+from shared.store import Database, Transaction
+
+P = TypeVar("P", bound=BaseModel)
+Document = Mapping[str, Any]
+"""Settings or a credential as JSON, whose shape the kind of source knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSource:
+    """What is needed to make a source known."""
+
+    name: str
+    kind: str
+    settings: Document
+    credential: Document
+    every: float | None
+    """Seconds between the beginnings of its runs; None for runs on request only."""
+
+
+class Accesses:
+    """Seals credentials into their rows, and opens them for one piece of work."""
+
+    def __init__(self, sealer: Sealer, *, limits: Limits) -> None:
+        self._sealer = sealer
+        self._limits = limits
+
+    def of(self, source: store.SourceRow) -> Access:
+        """Return how a source is reached. Raises `CannotOpen`."""
+        kind = source_kind(source.kind)
+        opened = json.loads(self._sealer.open(source.credential, row=_row(source.id)))
+        return Access(
+            settings=kind.settings_type.model_validate(source.settings),
+            credential=kind.credential_type.model_validate(opened),
+            limits=self._limits,
+        )
+
+    def seal(self, credential: Part, *, source_id: str) -> bytes:
+        """Return a credential for its source's row."""
+        plain = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in credential
+            if value is not None
+        }
+        return self._sealer.seal(json.dumps(plain).encode(), row=_row(source_id))
+
+
+def _row(source_id: str) -> str:
+    return f"discovery/sources/{source_id}/credential"
+
+
+class Sources:
+    """What we log into to look."""
+
+    def __init__(self, database: Database, accesses: Accesses, *, ring: Callable[[], None]) -> None:
+        """`ring` says that there is a run to be done."""
+        self._database = database
+        self._accesses = accesses
+        self._ring = ring
+
+    async def create(self, new: NewSource, *, caller: Principal, now: datetime) -> store.SourceRow:
+        """Make a source known. Raises `Invalid` or `Conflict`."""
+        kind, source_id = source_kind(new.kind), new_id()
+        settings = _read(kind.settings_type, new.settings, at="settings")
+        credential = _read(kind.credential_type, new.credential, at="credential")
+        row = store.SourceRow(
+            id=source_id,
+            name=new.name,
+            kind=new.kind,
+            # Defaults are not kept, so that a better default of a later version takes effect.
+            settings=settings.model_dump(mode="json", exclude_unset=True),
+            credential=self._accesses.seal(credential, source_id=source_id),
+            every=new.every,
+            next_run_at=now if new.every is not None else None,
+            created_at=now,
+            created_by=caller.id,
+            updated_at=now,
+        )
+        async with self._database.transaction() as tx:
+            if await store.source_named(tx.session, new.name) is not None:
+                raise Conflict(
+                    f"There is a source named {new.name!r} already.", next_step="Choose another name."
+                )
+            tx.session.add(row)
+            tx.after_commit(self._ring)
+        return row
+
+    async def page(self, *, after: str | None, limit: int) -> Sequence[store.SourceRow]:
+        """Return sources, newest first, one more than `limit` where there are more."""
+        async with self._database.read() as session:
+            return await store.list_sources(session, after=after, limit=limit)
+
+    async def get(self, source_id: str) -> store.SourceRow:
+        """Return a source. Raises `NotFound`."""
+        async with self._database.read() as session:
+            return _found(await session.get(store.SourceRow, source_id), source_id)
+
+    async def renew_credential(self, source_id: str, document: Document, *, now: datetime) -> store.SourceRow:
+        """Put a new credential in the place of the old one; runs that have begun end with the old one."""
+        async with self._database.transaction() as tx:
+            row = _found(await store.source_to_update(tx, source_id), source_id)
+            credential = _read(source_kind(row.kind).credential_type, document, at="credential")
+            row.credential = self._accesses.seal(credential, source_id=source_id)
+            row.version += 1
+            row.updated_at = now
+        return row
+
+    async def delete(self, source_id: str) -> None:
+        """Forget a source and what was read there; what the inventory knows of it stays."""
+        async with self._database.transaction() as tx:
+            await store.forget_source(tx, _found(await store.source_to_update(tx, source_id), source_id))
+
+    async def check(self, source_id: str) -> list[Check]:
+        """Connect, log in and say what can be read; changes nothing there."""
+        row = await self.get(source_id)
+        try:
+            async with source_kind(row.kind).open(self._accesses.of(row)) as opened:
+                return [
+                    Check(name="reached", ok=True, text="It answers and takes the login."),
+                    *await opened.check(),
+                ]
+        except (Refused, Unavailable, Invalid) as error:
+            return [Check(name="reached", ok=False, text=str(error))]
+
+    async def run(self, source_id: str, *, now: datetime) -> store.SourceRun:
+        """Ask for a run. Raises `Conflict` where one is not done."""
+        async with self._database.transaction() as tx:
+            row = _found(await store.source_to_update(tx, source_id), source_id)
+            if await store.open_run(tx, source_id) is not None:
+                raise Conflict(f"{row.name} is being read.", next_step="Wait until its run is done.")
+            run = start_run(tx, row, now=now)
+            tx.after_commit(self._ring)
+        return run
+
+    async def runs(self, source_id: str, *, after: str | None, limit: int) -> Sequence[store.SourceRun]:
+        """Return its runs, newest first. Raises `NotFound`."""
+        await self.get(source_id)
+        async with self._database.read() as session:
+            return await store.list_runs(session, source_id, after=after, limit=limit)
+
+    async def holdings(self, source_id: str, *, after: str | None, limit: int) -> Sequence[store.HoldingRow]:
+        """Return what it holds, by path. Raises `NotFound`."""
+        await self.get(source_id)
+        async with self._database.read() as session:
+            return await store.list_holdings(session, source_id, after=after, limit=limit)
+
+
+def start_run(tx: Transaction, source: store.SourceRow, *, now: datetime) -> store.SourceRun:
+    """Add a run to be done at once."""
+    run = store.SourceRun(
+        id=new_id(), source_id=source.id, state="queued", gaps=[], next_attempt_at=now, created_at=now
+    )
+    tx.session.add(run)
+    source.last_run_id = run.id
+    return run
+
+
+def _found(row: store.SourceRow | None, source_id: str) -> store.SourceRow:
+    if row is None:
+        raise NotFound(f"There is no source {source_id}.", next_step="List them with GET /v1/sources.")
+    return row
+
+
+def _read(model: type[P], document: Document, *, at: str) -> P:
+    try:
+        return model.model_validate(dict(document))
+    except ValidationError as error:
+        faults = [
+            Fault(pointer="/".join(["/body", at, *map(str, problem["loc"])]), message=problem["msg"])
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise Invalid(
+            "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:5]),
+            next_step="See GET /v1/source-kinds for what this kind of source takes.",
+            faults=faults,
+        ) from None

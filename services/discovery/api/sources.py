@@ -1,0 +1,202 @@
+"""Sources, their runs, and what they hold, over HTTP."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Request, Response
+from pydantic import Field, JsonValue
+
+from services.discovery.actions.sources import NewSource, Sources
+from services.discovery.connectors.registry import SOURCES
+from shared.access import Principal, requires
+from shared.clock import Clock
+from shared.http import Body, Page, Paging, Routes, View
+from shared.idempotency import IdempotencyKey, Once
+
+Reader = Annotated[Principal, requires("sources:read")]
+Writer = Annotated[Principal, requires("sources:write")]
+AllPages = Annotated[Paging, Depends()]
+Secret = Annotated[
+    dict[str, JsonValue],
+    Field(description="Write-only: it is sealed, and never shown again.", examples=[{"password": "…"}]),
+]
+
+
+class SourceBody(Body):
+    """A new source."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["web-1"])
+    kind: str = Field(max_length=50, examples=["linux-ssh"])
+    settings: dict[str, JsonValue] = Field(
+        examples=[{"host": "web-1.example.com", "username": "everleaf", "host_key": "ssh-ed25519 AAAA…"}]
+    )
+    credential: Secret
+    every: int | None = Field(
+        None,
+        ge=60,
+        le=31_536_000,
+        description="Seconds between runs; left out, it runs on request.",
+        examples=[21600],
+    )
+
+
+class CredentialBody(Body):
+    """A credential that takes the place of the one before."""
+
+    credential: Secret
+
+
+class SourceView(View):
+    """A source, without its credential."""
+
+    id: str
+    name: str
+    kind: str
+    settings: dict[str, Any]
+    every: int | None
+    next_run_at: datetime | None
+    last_run_id: str | None
+    version: int
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+
+
+class SourceCheckView(View):
+    """One thing that was tried."""
+
+    name: str = Field(examples=["folder"])
+    ok: bool
+    text: str
+
+
+class SourceChecksView(View):
+    """Whether a source can be read, and what of it."""
+
+    ok: bool
+    checks: list[SourceCheckView]
+
+
+class GapView(View):
+    """Something that could not be read."""
+
+    scope: str = Field(description="A path, or the beginning of paths; empty for all.")
+    reason: str
+    next_step: str
+
+
+class SourceRunView(View):
+    """One reading of a source."""
+
+    id: str
+    source_id: str
+    state: Literal["queued", "running", "finished", "failed"]
+    attempts: int
+    next_attempt_at: datetime
+    holdings: int = Field(description="Certificates seen.")
+    gaps: list[GapView]
+    error: str | None
+    next_step: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class HoldingView(View):
+    """One certificate in a source, as it was read last."""
+
+    address: str
+    path: str = Field(examples=["/etc/nginx/tls/www.pem"])
+    fingerprint: str
+    details: dict[str, Any] = Field(
+        description="Format, owner, group, mode; its key (never the key itself), and what configurations use it for."
+    )
+    first_seen: datetime
+    last_seen: datetime
+    misses: int = Field(description="How many runs in a row did not show it.")
+
+
+class SourceKindView(View):
+    """A kind of source, with the JSON Schemas of its settings and its credential."""
+
+    kind: str = Field(examples=["linux-ssh"])
+    summary: str
+    settings: dict[str, Any]
+    credential: dict[str, Any]
+
+
+class SourceKindsView(View):
+    """Every kind of source."""
+
+    items: list[SourceKindView]
+
+
+def add_sources(routes: Routes, sources: Sources, *, once: Once, clock: Clock) -> None:
+    """Add the routes."""
+    _add_reading(routes, sources)
+
+    @routes.post("/sources", summary="Make a source known", status_code=201)
+    async def create_source(
+        caller: Writer, request: Request, body: SourceBody, key: IdempotencyKey = None
+    ) -> SourceView:
+        async def create() -> SourceView:
+            new = NewSource(**{name: getattr(body, name) for name in SourceBody.model_fields})
+            return SourceView.model_validate(await sources.create(new, caller=caller, now=clock()))
+
+        return await once.run(request, key=key, caller=caller, body=body, view=SourceView, create=create)
+
+    @routes.put("/sources/{source_id}/credential", summary="Give a source a new credential")
+    async def renew_source_credential(_caller: Writer, source_id: str, body: CredentialBody) -> SourceView:
+        return SourceView.model_validate(
+            await sources.renew_credential(source_id, body.credential, now=clock())
+        )
+
+    @routes.delete("/sources/{source_id}", summary="Forget a source", status_code=204)
+    async def delete_source(_caller: Writer, source_id: str) -> None:
+        await sources.delete(source_id)
+
+    @routes.post("/sources/{source_id}/check", summary="Log into a source and say what can be read")
+    async def check_source(_caller: Writer, source_id: str) -> SourceChecksView:
+        checks = [SourceCheckView.model_validate(check) for check in await sources.check(source_id)]
+        return SourceChecksView(ok=all(check.ok for check in checks), checks=checks)
+
+    @routes.post("/sources/{source_id}/runs", summary="Read a source now", status_code=202)
+    async def run_source(_caller: Writer, source_id: str, response: Response) -> SourceRunView:
+        run = SourceRunView.model_validate(await sources.run(source_id, now=clock()))
+        response.headers["Location"] = f"/discovery/v1/sources/{source_id}/runs"
+        return run
+
+
+def _add_reading(routes: Routes, sources: Sources) -> None:
+    @routes.get("/sources", summary="List sources, newest first")
+    async def list_sources(_caller: Reader, paging: AllPages) -> Page[SourceView]:
+        rows = await sources.page(after=paging.after[0] if paging.after else None, limit=paging.limit)
+        return paging.page([SourceView.model_validate(row) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/sources/{source_id}", summary="Show a source")
+    async def get_source(_caller: Reader, source_id: str) -> SourceView:
+        return SourceView.model_validate(await sources.get(source_id))
+
+    @routes.get("/sources/{source_id}/runs", summary="List the runs of a source, newest first")
+    async def list_source_runs(_caller: Reader, source_id: str, paging: AllPages) -> Page[SourceRunView]:
+        after = paging.after[0] if paging.after else None
+        rows = await sources.runs(source_id, after=after, limit=paging.limit)
+        return paging.page([SourceRunView.model_validate(row) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/sources/{source_id}/holdings", summary="List the certificates in a source")
+    async def list_holdings(_caller: Reader, source_id: str, paging: AllPages) -> Page[HoldingView]:
+        after = paging.after[0] if paging.after else None
+        rows = await sources.holdings(source_id, after=after, limit=paging.limit)
+        return paging.page([HoldingView.model_validate(row) for row in rows], key=lambda view: [view.path])
+
+    @routes.get("/source-kinds", summary="List the kinds of source")
+    async def list_source_kinds(_caller: Reader) -> SourceKindsView:
+        items = [
+            SourceKindView(
+                kind=kind.kind,
+                summary=kind.summary,
+                settings=kind.settings_type.model_json_schema(),
+                credential=kind.credential_type.model_json_schema(),
+            )
+            for kind in SOURCES
+        ]
+        return SourceKindsView(items=items)

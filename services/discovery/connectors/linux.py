@@ -1,0 +1,310 @@
+"""Linux hosts over SSH: certificate files, the keys beside them, and what the servers' configuration uses them for.
+
+Only certificates leave the host. Of a private key it says path, owner, mode, and the SHA-256 of its public half,
+which the host itself computes.
+"""
+
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self, cast
+
+from pydantic import Field, SecretStr, model_validator
+
+from services.discovery.configuration.registry import read_all
+from services.discovery.connectors import Access, Check, Part
+from services.discovery.connectors.shell import Shell, shell
+from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
+from shared import x509
+from shared.errors import Invalid
+from shared.ssh import Login
+
+FILES_PER_PAGE = 100
+MOST_FOUND = 5_000
+_DEEP, _KILOBYTES = 10, 1024
+_PATTERNS = ("*.pem", "*.crt", "*.cer", "*.der")
+FOLDERS = (
+    "/etc/ssl/private",
+    "/etc/nginx",
+    "/etc/apache2",
+    "/etc/httpd",
+    "/etc/haproxy",
+    "/etc/pki/tls/certs",
+    "/etc/letsencrypt/live",
+    "/etc/tls",
+    "/opt",
+    "/srv",
+)
+_Path = Annotated[str, Field(pattern=r"^/[^\x00-\x1f]*$", max_length=500)]
+
+
+class LinuxSettings(Part):
+    """Where the host is, and where to look in it."""
+
+    host: str = Field(
+        min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["web-1.example.com"]
+    )
+    port: int = Field(22, ge=1, le=65535)
+    username: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$", examples=["everleaf"])
+    host_key: str = Field(
+        min_length=20, max_length=4000, description="The OpenSSH public key that it must prove to have."
+    )
+    sudo: bool = Field(False, description="Read as root: the host lets this user run `sudo -n /bin/sh -s`.")
+    folders: list[_Path] = Field(
+        list(FOLDERS), max_length=100, description="Where certificate files are looked for."
+    )
+    configurations: dict[str, _Path] | None = Field(
+        None,
+        description="Main file of each product that is not where its package puts it; only these are read then.",
+    )
+
+
+class LinuxCredential(Part):
+    """A private key in PEM, perhaps with a passphrase, or a password."""
+
+    private_key: SecretStr | None = None
+    passphrase: SecretStr | None = None
+    password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.private_key is None) == (self.password is None):
+            msg = "give either private_key or password"
+            raise ValueError(msg)
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """What the host says of one certificate file."""
+
+    path: str
+    mode: int
+    owner: str
+    group: str
+    holds_key: bool
+    pem: str
+
+
+class LinuxHost:
+    """A host that we log into with SSH."""
+
+    kind: ClassVar[str] = "linux-ssh"
+    summary: ClassVar[str] = "Certificate files and server configurations of a Linux host, over SSH."
+    settings_type: ClassVar[type[Part]] = LinuxSettings
+    credential_type: ClassVar[type[Part]] = LinuxCredential
+
+    def __init__(self, shell: Shell, *, settings: LinuxSettings) -> None:
+        self._shell = shell
+        self._settings = settings
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, access: Access) -> AsyncIterator[Self]:
+        """Connect and log in."""
+        settings = cast("LinuxSettings", access.settings)
+        async with shell(_login(access), sudo=settings.sudo, limits=access.limits) as opened:
+            yield cls(opened, settings=settings)
+
+    async def check(self) -> Sequence[Check]:
+        """Say who we are there, which tools there are, and which folders may be read."""
+        status, said = await self._shell.run(_CHECK.format(folders=_quoted(self._settings.folders)))
+        if status and self._settings.sudo:
+            return [
+                Check(name="sudo", ok=False, text="sudo refused: allow `sudo -n /bin/sh -s` for this user.")
+            ]
+        lines = (line.split(" ", 2) for line in said.decode(errors="replace").splitlines())
+        return [Check(name=name, ok=ok == "yes", text=text) for name, ok, text in lines]
+
+    async def read(self, *, after: str | None) -> AsyncGenerator[Page]:
+        """Yield certificate files by path."""
+        readings = await read_all(self._shell, starts=self._settings.configurations)
+        uses: dict[str, list[Use]] = defaultdict(list)
+        for use in (use for reading in readings for use in reading.uses):
+            uses[use.certificate].append(use)
+        found, gaps = await self._find()
+        gaps += [gap for reading in readings for gap in reading.gaps]
+        paths = [path for path in sorted({*found, *uses}) if after is None or path > after]
+        for start in range(0, len(paths), FILES_PER_PAGE):
+            chosen = paths[start : start + FILES_PER_PAGE]
+            page = await self._page(chosen, uses=uses)
+            is_last = start + FILES_PER_PAGE >= len(paths)
+            first = tuple(gaps) if start == 0 else ()
+            yield Page(
+                holdings=page.holdings, gaps=(*first, *page.gaps), position=None if is_last else chosen[-1]
+            )
+        if not paths:
+            yield Page(gaps=tuple(gaps))
+
+    async def _find(self) -> tuple[list[str], list[Gap]]:
+        names = " -o ".join(f"-name {shlex.quote(pattern)}" for pattern in _PATTERNS)
+        _, said = await self._shell.run(
+            f'for d in {_quoted(self._settings.folders)}; do [ -e "$d" ] || continue\n'
+            f'find -H "$d" -xdev -maxdepth {_DEEP} \\( -type f -o -type l \\) \\( {names} \\) -size -{_KILOBYTES}k 2>&1\n'
+            f"done | head -n {MOST_FOUND + 1}\n"
+        )
+        lines = said.decode(errors="surrogateescape").splitlines()
+        denied = [
+            found[1] for line in lines if (found := re.fullmatch(r"find: '?(.*?)'?: Permission denied", line))
+        ]
+        gaps = [_gap(path, "It may not be listed.") for path in denied]
+        paths = [line for line in lines if line.startswith("/")]
+        if len(lines) > MOST_FOUND:
+            gaps.append(
+                Gap(
+                    scope="",
+                    reason=f"There are more than {MOST_FOUND} files.",
+                    next_step="Name narrower folders.",
+                )
+            )
+        return paths[:MOST_FOUND], gaps
+
+    async def _page(self, paths: Sequence[str], *, uses: Mapping[str, list[Use]]) -> Page:
+        _, said = await self._shell.run(_FILES.format(paths=_quoted(paths)))
+        files = list(_files(said.decode(errors="surrogateescape")))
+        gaps = [_gap(path, reason) for path, reason in _refusals(said.decode(errors="surrogateescape"))]
+        wanted = {file.path: _key_path(file, uses.get(file.path, ())) for file in files}
+        keys = await self._keys([path for path in wanted.values() if path])
+        holdings = []
+        for file in files:
+            chain = _chain(file.pem)
+            if chain:
+                key = keys.get(wanted[file.path] or "")
+                holdings.append(self._holding(file, chain, key=key, uses=uses.get(file.path, ())))
+        return Page(holdings=tuple(holdings), gaps=tuple(gaps))
+
+    def _holding(
+        self, file: _File, chain: Sequence[bytes], *, key: Key | None, uses: Sequence[Use]
+    ) -> Holding:
+        return Holding(
+            address=self._settings.host,
+            path=file.path,
+            chain=tuple(chain),
+            format="pem",
+            key=_matched(key, chain[0]),
+            owner=file.owner,
+            group=file.group,
+            mode=file.mode,
+            uses=tuple(uses),
+            in_use=bool(uses),
+        )
+
+    async def _keys(self, paths: Sequence[str]) -> dict[str, Key]:
+        if not paths:
+            return {}
+        _, said = await self._shell.run(_KEYS.format(paths=_quoted(dict.fromkeys(paths))))
+        lines = (line.split(" ", 3) for line in said.decode(errors="surrogateescape").splitlines())
+        return {
+            path: _key(path, mode=mode, owner=owner, public=public) for mode, owner, public, path in lines
+        }
+
+
+_CHECK = """
+echo "login yes $(id -un) on $(uname -n)"
+if command -v openssl >/dev/null; then echo "openssl yes it matches keys on the host"
+else echo "openssl no install openssl, or keys cannot be matched"; fi
+for d in {folders}; do [ -e "$d" ] || continue
+if [ -r "$d" ] && [ -x "$d" ]; then echo "folder yes $d"; else echo "folder no $d may not be read"; fi; done
+"""
+_FILES = """
+for f in {paths}; do
+if ! [ -f "$f" ]; then echo "#M $f"; continue; fi
+if ! [ -r "$f" ]; then echo "#D $f"; continue; fi
+k=no; grep -q -e '-----BEGIN .*PRIVATE KEY-----' "$f" && k=yes
+echo "#F $(stat -Lc '%a %U %G' "$f") $k $f"
+if grep -q -e '-----BEGIN' "$f"; then
+sed -n '/-----BEGIN CERTIFICATE-----/,/-----END CERTIFICATE-----/p' "$f"
+else openssl x509 -inform der -in "$f" 2>/dev/null </dev/null; fi
+done; exit 0
+"""
+_KEYS = """
+for f in {paths}; do [ -f "$f" ] || continue
+p=-
+if [ -r "$f" ]; then
+if grep -q -e 'ENCRYPTED' "$f"; then p=encrypted
+elif d=$(openssl pkey -in "$f" -pubout -outform DER 2>/dev/null </dev/null | sha256sum); then p=${{d%% *}}; fi
+fi
+echo "$(stat -Lc '%a %U' "$f") $p $f"; done; exit 0
+"""
+_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"""The SHA-256 of no bytes: what comes where the key could not be read."""
+
+
+def _login(access: Access) -> Login:
+    settings, credential = cast("LinuxSettings", access.settings), cast("LinuxCredential", access.credential)
+    return Login(
+        host=settings.host,
+        port=settings.port,
+        username=settings.username,
+        host_key=settings.host_key,
+        private_key=credential.private_key,
+        passphrase=credential.passphrase,
+        password=credential.password,
+    )
+
+
+def _quoted(paths: Sequence[str] | Mapping[str, None]) -> str:
+    return " ".join(map(shlex.quote, paths))
+
+
+def _gap(path: str, reason: str) -> Gap:
+    return Gap(scope=path, reason=reason, next_step="Give the login of the source the right to read it.")
+
+
+def _files(said: str) -> Iterator[_File]:
+    for part in re.split(r"^#F ", said, flags=re.MULTILINE)[1:]:
+        line, _, pem = part.partition("\n")
+        mode, owner, group, holds_key, path = line.split(" ", 4)
+        yield _File(
+            path=path, mode=int(mode, 8), owner=owner, group=group, holds_key=holds_key == "yes", pem=pem
+        )
+
+
+def _refusals(said: str) -> Iterator[tuple[str, str]]:
+    for letter, path in re.findall(r"^#([MD]) (.*)$", said, flags=re.MULTILINE):
+        yield path, "There is no such file." if letter == "M" else "It may not be read."
+
+
+def _chain(pem: str) -> list[bytes]:
+    try:
+        return x509.from_pem(pem)
+    except Invalid:
+        return []
+
+
+def _key_path(file: _File, uses: Sequence[Use]) -> str | None:
+    named = next((use.key for use in uses if use.key), None)
+    return named or (file.path if file.holds_key else None)
+
+
+def _key(path: str, *, mode: str, owner: str, public: str) -> Key:
+    bits = int(mode, 8)
+    is_known = re.fullmatch(r"[0-9a-f]{64}", public) and public != _NOTHING
+    return Key(
+        path=path,
+        spki_sha256=public if is_known else None,
+        mode=bits,
+        owner=owner,
+        is_exposed=bool(bits & 0o004),
+        is_encrypted=public == "encrypted",
+    )
+
+
+def _matched(key: Key | None, leaf: bytes) -> Key | None:
+    if key is None or key.spki_sha256 is None:
+        return key
+    try:
+        is_match = x509.read(leaf).key_fingerprint == key.spki_sha256
+    except Invalid:
+        return key
+    return Key(
+        path=key.path,
+        spki_sha256=key.spki_sha256,
+        is_match=is_match,
+        mode=key.mode,
+        owner=key.owner,
+        is_exposed=key.is_exposed,
+    )

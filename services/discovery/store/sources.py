@@ -1,0 +1,195 @@
+"""Sources, the runs that read them, what they hold, and what could not be read."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, col
+
+from services.discovery.store.tables import Table
+from shared.store import Instant, Json, Transaction, insert, write_rows
+
+
+class SourceRow(Table, table=True):
+    """Something that we log into to look."""
+
+    __tablename__ = "sources"
+
+    id: str = Field(primary_key=True, max_length=36)
+    name: str = Field(max_length=200, unique=True)
+    kind: str = Field(max_length=50)
+    settings: dict[str, Any] = Field(sa_type=Json)
+    credential: bytes
+    """Sealed to this row."""
+    every: float | None = None
+    """Seconds from the beginning of one run to that of the next."""
+    next_run_at: datetime | None = Field(default=None, sa_type=Instant, index=True)
+    last_run_id: str | None = Field(default=None, max_length=36)
+    version: int = 1
+    created_at: datetime = Field(sa_type=Instant)
+    created_by: str = Field(max_length=100)
+    updated_at: datetime = Field(sa_type=Instant)
+
+
+class SourceRun(Table, table=True):
+    """One reading of a source, from its beginning to its end."""
+
+    __tablename__ = "source_runs"
+
+    id: str = Field(primary_key=True, max_length=36)
+    source_id: str = Field(max_length=36, index=True)
+    state: str = Field(max_length=20, index=True)
+    """queued, running, finished, failed."""
+    position: str | None = Field(default=None, max_length=2000)
+    """Where it goes on after a crash or a failure."""
+    attempts: int = 0
+    next_attempt_at: datetime = Field(sa_type=Instant)
+    holdings: int = 0
+    gaps: list[dict[str, str]] = Field(sa_type=Json)
+    error: str | None = Field(default=None, max_length=1000)
+    next_step: str | None = Field(default=None, max_length=500)
+    lease: str | None = Field(default=None, max_length=36)
+    lease_until: datetime | None = Field(default=None, sa_type=Instant)
+    created_at: datetime = Field(sa_type=Instant)
+    finished_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class HoldingRow(Table, table=True):
+    """One certificate in a source, as it was read last."""
+
+    __tablename__ = "holdings"
+
+    source_id: str = Field(primary_key=True, max_length=36)
+    path: str = Field(primary_key=True, max_length=1000)
+    address: str = Field(max_length=253)
+    fingerprint: str = Field(max_length=64, index=True)
+    details: dict[str, Any] = Field(sa_type=Json)
+    """Format, owner, group, mode, key, uses, attributes."""
+    run_id: str = Field(max_length=36)
+    """The last that has seen it."""
+    first_seen: datetime = Field(sa_type=Instant)
+    last_seen: datetime = Field(sa_type=Instant)
+    misses: int = 0
+
+
+OPEN = ("queued", "running")
+
+
+async def list_sources(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[SourceRow]:
+    """Return up to `limit + 1` sources, newest first."""
+    query = sa.select(SourceRow).order_by(col(SourceRow.id).desc()).limit(limit + 1)
+    if after:
+        query = query.where(col(SourceRow.id) < after)
+    return (await session.scalars(query)).all()
+
+
+async def source_named(session: AsyncSession, name: str) -> SourceRow | None:
+    """Return the source of this name."""
+    return (await session.scalars(sa.select(SourceRow).where(col(SourceRow.name) == name))).first()
+
+
+async def source_to_update(tx: Transaction, source_id: str) -> SourceRow | None:
+    """Return a source, held until the transaction ends."""
+    return await tx.session.get(SourceRow, source_id, with_for_update=True)
+
+
+async def forget_source(tx: Transaction, source: SourceRow) -> None:
+    """Delete a source with its runs and holdings."""
+    for table in (SourceRun, HoldingRow):
+        await tx.session.execute(sa.delete(table).where(col(table.source_id) == source.id))
+    await tx.session.delete(source)
+
+
+async def due_sources(tx: Transaction, *, now: datetime) -> Sequence[SourceRow]:
+    """Return sources whose time has come, held until the transaction ends."""
+    query = sa.select(SourceRow).where(col(SourceRow.next_run_at) <= now).order_by(col(SourceRow.id))
+    return (await tx.session.scalars(query.limit(100).with_for_update(skip_locked=True))).all()
+
+
+async def list_runs(
+    session: AsyncSession, source_id: str, *, after: str | None, limit: int
+) -> Sequence[SourceRun]:
+    """Return up to `limit + 1` runs of a source, newest first."""
+    query = sa.select(SourceRun).where(col(SourceRun.source_id) == source_id)
+    if after:
+        query = query.where(col(SourceRun.id) < after)
+    return (await session.scalars(query.order_by(col(SourceRun.id).desc()).limit(limit + 1))).all()
+
+
+async def open_run(tx: Transaction, source_id: str) -> SourceRun | None:
+    """Return the run of a source that is not done."""
+    query = sa.select(SourceRun).where(col(SourceRun.source_id) == source_id, col(SourceRun.state).in_(OPEN))
+    return (await tx.session.scalars(query)).first()
+
+
+async def is_run_due(session: AsyncSession, *, now: datetime) -> bool:
+    """Return whether there is a run to be claimed, or a source whose time has come."""
+    is_due = sa.select(col(SourceRow.id)).where(col(SourceRow.next_run_at) <= now).limit(1)
+    if await session.scalar(is_due) is not None:
+        return True
+    return await session.scalar(_waiting(now).with_only_columns(col(SourceRun.id))) is not None
+
+
+async def claim_run(tx: Transaction, *, lease: str, until: datetime, now: datetime) -> SourceRun | None:
+    """Take the run that waits longest; it runs from now on."""
+    run: SourceRun | None = (
+        await tx.session.scalars(_waiting(now).with_for_update(skip_locked=True))
+    ).first()
+    if run is not None:
+        run.lease, run.lease_until, run.state = lease, until, "running"
+        run.attempts += 1
+    return run
+
+
+def _waiting(now: datetime) -> Any:
+    is_free = sa.or_(col(SourceRun.lease_until).is_(None), col(SourceRun.lease_until) < now)
+    is_due = (col(SourceRun.state).in_(OPEN), is_free, col(SourceRun.next_attempt_at) <= now)
+    return sa.select(SourceRun).where(*is_due).order_by(col(SourceRun.next_attempt_at)).limit(1)
+
+
+async def keep_run_lease(tx: Transaction, run_id: str, *, lease: str, until: datetime) -> bool:
+    """Hold a run for longer; return whether it is still ours."""
+    mine = (col(SourceRun.id) == run_id, col(SourceRun.lease) == lease, col(SourceRun.state) == "running")
+    statement = sa.update(SourceRun).where(*mine).values(lease_until=until).returning(col(SourceRun.id))
+    return (await tx.session.execute(statement)).first() is not None
+
+
+async def end_run_lease(tx: Transaction, lease: str | None = None) -> None:
+    """Let go of the run held by this lease, or of all."""
+    statement = sa.update(SourceRun).values(lease=None, lease_until=None)
+    await tx.session.execute(statement.where(col(SourceRun.lease) == lease) if lease else statement)
+
+
+async def run_to_update(tx: Transaction, run_id: str) -> SourceRun | None:
+    """Return a run, held until the transaction ends."""
+    return await tx.session.get(SourceRun, run_id, with_for_update=True)
+
+
+async def write_holdings(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep what a source holds now; rows have distinct paths."""
+    statement = insert(tx, HoldingRow)
+    names = ("address", "fingerprint", "details", "run_id", "last_seen", "misses")
+    changes = {name: statement.excluded[name] for name in names}
+    await write_rows(
+        tx, statement.on_conflict_do_update(index_elements=["source_id", "path"], set_=changes), rows
+    )
+
+
+async def list_holdings(
+    session: AsyncSession, source_id: str, *, after: str | None, limit: int
+) -> Sequence[HoldingRow]:
+    """Return up to `limit + 1` holdings of a source, by path."""
+    query = sa.select(HoldingRow).where(col(HoldingRow.source_id) == source_id)
+    if after:
+        query = query.where(col(HoldingRow.path) > after)
+    return (await session.scalars(query.order_by(col(HoldingRow.path)).limit(limit + 1))).all()
+
+
+async def holdings_not_seen(tx: Transaction, source_id: str, *, run_id: str) -> Collection[HoldingRow]:
+    """Return what a source held before this run and did not show in it, held until the transaction ends."""
+    query = sa.select(HoldingRow).where(
+        col(HoldingRow.source_id) == source_id, col(HoldingRow.run_id) != run_id
+    )
+    return (await tx.session.scalars(query.with_for_update())).all()

@@ -1,0 +1,210 @@
+"""Sources over HTTP: a real host with a real nginx is logged into, read, and what it holds is told."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from shared.service import Service
+from shared.store import Database
+from shared.store.outbox import Relay
+from tests.builders import bearer
+from tests.servers.nginx import Nginx, StartNginx
+from tests.servers.processes import free_port
+from tests.servers.ssh import Sshd
+from tests.servers.tls import CertificateAuthority
+
+
+def body(sshd: Sshd, nginx: Nginx, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": "web-1",
+        "kind": "linux-ssh",
+        "settings": {
+            "host": sshd.host,
+            "port": sshd.port,
+            "username": sshd.username,
+            "host_key": sshd.host_key,
+            "folders": [str(nginx.directory)],
+            "configurations": {"nginx": str(nginx.directory / "nginx.conf")},
+        }
+        | changes.pop("settings", {}),
+        "credential": {"private_key": sshd.client_key},
+        **changes,
+    }
+
+
+@asynccontextmanager
+async def working(service: Service) -> AsyncIterator[None]:
+    # Without the relay: what was said stays in the outbox, to be read by the tests.
+    jobs = [job for job in service.jobs if not isinstance(getattr(job, "__self__", None), Relay)]
+    async with anyio.create_task_group() as tasks:
+        for job in jobs:
+            tasks.start_soon(job)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def run_of(client: httpx.AsyncClient, service: Service, source: str, *, until: str = "finished") -> Any:
+    async with working(service):
+        assert (await client.post(f"/v1/sources/{source}/runs")).status_code == 202
+        with anyio.fail_after(30):
+            while True:
+                run = (await client.get(f"/v1/sources/{source}/runs")).json()["items"][0]
+                if run["state"] == until or run["error"]:
+                    return run
+                await anyio.sleep(0.05)
+
+
+async def made(client: httpx.AsyncClient, asked: dict[str, Any]) -> str:
+    answer = await client.post("/v1/sources", json=asked)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def said(database: Database) -> list[dict[str, Any]]:
+    async with database.read() as session:
+        rows = (await session.execute(sa.text("SELECT body FROM outbox"))).scalars().all()
+    return [json.loads(bytes(row)) for row in rows]
+
+
+async def test_a_host_is_read_and_each_certificate_is_told_with_what_uses_it(
+    client: httpx.AsyncClient,
+    service: Service,
+    sshd: Sshd,
+    start_nginx: StartNginx,
+    lab_ca: CertificateAuthority,
+):
+    nginx = start_nginx("a.test", "b.test")
+    unused, _ = lab_ca.issue("unused.test").write(nginx.directory / "old")
+    nginx.sites[1].key.chmod(0o644)
+    source = await made(client, body(sshd, nginx))
+    run = await run_of(client, service, source)
+    assert (run["state"], run["holdings"], run["gaps"]) == ("finished", 3, [])
+    held = {one["path"]: one for one in (await client.get(f"/v1/sources/{source}/holdings")).json()["items"]}
+    first, second = (held[str(site.certificate)] for site in nginx.sites)
+    assert first["fingerprint"] == nginx.sites[0].issued.fingerprint
+    [use] = first["details"]["uses"]
+    assert (use["product"], use["server_names"], use["listeners"][0]["port"]) == (
+        "nginx",
+        ["a.test"],
+        nginx.port,
+    )
+    assert (first["details"]["key"]["path"], first["details"]["key"]["is_match"]) == (
+        str(nginx.sites[0].key),
+        True,
+    )
+    assert (first["details"]["key"]["is_exposed"], second["details"]["key"]["is_exposed"]) == (False, True)
+    assert (held[str(unused)]["details"]["in_use"], first["details"]["in_use"]) == (False, True)
+    assert "PRIVATE KEY" not in json.dumps(held)
+
+
+async def test_the_certificates_of_a_source_are_told_on_the_bus_as_places_of_its_host(
+    client: httpx.AsyncClient, service: Service, database: Database, sshd: Sshd, start_nginx: StartNginx
+):
+    nginx = start_nginx("a.test")
+    source = await made(client, body(sshd, nginx))
+    await run_of(client, service, source)
+    events = [event for event in await said(database) if event["type"] == "certificate.found"]
+    assert [(event["data"]["fingerprint"], event["data"]["place"]["path"]) for event in events] == [
+        (nginx.sites[0].issued.fingerprint, str(nginx.sites[0].certificate))
+    ]
+    assert (events[0]["data"]["place"]["kind"], events[0]["data"]["place"]["address"]) == ("store", sshd.host)
+    assert "PRIVATE KEY" not in json.dumps(events)
+
+
+async def test_a_refused_login_is_a_failed_run_that_says_what_to_do_and_is_not_repeated(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx, tmp_path: Path
+):
+    nginx = start_nginx("a.test")
+    other = tmp_path / "other"
+    other.mkdir()
+    source = await made(client, body(sshd, nginx, credential={"private_key": Sshd(other).client_key}))
+    run = await run_of(client, service, source)
+    assert (run["state"], run["attempts"]) == ("failed", 1)
+    assert "refused the login" in run["error"]
+    assert "credential" in run["next_step"]
+    renewed = await client.put(
+        f"/v1/sources/{source}/credential", json={"credential": {"private_key": sshd.client_key}}
+    )
+    assert (renewed.status_code, renewed.json()["version"]) == (200, 2)
+    assert (await run_of(client, service, source))["state"] == "finished"
+
+
+async def test_a_host_with_another_key_is_not_logged_into(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx
+):
+    source = await made(client, body(sshd, start_nginx("a.test")))
+    sshd.replace_host_key()
+    run = await run_of(client, service, source)
+    assert (run["state"], "another host key" in run["error"]) == ("failed", True)
+
+
+async def test_a_host_that_does_not_answer_is_tried_again_later(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx
+):
+    source = await made(client, body(sshd, start_nginx("a.test"), settings={"port": free_port()}))
+    run = await run_of(client, service, source)
+    assert (run["state"], run["attempts"]) == ("running", 1)
+    assert run["next_attempt_at"] > run["created_at"]
+    assert (await client.post(f"/v1/sources/{source}/runs")).status_code == 409
+
+
+async def test_a_file_that_is_named_and_not_there_is_a_gap(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx
+):
+    nginx = start_nginx("a.test", "b.test")
+    nginx.sites[0].certificate.unlink()
+    source = await made(client, body(sshd, nginx))
+    run = await run_of(client, service, source)
+    assert (run["holdings"], [gap["scope"] for gap in run["gaps"]]) == (1, [str(nginx.sites[0].certificate)])
+
+
+async def test_trying_a_source_says_what_works(
+    client: httpx.AsyncClient, sshd: Sshd, start_nginx: StartNginx
+):
+    source = await made(client, body(sshd, start_nginx("a.test")))
+    tried = (await client.post(f"/v1/sources/{source}/check")).json()
+    assert tried["ok"] is True
+    assert [check["name"] for check in tried["checks"]] == ["reached", "login", "openssl", "folder"]
+    sshd.stop()
+    tried = (await client.post(f"/v1/sources/{source}/check")).json()
+    assert (tried["ok"], len(tried["checks"])) == (False, 1)
+
+
+async def test_a_credential_is_sealed_and_never_shown(
+    client: httpx.AsyncClient, database: Database, sshd: Sshd, start_nginx: StartNginx
+):
+    source = await made(client, body(sshd, start_nginx("a.test")))
+    shown = await client.get(f"/v1/sources/{source}")
+    assert "credential" not in shown.json()
+    async with database.read() as session:
+        sealed = await session.scalar(sa.text("SELECT credential FROM sources"))
+    assert b"PRIVATE KEY" not in bytes(sealed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"settings": {"port": 0}}, "/body/settings/port"),
+        ({"settings": {"colour": "red"}}, "/body/settings/colour"),
+        ({"credential": {}}, "/body/credential"),
+    ],
+)
+async def test_what_is_wrong_with_a_source_is_pointed_at(
+    client: httpx.AsyncClient, sshd: Sshd, start_nginx: StartNginx, changes: dict[str, Any], pointer: str
+):
+    answer = await client.post("/v1/sources", json=body(sshd, start_nginx("a.test"), **changes))
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer), answer.text
+
+
+async def test_a_viewer_may_look_and_not_touch(client: httpx.AsyncClient):
+    assert (await client.get("/v1/sources", headers=bearer("viewer"))).status_code == 200
+    assert (await client.post("/v1/sources", json={}, headers=bearer("viewer"))).status_code == 403
+    kinds = (await client.get("/v1/source-kinds")).json()["items"]
+    assert [kind["kind"] for kind in kinds] == ["linux-ssh"]
