@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from services.discovery.configuration import apache, haproxy, nginx
+from services.discovery.configuration import apache, dovecot, haproxy, nginx, postfix, postgres
 from services.discovery.configuration.files import Files
 from services.discovery.domain.holdings import Reading
 
@@ -21,6 +21,9 @@ PRODUCTS: tuple[Product, ...] = (
     Product(name="nginx", read=nginx.read, starts=nginx.STARTS),
     Product(name="apache", read=apache.read, starts=apache.STARTS),
     Product(name="haproxy", read=haproxy.read, starts=haproxy.STARTS),
+    Product(name="postfix", read=postfix.read, starts=postfix.STARTS),
+    Product(name="dovecot", read=dovecot.read, starts=dovecot.STARTS),
+    Product(name="postgresql", read=postgres.read, starts=postgres.STARTS),
 )
 
 

@@ -12,9 +12,12 @@ import pytest
 
 from services.cli import main
 from tests.servers.apache import Apache
+from tests.servers.dovecot import Dovecot
 from tests.servers.haproxy import HaProxy
 from tests.servers.nginx import StartNginx
-from tests.servers.tls import CertificateAuthority
+from tests.servers.postfix import Postfix
+from tests.servers.starttls import StartPlain
+from tests.servers.tls import CertificateAuthority, Issued
 
 Compared = Callable[..., tuple[int, list[dict[str, Any]]]]
 
@@ -80,6 +83,22 @@ def test_nginx_apache_and_haproxy_serve_what_they_are_told_to(
     assert [row["findings"] for row in rows] == [[]] * 6
     assert all(row["key"]["is_match"] and not row["key"]["is_exposed"] for row in rows)
     assert code == 0
+
+
+def test_postfix_and_dovecot_present_what_they_are_told_to_after_starttls(
+    start_plain: StartPlain, issued: Issued, compared: Compared
+):
+    postfix, dovecot = start_plain(Postfix, tls=issued), start_plain(Dovecot, tls=issued)
+    code, rows = compared(postfix=postfix._directory / "main.cf", dovecot=dovecot._directory / "dovecot.conf")
+    assert {(row["product"], row["port"], row["starttls"]) for row in rows} == {
+        ("postfix", postfix.port, "smtp"),
+        ("dovecot", dovecot.imap_port, "imap"),
+        ("dovecot", dovecot.pop3_port, "pop3"),
+        ("dovecot", dovecot.sieve_port, "sieve"),
+        ("dovecot", dovecot.lmtp_port, "lmtp"),
+    }
+    assert {row["served"][0]["fingerprint"] for row in rows} == {issued.fingerprint}
+    assert (code, [row["findings"] for row in rows]) == (0, [[]] * 5)
 
 
 def test_apache_itself_names_the_same_virtual_hosts(apache: Apache, compared: Compared):
