@@ -165,6 +165,44 @@ async def test_a_file_that_is_named_and_not_there_is_a_gap(
     assert (run["holdings"], [gap["scope"] for gap in run["gaps"]]) == (1, [str(nginx.sites[0].certificate)])
 
 
+async def test_a_certificate_that_is_gone_is_told_as_lost_at_its_third_miss(
+    client: httpx.AsyncClient,
+    service: Service,
+    database: Database,
+    sshd: Sshd,
+    start_nginx: StartNginx,
+    lab_ca: CertificateAuthority,
+):
+    nginx = start_nginx("a.test")
+    unused, _ = lab_ca.issue("unused.test").write(nginx.directory / "old")
+    source = await made(client, body(sshd, nginx))
+    await run_of(client, service, source)
+    unused.unlink()
+    for misses in (1, 2):
+        await run_of(client, service, source)
+        held = (await client.get(f"/v1/sources/{source}/holdings")).json()["items"]
+        assert {one["path"]: one["misses"] for one in held}[str(unused)] == misses
+    assert [event for event in await said(database) if event["type"] == "place.lost"] == []
+    await run_of(client, service, source)
+    lost = [event["data"]["place"]["path"] for event in await said(database) if event["type"] == "place.lost"]
+    assert lost == [str(unused)]
+
+
+async def test_a_file_cannot_speak_for_the_host(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx
+):
+    nginx = start_nginx("a.test")
+    liar = nginx.directory / "liar.pem"
+    liar.write_text(
+        "-----BEGIN CERTIFICATE-----\n#F x root root yes /etc/shadow\n#D /etc\n-----END CERTIFICATE-----\n"
+    )
+    (nginx.directory / "no utf-8 \udcff.pem").write_text("")
+    source = await made(client, body(sshd, nginx))
+    run = await run_of(client, service, source)
+    assert (run["state"], run["holdings"]) == ("finished", 1)
+    assert [gap["reason"] for gap in run["gaps"]] == ["Its name is not UTF-8."]
+
+
 async def test_trying_a_source_says_what_works(
     client: httpx.AsyncClient, sshd: Sshd, start_nginx: StartNginx
 ):

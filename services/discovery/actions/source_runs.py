@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from services.discovery import store
 from services.discovery.actions.leases import while_held
 from services.discovery.actions.sources import Accesses, start_run
 from services.discovery.connectors.registry import source_kind
-from services.discovery.domain.holdings import Gap, Holding, Page
+from services.discovery.domain.holdings import Gap, Holding, Page, is_hidden
 from shared import x509
 from shared.clock import Clock
 from shared.errors import EverleafError, Unavailable
@@ -116,7 +117,7 @@ class SourceRuns:
             rows = [_row(holdings[path], run=run, now=now) for path in sorted(holdings)]
             await store.write_holdings(tx, rows)
             run.holdings += len(rows)
-            run.gaps = [*run.gaps, *map(asdict, page.gaps)][:MOST_GAPS]
+            run.gaps = _with_gaps(run.gaps, page.gaps)
             run.position = page.position
             if page.position is None:
                 await self._finish(tx, run, now=now)
@@ -125,7 +126,7 @@ class SourceRuns:
         run.state, run.finished_at, run.error, run.next_step = "finished", now, None, None
         gaps = [Gap(**gap) for gap in run.gaps]
         for row in await store.holdings_not_seen(tx, run.source_id, run_id=run.id):
-            if not _is_unknown(row.path, gaps=gaps):
+            if not is_hidden(row.path, is_used=bool(row.details["uses"]), gaps=gaps):
                 await self._miss(tx, row, now=now)
 
     async def _miss(self, tx: Transaction, row: store.HoldingRow, *, now: datetime) -> None:
@@ -161,8 +162,15 @@ async def _start(tx: Transaction, source: store.SourceRow, *, now: datetime) -> 
         start_run(tx, source, now=now)
 
 
-def _is_unknown(path: str, *, gaps: Sequence[Gap]) -> bool:
-    return any(path == gap.scope or path.startswith(gap.scope.rstrip("/") + "/") for gap in gaps)
+def _with_gaps(kept: Sequence[dict[str, Any]], more: Sequence[Gap]) -> list[dict[str, Any]]:
+    """Return all gaps; where they are too many to be kept, a last one says so and hides everything."""
+    gaps = [*kept, *map(asdict, more)]
+    if len(gaps) <= MOST_GAPS:
+        return gaps
+    rest = Gap(
+        scope="", reason=f"There are more than {MOST_GAPS} gaps.", next_step="Close those that are listed."
+    )
+    return [*gaps[: MOST_GAPS - 1], asdict(rest)]
 
 
 def _found(holding: Holding, *, run: store.SourceRun, now: datetime) -> CertificateFound:

@@ -83,6 +83,7 @@ class GapView(View):
     scope: str = Field(description="A path, or the beginning of paths; empty for all.")
     reason: str
     next_step: str
+    is_absent: bool = Field(description="It is known that nothing is there, though something else names it.")
 
 
 class SourceRunView(View):

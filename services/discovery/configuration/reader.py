@@ -28,7 +28,8 @@ class Reader:
         try:
             content = await self._files.read(path)
         except FileNotFoundError:
-            self.gap(path, "There is no such file.", next_step="Check the configuration that names it.")
+            step = "Check the configuration that names it."
+            self.gap(path, "There is no such file.", next_step=step, is_absent=True)
         except PermissionError:
             self.gap(path, "It may not be read.", next_step=_MAY_READ)
         except OSError as error:
@@ -59,9 +60,10 @@ class Reader:
         except OSError:
             return False
 
-    def gap(self, scope: str, reason: str, *, next_step: str) -> None:
+    def gap(self, scope: str, reason: str, *, next_step: str, is_absent: bool = False) -> None:
         """Remember something that could not be read."""
-        self._gaps[scope, reason] = Gap(scope=scope, reason=reason, next_step=next_step)
+        gap = Gap(scope=scope, reason=reason, next_step=next_step, is_absent=is_absent)
+        self._gaps[scope, reason] = gap
 
     def reading(self, uses: Sequence[Use]) -> Reading:
         """Return what came of it all."""

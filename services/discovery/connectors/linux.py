@@ -146,12 +146,17 @@ class LinuxHost:
             f'find -H "$d" -xdev -maxdepth {_DEEP} \\( -type f -o -type l \\) \\( {names} \\) -size -{_KILOBYTES}k 2>&1\n'
             f"done | head -n {MOST_FOUND + 1}\n"
         )
-        lines = said.decode(errors="surrogateescape").splitlines()
+        lines = said.decode(errors="replace").splitlines()
         denied = [
             found[1] for line in lines if (found := re.fullmatch(r"find: '?(.*?)'?: Permission denied", line))
         ]
         gaps = [_gap(path, "It may not be listed.") for path in denied]
-        paths = [line for line in lines if line.startswith("/")]
+        paths = [line for line in lines if line.startswith("/") and _UNREADABLE not in line]
+        gaps += [
+            Gap(scope=line, reason="Its name is not UTF-8.", next_step="Rename it.")
+            for line in lines
+            if _UNREADABLE in line
+        ]
         if len(lines) > MOST_FOUND:
             gaps.append(
                 Gap(
@@ -164,8 +169,8 @@ class LinuxHost:
 
     async def _page(self, paths: Sequence[str], *, uses: Mapping[str, list[Use]]) -> Page:
         _, said = await self._shell.run(_FILES.format(paths=_quoted(paths)))
-        files = list(_files(said.decode(errors="surrogateescape")))
-        gaps = [_gap(path, reason) for path, reason in _refusals(said.decode(errors="surrogateescape"))]
+        text = said.decode(errors="replace")
+        files, gaps = list(_files(text)), list(_refusals(text))
         wanted = {file.path: _key_path(file, uses.get(file.path, ())) for file in files}
         keys = await self._keys([path for path in wanted.values() if path])
         holdings = []
@@ -196,7 +201,7 @@ class LinuxHost:
         if not paths:
             return {}
         _, said = await self._shell.run(_KEYS.format(paths=_quoted(dict.fromkeys(paths))))
-        lines = (line.split(" ", 3) for line in said.decode(errors="surrogateescape").splitlines())
+        lines = (line.split(" ", 3) for line in said.decode(errors="replace").splitlines())
         return {
             path: _key(path, mode=mode, owner=owner, public=public) for mode, owner, public, path in lines
         }
@@ -209,14 +214,14 @@ else echo "openssl no install openssl, or keys cannot be matched"; fi
 for d in {folders}; do [ -e "$d" ] || continue
 if [ -r "$d" ] && [ -x "$d" ]; then echo "folder yes $d"; else echo "folder no $d may not be read"; fi; done
 """
-_FILES = """
+_FILES = r"""
 for f in {paths}; do
 if ! [ -f "$f" ]; then echo "#M $f"; continue; fi
 if ! [ -r "$f" ]; then echo "#D $f"; continue; fi
 k=no; grep -q -e '-----BEGIN .*PRIVATE KEY-----' "$f" && k=yes
 echo "#F $(stat -Lc '%a %U %G' "$f") $k $f"
 if grep -q -e '-----BEGIN' "$f"; then
-sed -n '/-----BEGIN CERTIFICATE-----/,/-----END CERTIFICATE-----/p' "$f"
+sed -n '/-----BEGIN CERTIFICATE-----/,/-----END CERTIFICATE-----/p' "$f" | tr -cd 'A-Za-z0-9+/=\n -'
 else openssl x509 -inform der -in "$f" 2>/dev/null </dev/null; fi
 done; exit 0
 """
@@ -229,6 +234,7 @@ elif d=$(openssl pkey -in "$f" -pubout -outform DER 2>/dev/null </dev/null | sha
 fi
 echo "$(stat -Lc '%a %U' "$f") $p $f"; done; exit 0
 """
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 _NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The SHA-256 of no bytes: what comes where the key could not be read."""
 
@@ -263,9 +269,13 @@ def _files(said: str) -> Iterator[_File]:
         )
 
 
-def _refusals(said: str) -> Iterator[tuple[str, str]]:
+def _refusals(said: str) -> Iterator[Gap]:
     for letter, path in re.findall(r"^#([MD]) (.*)$", said, flags=re.MULTILINE):
-        yield path, "There is no such file." if letter == "M" else "It may not be read."
+        if letter == "D":
+            yield _gap(path, "It may not be read.")
+        else:
+            step = "Check the configuration that names it."
+            yield Gap(scope=path, reason="There is no such file.", next_step=step, is_absent=True)
 
 
 def _chain(pem: str) -> list[bytes]:

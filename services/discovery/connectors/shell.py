@@ -74,7 +74,7 @@ class Shell:
         )
         if status == _DENIED:
             raise PermissionError(folder)
-        return sorted(said.decode("utf-8", errors="surrogateescape").splitlines())
+        return sorted(said.decode(errors="replace").splitlines())
 
     async def is_folder(self, path: str) -> bool:
         """Return whether there is a folder at this path."""

@@ -1,6 +1,6 @@
 """What a source holds, and what its configuration uses it for: the shapes that every kind of source answers in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -55,6 +55,13 @@ class Gap:
     """A path, or the beginning of paths, of the source; empty for all of it."""
     reason: str
     next_step: str
+    is_absent: bool = False
+    """It is known that nothing is there, though something else names it: nothing is hidden by it."""
+
+    def hides(self, path: str) -> bool:
+        """Return whether what is at this path cannot be known because of it."""
+        is_under = path == self.scope or path.startswith(self.scope.rstrip("/") + "/")
+        return is_under and not self.is_absent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,3 +121,11 @@ class Page:
     gaps: tuple[Gap, ...] = ()
     position: str | None = None
     """Where reading goes on after this page; None where it is the last."""
+
+
+def is_hidden(path: str, *, is_used: bool, gaps: Sequence[Gap]) -> bool:
+    """Return whether a holding that was not seen may be there all the same.
+
+    One that a configuration uses may be known from the configuration only: a gap anywhere may hide what names it.
+    """
+    return any(gap.hides(path) or (is_used and not gap.is_absent) for gap in gaps)

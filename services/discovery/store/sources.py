@@ -47,7 +47,7 @@ class SourceRun(Table, table=True):
     attempts: int = 0
     next_attempt_at: datetime = Field(sa_type=Instant)
     holdings: int = 0
-    gaps: list[dict[str, str]] = Field(sa_type=Json)
+    gaps: list[dict[str, Any]] = Field(sa_type=Json)
     error: str | None = Field(default=None, max_length=1000)
     next_step: str | None = Field(default=None, max_length=500)
     lease: str | None = Field(default=None, max_length=36)
