@@ -2,36 +2,56 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from typing import Self
 
 import asyncssh
-from pydantic import SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from shared.errors import Invalid
 
 
+class Credential(BaseModel):
+    """What a target is logged into with: a private key in PEM, perhaps with a passphrase, or a password."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    private_key: SecretStr | None = None
+    passphrase: SecretStr | None = None
+    password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.private_key is None) == (self.password is None):
+            msg = "give either private_key or password"
+            raise ValueError(msg)
+        if self.passphrase is not None and self.private_key is None:
+            msg = "a passphrase belongs to a private_key"
+            raise ValueError(msg)
+        return self
+
+
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """Where and as whom; either a private key in PEM, perhaps with a passphrase, or a password."""
+    """Where, and as whom."""
 
     host: str
     port: int
     username: str
     host_key: str
     """The OpenSSH public key that the host must prove to have."""
-    private_key: SecretStr | None = field(default=None, repr=False)
-    passphrase: SecretStr | None = field(default=None, repr=False)
-    password: SecretStr | None = field(default=None, repr=False)
+    credential: Credential = field(repr=False)
 
 
 def log_in(login: Login) -> Awaitable[asyncssh.SSHClientConnection]:
     """Connect, verify the host key and log in. Raises `asyncssh.Error`, `OSError` or `Invalid`."""
-    key = login.private_key
+    credential = login.credential
+    password = credential.password
     return asyncssh.connect(
         login.host,
         login.port,
         username=login.username,
-        client_keys=[read_private_key(key, passphrase=login.passphrase)] if key is not None else None,
-        password=login.password.get_secret_value() if login.password else None,
+        client_keys=[read_private_key(credential)] if credential.private_key is not None else None,
+        password=password.get_secret_value() if password else None,
         known_hosts=([read_host_key(login.host_key)], [], []),
         # Nothing of the account or machine we run on may play a part: no configuration, agent or tickets.
         config=None,
@@ -53,11 +73,12 @@ def read_host_key(line: str) -> asyncssh.SSHKey:
         ) from error
 
 
-def read_private_key(text: SecretStr, *, passphrase: SecretStr | None = None) -> asyncssh.SSHKey:
-    """Read a private key. Raises `Invalid`, without quoting it."""
+def read_private_key(credential: Credential) -> asyncssh.SSHKey:
+    """Read the private key of a credential. Raises `Invalid`, without quoting it."""
+    key, passphrase = credential.private_key, credential.passphrase
     try:
         return asyncssh.import_private_key(
-            text.get_secret_value(), passphrase.get_secret_value() if passphrase else None
+            key.get_secret_value() if key else "", passphrase.get_secret_value() if passphrase else None
         )
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError):
         raise Invalid(

@@ -12,7 +12,9 @@ from typing import Any
 
 import anyio
 
+from services.cli.arguments import within
 from services.cli.host_files import LocalFiles, configured
+from services.cli.terminal import plain, say
 from services.discovery.configuration.registry import PRODUCTS, read_all
 from services.discovery.connectors.network import Network
 from services.discovery.domain.comparisons import Comparison, Where, compare, questions
@@ -44,10 +46,11 @@ def main(arguments: Sequence[str]) -> int:
         metavar="PRODUCT=FILE",
         help=f"instead of where {names} have theirs",
     )
-    add("--timeout", type=float, default=3, help="seconds one connection may take")
+    add("--timeout", type=within(0.1, 60, float), default=3, help="seconds one connection may take")
     add("--jsonl", action="store_true", help="JSON lines, also on a terminal")
     asked = parser.parse_args(arguments)
-    readings, rows, leaves = anyio.run(_compared, _starts(asked.config), asked.timeout)
+    options = LookOptions(timeout=timedelta(seconds=asked.timeout))
+    readings, rows, leaves = anyio.run(_compared, _starts(asked.config), options)
     gaps = [gap for reading in readings for gap in reading.gaps]
     if asked.jsonl or not sys.stdout.isatty():
         _print_lines(rows, gaps=gaps, leaves=leaves)
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     faults = sum(1 for row in rows if row.findings)
     files = sum(len(reading.files) for reading in readings)
     counted = f"{files} files read, {len(rows)} places, {faults} with findings, {len(gaps)} gaps"
-    print(counted, file=sys.stderr)  # noqa: T201 - this is where a program speaks
+    say(counted)
     return _FOUND_FAULTS if faults else 0 if files else _FOUND_NOTHING
 
 
@@ -74,8 +77,7 @@ def _starts(texts: Sequence[str]) -> dict[str, str] | None:
 
 
 async def _compared(
-    starts: dict[str, str] | None,
-    timeout: float,  # noqa: ASYNC109 - of each connection, not of this
+    starts: dict[str, str] | None, options: LookOptions
 ) -> tuple[tuple[Reading, ...], list[Comparison], dict[str, bytes]]:
     """Return what was read, the comparisons, and every leaf in DER by its fingerprint."""
     readings = await read_all(LocalFiles(), starts=starts)
@@ -84,7 +86,7 @@ async def _compared(
     slots = [slot for slot, _ in found]
     asked = questions(slots)
     served: dict[Where, list[str]] = defaultdict(list)
-    looking = Network(LookOptions(timeout=timedelta(seconds=timeout))).look(asked)
+    looking = Network(options).look(asked)
     async with aclosing(looking):
         async for sighting in looking:
             if sighting.chain:
@@ -129,25 +131,22 @@ def _until(fingerprint: str, leaves: dict[str, bytes]) -> datetime | None:
 
 
 def _print_lines(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dict[str, bytes]) -> None:
-    for row in rows:
-        print(json.dumps(_row(row, leaves)))  # noqa: T201 - the result
-    for gap in gaps:
-        print(json.dumps({"gap": asdict(gap)}))  # noqa: T201 - the result
+    lines = [*(_row(row, leaves) for row in rows), *({"gap": asdict(gap)} for gap in gaps)]
+    sys.stdout.writelines(f"{json.dumps(line)}\n" for line in lines)
 
 
 def _print_table(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dict[str, bytes]) -> None:
-    # Only a terminal needs it, and it takes longer to import than the reading.
-    from rich.console import Console  # noqa: PLC0415 - see above
-    from rich.table import Table  # noqa: PLC0415 - see above
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.table import Table  # noqa: PLC0415 - the same
 
     table = Table("product", "listener", "name", "file", "configured", "served", "findings")
     for row in rows:
         listener, slot = row.listener, row.configured
         table.add_row(
             slot.use.product,
-            f"{listener.address or '*'}:{listener.port}",
-            row.server_name or "",
-            slot.use.certificate,
+            plain(f"{listener.address or '*'}:{listener.port}"),
+            plain(row.server_name or ""),
+            plain(slot.use.certificate),
             _shown(slot.fingerprint, leaves),
             "\n".join(_shown(one, leaves) for one in row.served) or ("nothing" if row.asked else "not asked"),
             ", ".join(row.findings),
@@ -155,7 +154,7 @@ def _print_table(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dic
     console = Console()
     console.print(table)
     for gap in gaps:
-        console.print(f"gap: {gap.scope}: {gap.reason} {gap.next_step}", markup=False)
+        console.print(plain(f"gap: {gap.scope}: {gap.reason} {gap.next_step}"))
 
 
 def _shown(fingerprint: str | None, leaves: dict[str, bytes]) -> str:

@@ -47,7 +47,7 @@ def _fitting(pattern: str) -> list[str]:
     folder = Path(pattern).parent
     if has_magic(Path(pattern).name) and folder.is_dir() and not access(folder, R_OK):
         raise PermissionError(f"{folder} may not be listed")
-    return sorted(glob(pattern))  # noqa: PTH207 - an absolute pattern, which Path.glob does not take
+    return sorted(glob(pattern))  # noqa: PTH207 - to Path.glob, unlike to servers, * stands for hidden files too
 
 
 def configured(use: Use) -> tuple[Configured, bytes | None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeVar
 
 from services.cli.facts import facts_of
+from services.cli.terminal import plain, say
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from shared.errors import Invalid
@@ -58,7 +59,7 @@ class Lines:
 
     def put_unresolved(self, host: str, reason: str) -> None:
         """Take a host name that has no address."""
-        print(f"{host}: {reason}", file=sys.stderr)  # noqa: T201 - this is where a program speaks
+        say(f"{host}: {reason}")
         names = {"address": None, "port": None, "server_name": host}
         self.put([json.dumps({**names, "outcome": Outcome.FAILED.value, "reason": reason}) + "\n"])
 
@@ -127,7 +128,7 @@ class Table:
 
     def put_unresolved(self, host: str, reason: str) -> None:
         """Take a host name that has no address."""
-        print(f"{host}: {reason}", file=sys.stderr)  # noqa: T201 - this is where a program speaks
+        say(f"{host}: {reason}")
 
     def finish(self) -> None:
         """Print the table."""
@@ -152,26 +153,19 @@ def _cells(sighting: Sighting) -> list[str]:
     if sighting.starttls:
         version = f"{version} ({sighting.starttls})"
     if facts is None:
-        return [_plain(where), asked.server_name or "", _plain(sighting.reason), "", "", "", version]
+        return [plain(where), asked.server_name or "", plain(sighting.reason), "", "", "", version]
     left = facts.not_after - datetime.now(UTC)
     colour = "red" if left < timedelta(days=7) else "yellow" if left < timedelta(days=30) else "green"
     names = ", ".join(facts.names[:3]) + (" …" if len(facts.names) > 3 else "")  # noqa: PLR2004 - a few tell enough
     return [
-        _plain(where),
+        plain(where),
         asked.server_name or "",
-        _plain(names),
+        plain(names),
         facts.not_after.date().isoformat(),
         f"[{colour}]{left.days} d[/{colour}]",
         f"rsa {facts.key_bits}" if facts.key_type == "rsa" else facts.key_type,
         version,
     ]
-
-
-def _plain(text: str) -> str:
-    """Return what a stranger's certificate says as text that can do nothing to a terminal."""
-    from rich.markup import escape  # noqa: PLC0415 - only a terminal needs it
-
-    return escape("".join(each if each.isprintable() else "?" for each in text))
 
 
 @contextmanager

@@ -5,17 +5,19 @@ Imports no more than a look needs: the command is started a thousand times by sc
 
 import gc
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from services.cli.arguments import within
 from services.cli.gate import Gate
 from services.cli.harvest import Harvest, Job, harvest
 from services.cli.processes import Unfinished, how_many, spread
 from services.cli.progress import Progress
 from services.cli.results import results_to
+from services.cli.terminal import say
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.limits import Limits
 from services.discovery.domain.looks import Reach
@@ -73,9 +75,9 @@ def _summed_up(whole: Harvest, trouble: int | None) -> int:
     """Say what it came to; return the exit code."""
     counts = whole.counts
     parts = [f"{outcome.value} {counts[outcome]}" for outcome in Outcome if counts[outcome]]
-    _say(", ".join([f"asked {counts.total()}", *parts]))
+    say(", ".join([f"asked {counts.total()}", *parts]))
     for line in whole.findings:
-        _say(line)
+        say(line)
     if trouble is not None:
         return trouble
     return 3 if whole.findings else 0 if whole.certificates else 1
@@ -105,22 +107,12 @@ def _parser() -> ArgumentParser:
 
 
 def _add_tempo(add: Callable[..., object]) -> None:
-    add("--timeout", type=_within(0.1, 60, float), default=3, help="seconds one connection may take")
-    add("--concurrency", type=_within(1, 50_000, int), default=4000, help="connections at a time")
-    add("--processes", type=_within(1, 64, int), help="that share the work (default: one for each core)")
-    add("--rate", type=_within(0.1, 1e6, float), help="new connections per second")
-    add("--per-host", type=_within(1, 50_000, int), default=10, help="connections at a time to one address")
-    add("--per-network", type=_within(1, 50_000, int), default=256, help="and to one /24 (IPv6: /64)")
-
-
-def _within(least: float, most: float, kind: type[float]) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        number = kind(text)
-        if not least <= number <= most:
-            raise ArgumentTypeError(f"{text} is not from {least} to {most}")
-        return number
-
-    return read
+    add("--timeout", type=within(0.1, 60, float), default=3, help="seconds one connection may take")
+    add("--concurrency", type=within(1, 50_000, int), default=4000, help="connections at a time")
+    add("--processes", type=within(1, 64, int), help="that share the work (default: one for each core)")
+    add("--rate", type=within(0.1, 1e6, float), help="new connections per second")
+    add("--per-host", type=within(1, 50_000, int), default=10, help="connections at a time to one address")
+    add("--per-network", type=within(1, 50_000, int), default=256, help="and to one /24 (IPv6: /64)")
 
 
 def _tempo(asked: Namespace) -> Tempo:
@@ -131,10 +123,6 @@ def _tempo(asked: Namespace) -> Tempo:
         per_host=asked.per_host,
         per_network=asked.per_network,
     )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - this is where a program speaks
 
 
 def _protocol(text: str) -> str | None:
@@ -212,10 +200,10 @@ def _scan(job: Job, whole: Harvest, processes: int | None) -> int | None:
         with spread(job, processes=number) if number > 1 else nullcontext(harvest(job)) as brought:
             _put_down(brought, job, whole)
     except KeyboardInterrupt:
-        _say("everleaf: interrupted")
+        say("everleaf: interrupted")
         return INTERRUPTED
     except Unfinished as error:
-        _say(f"everleaf: {error}")
+        say(f"everleaf: {error}")
         return UNFINISHED
     return None
 

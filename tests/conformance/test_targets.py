@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.provisioner import store
 from services.provisioner.actions.targets import TargetChange
-from services.provisioner.connectors import Credential, wire
+from services.provisioner.connectors import wire
 from services.provisioner.connectors.registry import TARGETS
 from services.provisioner.connectors.wire import Endpoint, Handshakes
 from services.provisioner.domain import Failure, Phase, State
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
+from shared.ssh import Credential
 from shared.store import Database
 from tests.provisioner.ssh_host import SshHost
 from tests.provisioner.workshop import Workshop, workshop

@@ -10,6 +10,7 @@ import anyio
 import httpx
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from shared.service import Service
 from shared.store import Database
@@ -200,7 +201,41 @@ async def test_a_file_cannot_speak_for_the_host(
     source = await made(client, body(sshd, nginx))
     run = await run_of(client, service, source)
     assert (run["state"], run["holdings"]) == ("finished", 1)
-    assert [gap["reason"] for gap in run["gaps"]] == ["Its name is not UTF-8."]
+    assert [gap["reason"] for gap in run["gaps"]] == ["Its name is not plain UTF-8."]
+
+
+async def test_a_private_key_stays_on_the_host_even_where_a_configuration_includes_it(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx
+):
+    nginx = start_nginx("a.test")
+    key = nginx.sites[0].key
+    (nginx.directory / "careless.conf").write_text(f"include {key};\n")
+    asked = body(sshd, nginx)
+    asked["settings"]["configurations"] = {"nginx": str(nginx.directory / "careless.conf")}
+    run = await run_of(client, service, await made(client, asked))
+    assert [(gap["scope"], "private key" in gap["reason"]) for gap in run["gaps"]] == [(str(key), True)]
+
+
+async def test_a_certificate_in_der_is_read_and_called_so(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx
+):
+    nginx = start_nginx("a.test")
+    path = nginx.directory / "leaf.der"
+    path.write_bytes(nginx.sites[0].issued.certificate.public_bytes(Encoding.DER))
+    source = await made(client, body(sshd, nginx))
+    await run_of(client, service, source)
+    held = (await client.get(f"/v1/sources/{source}/holdings")).json()["items"]
+    assert {one["path"]: one["details"]["format"] for one in held}[str(path)] == "der"
+    assert {one["fingerprint"] for one in held} == {nginx.sites[0].issued.fingerprint}
+
+
+async def test_with_sudo_it_is_read_as_root(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx
+):
+    source = await made(client, body(sshd, start_nginx("a.test"), settings={"sudo": True}))
+    assert (await run_of(client, service, source))["holdings"] == 1
+    tried = (await client.post(f"/v1/sources/{source}/check")).json()
+    assert (tried["ok"], tried["checks"][1]["text"].startswith("root on ")) == (True, True)
 
 
 async def test_trying_a_source_says_what_works(
@@ -231,7 +266,9 @@ async def test_a_credential_is_sealed_and_never_shown(
     [
         ({"settings": {"port": 0}}, "/body/settings/port"),
         ({"settings": {"colour": "red"}}, "/body/settings/colour"),
+        ({"settings": {"host_key": "ssh-ed25519 not-a-key-at-all"}}, "/body/settings/host_key"),
         ({"credential": {}}, "/body/credential"),
+        ({"credential": {"private_key": "not a key"}}, "/body/credential"),
     ],
 )
 async def test_what_is_wrong_with_a_source_is_pointed_at(

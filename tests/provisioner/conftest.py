@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.provisioner import store
-from services.provisioner.connectors import Credential
 from services.provisioner.connectors.wire import Endpoint
+from shared.ssh import Credential
 from shared.store import Database
 from tests.provisioner.ssh_host import SshHost
 from tests.provisioner.workshop import Workshop, workshop

@@ -12,12 +12,13 @@ import sqlalchemy as sa
 
 from services.provisioner.actions.targets import TargetChange
 from services.provisioner.actions.work import Work
-from services.provisioner.connectors import Credential, wire
+from services.provisioner.connectors import wire
 from services.provisioner.domain import Failure, State
 from services.provisioner.service import SCHEMA
 from services.provisioner.workers import deployments as deployment_lanes
 from shared.errors import Conflict
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
+from shared.ssh import Credential
 from shared.store import Database
 from tests.provisioner.conftest import endpoint, known, slot
 from tests.provisioner.ssh_host import SshHost

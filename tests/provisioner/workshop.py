@@ -20,7 +20,7 @@ from services.provisioner.actions.deployments import Deployments
 from services.provisioner.actions.keys import sealing_public_key
 from services.provisioner.actions.targets import NewTarget, Targets
 from services.provisioner.actions.work import Work
-from services.provisioner.connectors import Access, Credential, Limits
+from services.provisioner.connectors import Access, Limits
 from services.provisioner.connectors.renewal import Renewal, purpose
 from services.provisioner.connectors.wire import Endpoint, Handshakes
 from services.provisioner.domain import Schedule
@@ -29,6 +29,7 @@ from shared.access import Principal
 from shared.events import Event, Payload
 from shared.events.renewal import CertificateRenewed
 from shared.sealing import KeyEncryptionKey, Sealer, seal_to
+from shared.ssh import Credential
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
 from tests.provisioner.ssh_host import SshHost

@@ -1,8 +1,9 @@
-"""OpenSSH's real sshd on loopback, with one account: the one that runs the tests."""
+"""OpenSSH's real sshd on loopback, with one account: the one that runs the tests, or another that it runs as."""
 
 import contextlib
 import os
 import pwd
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,10 @@ class Sshd:
 
     host = "127.0.0.1"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, user: str | None = None) -> None:
         self.port = free_port()
-        self.username = pwd.getpwuid(os.getuid()).pw_name
+        self.username = user or pwd.getpwuid(os.getuid()).pw_name
+        self._user = user
         client = Ed25519PrivateKey.generate()
         self.client_key = private_text(client)
         self._directory = directory
@@ -47,7 +49,10 @@ class Sshd:
         key = self._directory / "host_key"
         key.touch(mode=0o600)
         key.write_text(private_text(self._host_key))
-        if os.getuid() == 0:
+        if self._user is not None:
+            for path in (self._directory, *self._directory.iterdir()):
+                shutil.chown(path, self._user)
+        elif os.getuid() == 0:
             PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
         args = [
             program("sshd", package="openssh-server"),
@@ -56,7 +61,7 @@ class Sshd:
             "-f",
             str(self._directory / "sshd_config"),
         ]
-        self._process = Process(args, log=self._directory / "sshd.log")
+        self._process = Process(args, log=self._directory / "sshd.log", user=self._user)
         self._process.wait_port(self.port)
 
     def stop(self) -> None:

@@ -164,7 +164,8 @@ async def _start(tx: Transaction, source: store.SourceRow, *, now: datetime) -> 
 
 def _with_gaps(kept: Sequence[dict[str, Any]], more: Sequence[Gap]) -> list[dict[str, Any]]:
     """Return all gaps; where they are too many to be kept, a last one says so and hides everything."""
-    gaps = [*kept, *map(asdict, more)]
+    # A run that is taken up again comes upon the gaps of its beginning once more.
+    gaps = [*kept, *(row for row in map(asdict, more) if row not in kept)]
     if len(gaps) <= MOST_GAPS:
         return gaps
     rest = Gap(

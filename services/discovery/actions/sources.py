@@ -4,20 +4,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr
 
 from services.discovery import store
-from services.discovery.connectors import Access, Check, Limits, Part
+from services.discovery.connectors import Access, Check, Limits
 from services.discovery.connectors.registry import source_kind
 from shared.access import Principal
-from shared.errors import Conflict, Fault, Invalid, NotFound, Refused, Unavailable
+from shared.documents import read_document
+from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.ids import new_id
 from shared.sealing import Sealer
 from shared.store import Database, Transaction
 
-P = TypeVar("P", bound=BaseModel)
+_SEE_KINDS = "See GET /v1/source-kinds for what this kind of source takes."
 Document = Mapping[str, Any]
 """Settings or a credential as JSON, whose shape the kind of source knows."""
 
@@ -51,7 +52,7 @@ class Accesses:
             limits=self._limits,
         )
 
-    def seal(self, credential: Part, *, source_id: str) -> bytes:
+    def seal(self, credential: BaseModel, *, source_id: str) -> bytes:
         """Return a credential for its source's row."""
         plain = {
             name: value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -77,8 +78,10 @@ class Sources:
     async def create(self, new: NewSource, *, caller: Principal, now: datetime) -> store.SourceRow:
         """Make a source known. Raises `Invalid` or `Conflict`."""
         kind, source_id = source_kind(new.kind), new_id()
-        settings = _read(kind.settings_type, new.settings, at="settings")
-        credential = _read(kind.credential_type, new.credential, at="credential")
+        settings = read_document(kind.settings_type, new.settings, at="settings", next_step=_SEE_KINDS)
+        credential = read_document(
+            kind.credential_type, new.credential, at="credential", next_step=_SEE_KINDS
+        )
         row = store.SourceRow(
             id=source_id,
             name=new.name,
@@ -115,7 +118,9 @@ class Sources:
         """Put a new credential in the place of the old one; runs that have begun end with the old one."""
         async with self._database.transaction() as tx:
             row = _found(await store.source_to_update(tx, source_id), source_id)
-            credential = _read(source_kind(row.kind).credential_type, document, at="credential")
+            credential = read_document(
+                source_kind(row.kind).credential_type, document, at="credential", next_step=_SEE_KINDS
+            )
             row.credential = self._accesses.seal(credential, source_id=source_id)
             row.version += 1
             row.updated_at = now
@@ -175,18 +180,3 @@ def _found(row: store.SourceRow | None, source_id: str) -> store.SourceRow:
     if row is None:
         raise NotFound(f"There is no source {source_id}.", next_step="List them with GET /v1/sources.")
     return row
-
-
-def _read(model: type[P], document: Document, *, at: str) -> P:
-    try:
-        return model.model_validate(dict(document))
-    except ValidationError as error:
-        faults = [
-            Fault(pointer="/".join(["/body", at, *map(str, problem["loc"])]), message=problem["msg"])
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
-        raise Invalid(
-            "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:5]),
-            next_step="See GET /v1/source-kinds for what this kind of source takes.",
-            faults=faults,
-        ) from None

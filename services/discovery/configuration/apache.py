@@ -6,11 +6,11 @@ Rules from https://httpd.apache.org/docs/2.4/ (configuring.html, mod/core.html, 
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.discovery.configuration.files import MOST_DEPTH, Files
-from services.discovery.configuration.reader import Reader, absolute, host_and_port
+from services.discovery.configuration.files import LONGEST_VALUE, Files
+from services.discovery.configuration.reader import Reader, absolute, host_and_port, listened
 from services.discovery.domain.holdings import Listener, Reading, Use
 
 STARTS = ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf", "/usr/local/apache2/conf/httpd.conf")
@@ -65,17 +65,15 @@ async def read(files: Files, start: str) -> Reading:
     server = _Server(reader=reader, root=posixpath.dirname(start))
     await _file(server, start, within=())
     encrypted = [host for host in server.hosts if _speaks_tls(host, server=server)]
-    uses = [use for host in encrypted for use in _uses(host, server=server)]
+    first = _first_of_each_address(server)
+    uses = [use for host in encrypted for use in _uses(host, server=server, first=first)]
     if not server.hosts and _speaks_tls(server.main, server=server):
-        uses = list(_uses(server.main, server=server))
+        uses = list(_uses(server.main, server=server, first={}))
     return reader.reading(uses)
 
 
 async def _file(server: _Server, path: str, *, within: tuple[str, ...]) -> None:
-    if path in within or len(within) >= MOST_DEPTH:
-        server.reader.gap(path, "It includes itself, or too deeply.", next_step="Untangle its includes.")
-        return
-    for directive in _directives(await server.reader.text(path) or "", file=path):
+    for directive in _directives(await server.reader.text(path, within=within) or "", file=path):
         await _take(server, directive, within=(*within, path))
 
 
@@ -115,7 +113,8 @@ async def _take(server: _Server, directive: _Directive, *, within: tuple[str, ..
     elif directive.name == "loadmodule" and words:
         server.modules.add(words[0].removesuffix("_module"))
     elif directive.name == "define" and words:
-        server.defined[words[0]] = words[1] if len(words) > 1 else ""
+        value = words[1] if len(words) > 1 else ""
+        server.defined[words[0]] = value if len(value) <= LONGEST_VALUE else f"${{{words[0]}}}"
     elif directive.name == "undefine" and words:
         server.defined.pop(words[0], None)
     elif directive.name == "serverroot" and words:
@@ -131,10 +130,12 @@ async def _take(server: _Server, directive: _Directive, *, within: tuple[str, ..
 
 
 def _expanded(directive: _Directive, *, server: _Server) -> _Directive:
-    words = tuple(
-        re.sub(r"\$\{(\w+)\}", lambda found: server.defined.get(found[1], found[0]), word)
-        for word in directive.arguments
-    )
+    def replaced(word: str) -> str:
+        if len(word) > LONGEST_VALUE:
+            return word
+        return re.sub(r"\$\{(\w+)\}", lambda found: server.defined.get(found[1], found[0]), word)
+
+    words = tuple(map(replaced, directive.arguments))
     return _Directive(name=directive.name, arguments=words, file=directive.file, line=directive.line)
 
 
@@ -189,8 +190,9 @@ def _speaks_tls(host: _Host, *, server: _Server) -> bool:
     return bool(said) and said[0].lower() in ("on", "optional")
 
 
-def _uses(host: _Host, *, server: _Server) -> Iterator[Use]:
+def _uses(host: _Host, *, server: _Server, first: Mapping[str, _Host]) -> Iterator[Use]:
     opened = host.opened
+    engine = host.all("sslengine")
     names = tuple(_names(host))
     certificates = _paths(host, "sslcertificatefile", server=server)
     keys = _paths(host, "sslcertificatekeyfile", server=server)
@@ -199,8 +201,8 @@ def _uses(host: _Host, *, server: _Server) -> Iterator[Use]:
     for certificate, key in pairs or ([managed] if managed else []):
         yield Use(
             product="apache",
-            file=opened.file if opened else (host.all("sslengine")[-1].file if host.all("sslengine") else ""),
-            line=opened.line if opened else 0,
+            file=(opened or engine[-1]).file,
+            line=(opened or engine[-1]).line,
             listeners=tuple(_listeners(host, server=server)),
             server_names=names if opened else (),
             certificate=certificate,
@@ -212,7 +214,7 @@ def _uses(host: _Host, *, server: _Server) -> Iterator[Use]:
             ),
             protocols=host.last("sslprotocol") or server.main.last("sslprotocol"),
             ciphers=_ciphers(host) or _ciphers(server.main),
-            is_default=_is_first_of_its_address(host, server=server),
+            is_default=opened is None or any(first[text] is host for text in opened.arguments),
         )
 
 
@@ -277,7 +279,7 @@ def _listeners(host: _Host, *, server: _Server) -> Iterator[Listener]:
     for text in host.opened.arguments:
         socket = _address_of(text)
         if socket is None:  # no port: all that the server listens on
-            address = None if text in ("*", "_default_") else text.strip("[]")
+            address = None if text == "_default_" else listened(text)
             yield from (Listener(address=address or on, port=port) for on, port in listens)
             continue
         address, port = socket
@@ -289,17 +291,13 @@ def _address_of(text: str) -> tuple[str | None, int] | None:
     return host_and_port(text.replace("_default_", "*"))
 
 
-def _is_first_of_its_address(host: _Host, *, server: _Server) -> bool:
-    """Return whether it answers on one of its addresses where no name fits: the first that is written does."""
-    mine = set(host.opened.arguments) if host.opened else set()
-    for one in server.hosts:
-        theirs = set(one.opened.arguments) if one.opened else set()
-        if one is host:
-            return True
-        mine -= theirs
-        if not mine:
-            return False
-    return True
+def _first_of_each_address(server: _Server) -> dict[str, _Host]:
+    """Return for each address, as it is written, the host that answers there where no name fits: the first."""
+    first: dict[str, _Host] = {}
+    for host in server.hosts:
+        for text in host.opened.arguments if host.opened else ():
+            first.setdefault(text, host)
+    return first
 
 
 def _verification(said: tuple[str, ...]) -> str | None:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.discovery.configuration.files import MOST_DEPTH, Files
-from services.discovery.configuration.reader import Reader, absolute
+from services.discovery.configuration.files import Files
+from services.discovery.configuration.reader import Reader, absolute, listened, port_number
 from services.discovery.domain.holdings import Listener, Reading, Use
 
 STARTS = ("/etc/dovecot/dovecot.conf", "/usr/local/etc/dovecot/dovecot.conf")
@@ -32,8 +32,6 @@ _SPOKEN = {
     "lmtp": "lmtp",
 }
 _PROTOCOL_OF = {"managesieve-login": "sieve", "lmtp": "lmtp"}
-_EVERYWHERE = ("*", "::", "0.0.0.0", "[::]")  # noqa: S104 - nothing is bound here
-_LAST_PORT = 65535
 
 
 @dataclass(kw_only=True, slots=True)
@@ -61,10 +59,7 @@ async def read(files: Files, start: str) -> Reading:
 
 
 async def _file(reader: Reader, path: str, *, open_blocks: list[_Block], within: tuple[str, ...]) -> None:
-    if path in within or len(within) >= MOST_DEPTH:
-        reader.gap(path, "It includes itself, or too deeply.", next_step="Untangle its includes.")
-        return
-    for number, raw in enumerate((await reader.text(path) or "").splitlines(), start=1):
+    for number, raw in enumerate((await reader.text(path, within=within) or "").splitlines(), start=1):
         line = re.sub(r"(^|\s)#.*", "", raw).strip()
         included = re.match(r"!(include|include_try)\s+(\S+)", line)
         if included:
@@ -153,19 +148,11 @@ def _listeners(top: _Block) -> Iterator[Listener]:
             continue
         port, is_wrapped = usual.get((service, name), (0, False))
         listener = said.get((service, name), _Block())
-        number = _number(listener.value("port"), port)
+        # Port 0 switches a listener off.
+        said_port = listener.value("port")
+        number = port if said_port is None else port_number(said_port) or 0
         is_wrapped = listener.value("ssl") == "yes" if "ssl" in listener.values else is_wrapped
         addresses = listener.value("address", "listen") or top.value("listen") or "*"
         for address in dict.fromkeys(re.split(r"[\s,]+", addresses)) if number else ():
-            everywhere = address in _EVERYWHERE
-            yield Listener(
-                address=None if everywhere else address, port=number, starttls=None if is_wrapped else spoken
-            )
-
-
-def _number(text: str | None, usual: int) -> int:
-    """Return a port, 0 where the listener is switched off or it cannot be read."""
-    if text is None:
-        return usual
-    is_port = text.isascii() and text.isdigit() and int(text) <= _LAST_PORT
-    return int(text) if is_port else 0
+            starttls = None if is_wrapped else spoken
+            yield Listener(address=listened(address), port=number, starttls=starttls)

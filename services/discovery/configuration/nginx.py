@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from services.discovery.configuration.files import MOST_DEPTH, Files
+from services.discovery.configuration.files import Files
 from services.discovery.configuration.reader import Reader, absolute, host_and_port
 from services.discovery.domain.holdings import Listener, Reading, Use
 
@@ -75,10 +75,7 @@ class _Includes:
         self._folder = folder
 
     async def file(self, path: str, *, within: tuple[str, ...] = ()) -> list[_Directive]:
-        if path in within or len(within) >= MOST_DEPTH:
-            self._reader.gap(path, "It includes itself, or too deeply.", next_step="Untangle its includes.")
-            return []
-        text = await self._reader.text(path)
+        text = await self._reader.text(path, within=within)
         return [] if text is None else await self._spread(_parsed(text, file=path), within=(*within, path))
 
     async def _spread(self, found: list[_Directive], *, within: tuple[str, ...]) -> list[_Directive]:

@@ -9,15 +9,16 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from services.discovery.configuration.files import Files
-from services.discovery.configuration.reader import Reader, absolute, host_and_port
+from services.discovery.configuration.files import LONGEST_VALUE, Files
+from services.discovery.configuration.reader import Reader, absolute, host_and_port, listened
 from services.discovery.domain.holdings import Listener, Reading, Use
 
 STARTS = ("/etc/postfix/main.cf",)
 _PORTS = {"smtp": 25, "submission": 587, "smtps": 465, "submissions": 465}
 _VARIABLE = re.compile(r"\$(?:(?P<bare>\w+)|\{(?P<braced>\w+)(?P<rest>[^{}]*)\}|\((?P<round>\w+)\))")
 _MOST_PASSES = 20
-_MOST_CHARACTERS = 100_000
+_COLUMNS = 8
+"""Of master.cf, the command with its arguments in the last."""
 _KINDS = (("smtpd_tls_cert_file", "smtpd_tls_key_file"), ("smtpd_tls_eccert_file", "smtpd_tls_eckey_file"))
 
 
@@ -72,9 +73,9 @@ def _settings(text: str) -> Iterator[tuple[str, str]]:
 
 def _services(text: str) -> Iterator[_Service]:
     for number, line in _logical(text):
-        words = line.split(None, 7)
-        if len(words) == 8:  # noqa: PLR2004 - the columns of master.cf
-            command, _, arguments = words[7].partition(" ")
+        words = line.split(None, _COLUMNS - 1)
+        if len(words) == _COLUMNS:
+            command, _, arguments = words[-1].partition(" ")
             pairs = re.findall(r"-o\s*(?:\{\s*([^}]*)\}|(\S+))", arguments)
             overrides = dict(_settings("\n".join((braced or bare).strip() for braced, bare in pairs)))
             yield _Service(name=words[0], kind=words[1], command=command, line=number, overrides=overrides)
@@ -84,8 +85,10 @@ def _value(settings: Mapping[str, str], name: str, default: str = "") -> str:
     """Return a setting with the settings that it names put in."""
     text = settings.get(name, default)
     for _ in range(_MOST_PASSES):
+        if len(text) > LONGEST_VALUE:
+            break
         replaced = _VARIABLE.sub(lambda found: _expanded(found, settings), text)
-        if replaced == text or len(replaced) > _MOST_CHARACTERS:
+        if replaced == text:
             break
         text = replaced
     return text.strip()
@@ -94,6 +97,8 @@ def _value(settings: Mapping[str, str], name: str, default: str = "") -> str:
 def _expanded(found: re.Match[str], settings: Mapping[str, str]) -> str:
     name, rest = found["bare"] or found["braced"] or found["round"], found["rest"] or ""
     value = settings.get(name, "")
+    if len(value) > LONGEST_VALUE:
+        return found[0]
     if rest.startswith("?"):
         return rest[1:] if value else ""
     if rest.startswith(":"):
@@ -209,4 +214,4 @@ def _interfaces(text: str) -> Iterator[str | None]:
         elif word == "loopback-only":
             yield "127.0.0.1"
         elif word:
-            yield word.strip("[]")
+            yield listened(word)

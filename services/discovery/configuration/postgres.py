@@ -7,8 +7,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from services.discovery.configuration.files import MOST_DEPTH, Files
-from services.discovery.configuration.reader import Reader, absolute
+from services.discovery.configuration.files import Files
+from services.discovery.configuration.reader import Reader, absolute, listened, port_number
 from services.discovery.domain.holdings import Listener, Reading, Use
 
 STARTS = (
@@ -20,7 +20,6 @@ _LINE = re.compile(
     r"\s*(?P<name>[A-Za-z_][\w.$]*)(?:\s*=\s*|\s+)(?:'(?P<quoted>(?:''|\\.|[^'])*)'|(?P<plain>[^\s#']+))"
 )
 _ON = {"on", "true", "yes", "1", "t", "y", "tr", "tru", "ye"}
-_LAST_PORT = 65535
 
 
 async def read(files: Files, start: str) -> Reading:
@@ -38,11 +37,8 @@ async def read(files: Files, start: str) -> Reading:
 async def _file(
     reader: Reader, path: str, *, into: dict[str, tuple[str, str, int]], within: tuple[str, ...]
 ) -> None:
-    if path in within or len(within) >= MOST_DEPTH:
-        reader.gap(path, "It includes itself, or too deeply.", next_step="Untangle its includes.")
-        return
     folder, inner = posixpath.dirname(path), (*within, path)
-    for number, raw in enumerate((await reader.text(path) or "").splitlines(), start=1):
+    for number, raw in enumerate((await reader.text(path, within=within) or "").splitlines(), start=1):
         found = _LINE.match(raw)
         if not found:
             continue
@@ -90,11 +86,8 @@ def _uses(settings: dict[str, tuple[str, str, int]], *, data: str, start: str) -
 
 
 def _listeners(settings: dict[str, tuple[str, str, int]]) -> Iterator[Listener]:
-    port = _value(settings, "port", "5432")
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
-        return
+    port = port_number(_value(settings, "port", "5432"))
     for text in _value(settings, "listen_addresses", "localhost").split(","):
         address = text.strip()
-        if address:
-            everywhere = address in ("*", "0.0.0.0", "::")  # noqa: S104 - nothing is bound here
-            yield Listener(address=None if everywhere else address, port=int(port), starttls="postgres")
+        if address and port:
+            yield Listener(address=listened(address), port=port, starttls="postgres")

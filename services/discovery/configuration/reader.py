@@ -1,12 +1,22 @@
-"""Reading files within bounds: whatever cannot be read becomes a gap, and nothing is read twice."""
+"""Reading files within bounds: whatever cannot be read becomes a gap, and no file is fetched twice."""
 
 import posixpath
 import re
 from collections.abc import Sequence
 
-from services.discovery.configuration.files import MOST_BYTES, MOST_FILES, Files
+from services.discovery.configuration.files import (
+    MOST_BYTES,
+    MOST_CHARACTERS,
+    MOST_DEPTH,
+    MOST_FILES,
+    MOST_INCLUDES,
+    Files,
+)
 from services.discovery.domain.holdings import Gap, Reading, Use
+from services.discovery.domain.targets import is_port
 
+EVERYWHERE = ("", "*", "0.0.0.0", "::")  # noqa: S104 - nothing is bound here
+"""How configurations write "every address of the host"."""
 _MAY_READ = "Give the login of the source the right to read it."
 
 
@@ -16,15 +26,32 @@ class Reader:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._gaps: dict[tuple[str, str], Gap] = {}
-        self._read: dict[str, None] = {}
+        self._texts: dict[str, str | None] = {}
+        self._includes = 0
+        self._characters = 0
 
-    async def text(self, path: str) -> str | None:
-        """Return a file's text; None, and a gap, where it cannot be read."""
-        if len(self._read) >= MOST_FILES:
-            self.gap(
-                path, f"More than {MOST_FILES} files are included.", next_step="Split the configuration."
-            )
+    async def text(self, path: str, *, within: tuple[str, ...] = ()) -> str | None:
+        """Return a file's text; None, and a gap, where it cannot be read.
+
+        `within` are the files that include it, the outermost first.
+        """
+        if path in within or len(within) >= MOST_DEPTH:
+            self.gap(path, "It includes itself, or too deeply.", next_step="Untangle its includes.")
             return None
+        if path not in self._texts and len(self._texts) >= MOST_FILES:
+            self.gap(path, f"More than {MOST_FILES} files are read.", next_step="Split the configuration.")
+            return None
+        if self._includes >= MOST_INCLUDES or self._characters >= MOST_CHARACTERS:
+            self.gap(path, "All includes together are too much.", next_step="Untangle its includes.")
+            return None
+        if path not in self._texts:
+            self._texts[path] = await self._fetched(path)
+        text = self._texts[path]
+        self._includes += 1
+        self._characters += len(text or "")
+        return text
+
+    async def _fetched(self, path: str) -> str | None:
         try:
             content = await self._files.read(path)
         except FileNotFoundError:
@@ -36,11 +63,9 @@ class Reader:
             self.gap(path, f"It cannot be read ({error.strerror or error}).", next_step="Look at the host.")
         else:
             if len(content) <= MOST_BYTES:
-                self._read[path] = None
                 return content.decode("utf-8", errors="replace").removeprefix("\ufeff")
-            self.gap(
-                path, f"It has more than {MOST_BYTES} bytes.", next_step="Check that it is the right file."
-            )
+            step = "Check that it is the right file."
+            self.gap(path, f"It has more than {MOST_BYTES} bytes.", next_step=step)
         return None
 
     async def matching(self, pattern: str) -> Sequence[str]:
@@ -67,7 +92,8 @@ class Reader:
 
     def reading(self, uses: Sequence[Use]) -> Reading:
         """Return what came of it all."""
-        return Reading(uses=tuple(uses), gaps=tuple(self._gaps.values()), files=tuple(self._read))
+        files = tuple(path for path, text in self._texts.items() if text is not None)
+        return Reading(uses=tuple(uses), gaps=tuple(self._gaps.values()), files=files)
 
 
 def _folder_of(pattern: str) -> str:
@@ -87,7 +113,17 @@ def host_and_port(text: str) -> tuple[str | None, int] | None:
     host, separator, port = text.rpartition(":")
     if not re.fullmatch(r"\[[0-9A-Fa-f:.%]*\]|[^\s:/\[\]]*", host):
         return None
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) <= 65535:  # noqa: PLR2004 - the last port
-        return None
-    bare = host.removeprefix("[").removesuffix("]") if separator else ""
-    return (None if bare in ("", "*", "0.0.0.0", "::") else bare.lower()), int(port)  # noqa: S104 - nothing is bound here
+    number = port_number(port)
+    return None if number is None else (listened(host if separator else ""), number)
+
+
+def port_number(text: str) -> int | None:
+    """Return a port, None where it is none."""
+    number = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else None
+    return number if is_port(number) else None
+
+
+def listened(address: str) -> str | None:
+    """Return an address as `Listener` has it: without brackets, and None for every address of the host."""
+    bare = address.removeprefix("[").removesuffix("]").lower()
+    return None if bare in EVERYWHERE else bare

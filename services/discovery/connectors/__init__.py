@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from services.discovery.domain.holdings import Page
 from services.discovery.domain.sightings import Sighting
@@ -25,16 +25,6 @@ class Prober(Protocol):
         the generator is closed. Never raises for what a place does; that is what `Outcome` is for.
         """
         raise NotImplementedError
-
-
-class Part(BaseModel):
-    """Settings or credential of a kind of source: closed to names it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Settings = TypeVar("Settings", bound=Part)
-Credential = TypeVar("Credential", bound=Part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +48,8 @@ class Check:
 class Access:
     """How a source is reached; settings and credential are of the types that its kind names."""
 
-    settings: Part
-    credential: Part = field(repr=False)
+    settings: BaseModel
+    credential: BaseModel = field(repr=False)
     limits: Limits = field(default_factory=Limits)
 
 
@@ -72,18 +62,15 @@ class Source(Protocol):
 
     kind: ClassVar[str]
     summary: ClassVar[str]
-    settings_type: ClassVar[type[Part]]
-    credential_type: ClassVar[type[Part]]
+    settings_type: ClassVar[type[BaseModel]]
+    credential_type: ClassVar[type[BaseModel]]
 
     @classmethod
     def open(cls, access: Access) -> AbstractAsyncContextManager["Source"]:
         """Connect and log in; closed when the block ends."""
-        raise NotImplementedError
 
     async def check(self) -> Sequence[Check]:
         """Say what can be read and what cannot, beside reaching it and logging in."""
-        raise NotImplementedError
 
     def read(self, *, after: str | None) -> AsyncGenerator[Page]:
         """Yield all that it holds in a stable order, beginning after a position that an earlier page gave."""
-        raise NotImplementedError

@@ -6,21 +6,22 @@ which the host itself computes.
 
 import re
 import shlex
+import stat
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Self, cast
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.discovery.configuration.registry import read_all
-from services.discovery.connectors import Access, Check, Part
+from services.discovery.connectors import Access, Check
 from services.discovery.connectors.shell import Shell, shell
 from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
 from shared import x509
 from shared.errors import Invalid
-from shared.ssh import Login
+from shared.ssh import Credential, Login, read_host_key, read_private_key
 
 FILES_PER_PAGE = 100
 MOST_FOUND = 5_000
@@ -41,8 +42,10 @@ FOLDERS = (
 _Path = Annotated[str, Field(pattern=r"^/[^\x00-\x1f]*$", max_length=500)]
 
 
-class LinuxSettings(Part):
+class LinuxSettings(BaseModel):
     """Where the host is, and where to look in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = Field(
         min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["web-1.example.com"]
@@ -61,19 +64,26 @@ class LinuxSettings(Part):
         description="Main file of each product that is not where its package puts it; only these are read then.",
     )
 
+    @field_validator("host_key")
+    @classmethod
+    def _is_a_key(cls, line: str) -> str:
+        try:
+            read_host_key(line)
+        except Invalid as error:
+            raise ValueError(str(error)) from error
+        return " ".join(line.split()[:2])
 
-class LinuxCredential(Part):
+
+class LinuxCredential(Credential):
     """A private key in PEM, perhaps with a passphrase, or a password."""
 
-    private_key: SecretStr | None = None
-    passphrase: SecretStr | None = None
-    password: SecretStr | None = None
-
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.private_key is None) == (self.password is None):
-            msg = "give either private_key or password"
-            raise ValueError(msg)
+    def _can_be_read(self) -> Self:
+        try:
+            if self.private_key is not None:
+                read_private_key(self)
+        except Invalid as error:
+            raise ValueError(str(error)) from None
         return self
 
 
@@ -86,7 +96,9 @@ class _File:
     owner: str
     group: str
     holds_key: bool
+    format: str
     pem: str
+    """Its certificates, whatever the format of the file."""
 
 
 class LinuxHost:
@@ -94,8 +106,8 @@ class LinuxHost:
 
     kind: ClassVar[str] = "linux-ssh"
     summary: ClassVar[str] = "Certificate files and server configurations of a Linux host, over SSH."
-    settings_type: ClassVar[type[Part]] = LinuxSettings
-    credential_type: ClassVar[type[Part]] = LinuxCredential
+    settings_type: ClassVar[type[BaseModel]] = LinuxSettings
+    credential_type: ClassVar[type[BaseModel]] = LinuxCredential
 
     def __init__(self, shell: Shell, *, settings: LinuxSettings) -> None:
         self._shell = shell
@@ -116,8 +128,8 @@ class LinuxHost:
             return [
                 Check(name="sudo", ok=False, text="sudo refused: allow `sudo -n /bin/sh -s` for this user.")
             ]
-        lines = (line.split(" ", 2) for line in said.decode(errors="replace").splitlines())
-        return [Check(name=name, ok=ok == "yes", text=text) for name, ok, text in lines]
+        lines = map(_CHECK_LINE.fullmatch, said.decode(errors="replace").splitlines())
+        return [Check(name=line["name"], ok=line["ok"] == "yes", text=line["text"]) for line in lines if line]
 
     async def read(self, *, after: str | None) -> AsyncGenerator[Page]:
         """Yield certificate files by path."""
@@ -127,6 +139,8 @@ class LinuxHost:
             uses[use.certificate].append(use)
         found, gaps = await self._find()
         gaps += [gap for reading in readings for gap in reading.gaps]
+        gaps += [_nameless(path) for path in uses if not path.isprintable()]
+        uses = {path: using for path, using in uses.items() if path.isprintable()}
         paths = [path for path in sorted({*found, *uses}) if after is None or path > after]
         for start in range(0, len(paths), FILES_PER_PAGE):
             chosen = paths[start : start + FILES_PER_PAGE]
@@ -151,12 +165,9 @@ class LinuxHost:
             found[1] for line in lines if (found := re.fullmatch(r"find: '?(.*?)'?: Permission denied", line))
         ]
         gaps = [_gap(path, "It may not be listed.") for path in denied]
-        paths = [line for line in lines if line.startswith("/") and _UNREADABLE not in line]
-        gaps += [
-            Gap(scope=line, reason="Its name is not UTF-8.", next_step="Rename it.")
-            for line in lines
-            if _UNREADABLE in line
-        ]
+        paths = [line for line in lines if line.startswith("/")]
+        gaps += [_nameless(path) for path in paths if not _is_plain(path)]
+        paths = [path for path in paths if _is_plain(path)]
         if len(lines) > MOST_FOUND:
             gaps.append(
                 Gap(
@@ -188,7 +199,7 @@ class LinuxHost:
             address=self._settings.host,
             path=file.path,
             chain=tuple(chain),
-            format="pem",
+            format=file.format,
             key=_matched(key, chain[0]),
             owner=file.owner,
             group=file.group,
@@ -201,10 +212,8 @@ class LinuxHost:
         if not paths:
             return {}
         _, said = await self._shell.run(_KEYS.format(paths=_quoted(dict.fromkeys(paths))))
-        lines = (line.split(" ", 3) for line in said.decode(errors="replace").splitlines())
-        return {
-            path: _key(path, mode=mode, owner=owner, public=public) for mode, owner, public, path in lines
-        }
+        lines = map(_KEY_LINE.fullmatch, said.decode(errors="replace").splitlines())
+        return {line["path"]: _key(line) for line in lines if line}
 
 
 _CHECK = """
@@ -219,8 +228,9 @@ for f in {paths}; do
 if ! [ -f "$f" ]; then echo "#M $f"; continue; fi
 if ! [ -r "$f" ]; then echo "#D $f"; continue; fi
 k=no; grep -q -e '-----BEGIN .*PRIVATE KEY-----' "$f" && k=yes
-echo "#F $(stat -Lc '%a %U %G' "$f") $k $f"
-if grep -q -e '-----BEGIN' "$f"; then
+t=der; grep -q -e '-----BEGIN' "$f" && t=pem
+echo "#F $(stat -Lc '%a %U %G' "$f") $k $t $f"
+if [ $t = pem ]; then
 sed -n '/-----BEGIN CERTIFICATE-----/,/-----END CERTIFICATE-----/p' "$f" | tr -cd 'A-Za-z0-9+/=\n -'
 else openssl x509 -inform der -in "$f" 2>/dev/null </dev/null; fi
 done; exit 0
@@ -234,21 +244,25 @@ elif d=$(openssl pkey -in "$f" -pubout -outform DER 2>/dev/null </dev/null | sha
 fi
 echo "$(stat -Lc '%a %U' "$f") $p $f"; done; exit 0
 """
-_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+_CHECK_LINE = re.compile(r"(?P<name>\w+) (?P<ok>yes|no) (?P<text>.*)")
+_FILE_LINE = re.compile(
+    r"(?P<mode>[0-7]{1,4}) (?P<owner>\S+) (?P<group>\S+) (?P<holds_key>yes|no) (?P<format>pem|der) (?P<path>/.*)"
+)
+_KEY_LINE = re.compile(
+    r"(?P<mode>[0-7]{1,4}) (?P<owner>\S+) (?P<public>-|encrypted|[0-9a-f]{64}) (?P<path>/.*)"
+)
 _NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The SHA-256 of no bytes: what comes where the key could not be read."""
 
 
 def _login(access: Access) -> Login:
-    settings, credential = cast("LinuxSettings", access.settings), cast("LinuxCredential", access.credential)
+    settings = cast("LinuxSettings", access.settings)
     return Login(
         host=settings.host,
         port=settings.port,
         username=settings.username,
         host_key=settings.host_key,
-        private_key=credential.private_key,
-        passphrase=credential.passphrase,
-        password=credential.password,
+        credential=cast("LinuxCredential", access.credential),
     )
 
 
@@ -260,13 +274,29 @@ def _gap(path: str, reason: str) -> Gap:
     return Gap(scope=path, reason=reason, next_step="Give the login of the source the right to read it.")
 
 
+def _is_plain(path: str) -> bool:
+    """Return whether a path can be said in one line, and said again as it was."""
+    return path.isprintable() and "\N{REPLACEMENT CHARACTER}" not in path
+
+
+def _nameless(path: str) -> Gap:
+    return Gap(scope=path, reason="Its name is not plain UTF-8.", next_step="Rename it.")
+
+
 def _files(said: str) -> Iterator[_File]:
     for part in re.split(r"^#F ", said, flags=re.MULTILINE)[1:]:
-        line, _, pem = part.partition("\n")
-        mode, owner, group, holds_key, path = line.split(" ", 4)
-        yield _File(
-            path=path, mode=int(mode, 8), owner=owner, group=group, holds_key=holds_key == "yes", pem=pem
-        )
+        head, _, pem = part.partition("\n")
+        line = _FILE_LINE.fullmatch(head)
+        if line:  # else it was removed while the host spoke of it
+            yield _File(
+                path=line["path"],
+                mode=int(line["mode"], 8),
+                owner=line["owner"],
+                group=line["group"],
+                holds_key=line["holds_key"] == "yes",
+                format=line["format"],
+                pem=pem,
+            )
 
 
 def _refusals(said: str) -> Iterator[Gap]:
@@ -290,15 +320,14 @@ def _key_path(file: _File, uses: Sequence[Use]) -> str | None:
     return named or (file.path if file.holds_key else None)
 
 
-def _key(path: str, *, mode: str, owner: str, public: str) -> Key:
-    bits = int(mode, 8)
-    is_known = re.fullmatch(r"[0-9a-f]{64}", public) and public != _NOTHING
+def _key(line: re.Match[str]) -> Key:
+    mode, public = int(line["mode"], 8), line["public"]
     return Key(
-        path=path,
-        spki_sha256=public if is_known else None,
-        mode=bits,
-        owner=owner,
-        is_exposed=bool(bits & 0o004),
+        path=line["path"],
+        spki_sha256=public if public not in ("-", "encrypted", _NOTHING) else None,
+        mode=mode,
+        owner=line["owner"],
+        is_exposed=bool(mode & stat.S_IROTH),
         is_encrypted=public == "encrypted",
     )
 
@@ -310,11 +339,4 @@ def _matched(key: Key | None, leaf: bytes) -> Key | None:
         is_match = x509.read(leaf).key_fingerprint == key.spki_sha256
     except Invalid:
         return key
-    return Key(
-        path=key.path,
-        spki_sha256=key.spki_sha256,
-        is_match=is_match,
-        mode=key.mode,
-        owner=key.owner,
-        is_exposed=key.is_exposed,
-    )
+    return replace(key, is_match=is_match)

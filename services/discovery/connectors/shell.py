@@ -16,7 +16,8 @@ from services.discovery.connectors import Limits
 from shared.errors import Refused, Unavailable
 from shared.ssh import Login, log_in
 
-_MISSING, _DENIED, _NO_FILE = 44, 43, 45
+_MISSING, _DENIED, _NO_FILE, _KEY = 44, 43, 45, 46
+_WHY = {_NO_FILE: "not a regular file", _KEY: "it holds a private key, and those stay on the host"}
 _PREAMBLE = "export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin; umask 077\n"
 
 
@@ -50,11 +51,12 @@ class Shell:
         return done.exit_status, done.stdout if isinstance(done.stdout, bytes) else b""
 
     async def read(self, path: str) -> bytes:
-        """Return a file's content, up to one byte more than may be read."""
+        """Return a file's content, up to one byte more than may be read; never that of one with a private key."""
         file = shlex.quote(path)
         status, content = await self.run(
             f"f={file}\n"
             f'[ -e "$f" ] || exit {_MISSING}\n[ -f "$f" ] || exit {_NO_FILE}\n[ -r "$f" ] || exit {_DENIED}\n'
+            f"grep -q -e '-----BEGIN .*PRIVATE KEY-----' \"$f\" && exit {_KEY}\n"
             f'head -c {MOST_BYTES + 1} < "$f"\n'
         )
         if status == _MISSING:
@@ -62,7 +64,7 @@ class Shell:
         if status == _DENIED:
             raise PermissionError(path)
         if status:
-            raise OSError("not a regular file" if status == _NO_FILE else f"exit status {status}")
+            raise OSError(_WHY.get(status, f"exit status {status}"))
         return content
 
     async def glob(self, pattern: str) -> Sequence[str]:

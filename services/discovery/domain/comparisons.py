@@ -1,13 +1,12 @@
 """Configured against served: what a host is told to present at each listener, beside what it does present."""
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from services.discovery.domain.holdings import Key, Listener, Use
-from services.discovery.domain.targets import Asked, parse_server_name
+from services.discovery.domain.targets import Asked, is_address, parse_server_name
 from shared.errors import Invalid
 
 _LOCAL = {"localhost": "127.0.0.1", "ip6-localhost": "::1"}
@@ -116,7 +115,7 @@ def _names(slot: Configured) -> tuple[str | None, ...]:
     if slot.use.server_names:
         return slot.use.server_names
     if slot.use.product == "haproxy" and slot.names:
-        return tuple(name for name in slot.names if not _is_address(name)) or (None,)
+        return tuple(name for name in slot.names if not is_address(name)) or (None,)
     return (None,)
 
 
@@ -137,15 +136,7 @@ def _address(listener: Listener) -> str | None:
     if listener.address is None:
         return "127.0.0.1"
     local = _LOCAL.get(listener.address, listener.address)
-    return local if _is_address(local) else None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return local if is_address(local) else None
 
 
 def _sni(name: str | None) -> str | None:

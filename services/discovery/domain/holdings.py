@@ -1,7 +1,7 @@
 """What a source holds, and what its configuration uses it for: the shapes that every kind of source answers in."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +23,7 @@ class Use:
     """
 
     product: str
-    """nginx, apache, haproxy, postfix, dovecot, tomcat, caddy, postgresql, stunnel, sshd, iis, client-ssl …"""
+    """As `configuration.registry` names it."""
     file: str
     """The configuration file (or object) that says so, and the line in it (0 where there is none)."""
     line: int = 0
@@ -32,8 +32,6 @@ class Use:
     """Lower case; wildcards as written. Empty where the listener serves it whatever name is asked for."""
     certificate: str
     """The path (or object) that holds the leaf."""
-    alias: str | None = None
-    """Which entry of a keystore."""
     key: str | None = None
     chain: str | None = None
     trusted_ca: str | None = None
@@ -97,11 +95,11 @@ class Holding:
     address: str
     """The host, account, cluster, vault or device that holds it."""
     path: str
-    """The file, alias (`file#alias`), ARN or object in it: the same for the same slot, for ever."""
+    """The file or object in it: the same for the same slot, for ever."""
     chain: tuple[bytes, ...]
     """DER certificates, leaf first."""
     format: str
-    """pem, der, pkcs7, pkcs12, jks, jceks, windows-store, acm, kubernetes-secret, issued …"""
+    """How it is kept there: pem or der for a file."""
     key: Key | None = None
     owner: str | None = None
     group: str | None = None
@@ -109,8 +107,6 @@ class Holding:
     uses: tuple[Use, ...] = ()
     in_use: bool | None = None
     """None where the source cannot tell."""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    """Further facts in the source's own words: region, serial, template, state …"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,9 +3,9 @@
 import json
 
 from services.provisioner import store
-from services.provisioner.connectors import Access, Credential, Limits
+from services.provisioner.connectors import Access, Limits
 from shared.sealing import Sealer
-from shared.ssh import read_private_key
+from shared.ssh import Credential, read_private_key
 
 
 class Accesses:
@@ -30,7 +30,7 @@ class Accesses:
     def seal(self, credential: Credential, *, target_id: str) -> bytes:
         """Return the credential for the target's row. Raises `Invalid` where it cannot be used."""
         if credential.private_key is not None:
-            read_private_key(credential.private_key, passphrase=credential.passphrase)
+            read_private_key(credential)
         values = {name: getattr(credential, name) for name in Credential.model_fields}
         plain = {name: value.get_secret_value() for name, value in values.items() if value is not None}
         return self._sealer.seal(json.dumps(plain).encode(), row=_row(target_id))

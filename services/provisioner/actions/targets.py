@@ -3,24 +3,23 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from services.provisioner import store
 from services.provisioner.actions.accesses import Accesses
-from services.provisioner.connectors import Check, Credential, Part, Slot
+from services.provisioner.connectors import Check, Part, Slot
 from services.provisioner.connectors.registry import Kind, target_kind
 from services.provisioner.connectors.ssh import SeenHostKey, seen_host_key
 from services.provisioner.domain import DeploymentError, Failure, Phase, State
 from shared.access import Principal
-from shared.errors import Conflict, Fault, Invalid, NotFound
+from shared.documents import read_document
+from shared.errors import Conflict, NotFound
 from shared.http import check_if_match
 from shared.ids import new_id
-from shared.ssh import read_host_key
+from shared.ssh import Credential, read_host_key
 from shared.store import Database, Transaction
 
-P = TypeVar("P", bound=BaseModel)
+_SEE_KINDS = "See GET /v1/target-kinds for what this kind of target takes."
 Document = Mapping[str, Any]
 """Options or a slot as JSON, whose shape the kind of target knows."""
 
@@ -178,27 +177,12 @@ def found(row: store.Target | None, target_id: str) -> store.Target:
 
 def read_options(kind: Kind, options: Document) -> Part:
     """Return options as the kind of target knows them. Raises `Invalid`."""
-    return _read(kind.options_type, options, at="options")
+    return read_document(kind.options_type, options, at="options", next_step=_SEE_KINDS)
 
 
 def read_slot(kind: Kind, slot: Document) -> Slot:
     """Return a slot as the kind of target knows it. Raises `Invalid`."""
-    return _read(kind.slot_type, slot, at="slot")
-
-
-def _read(model: type[P], document: Document, *, at: str) -> P:
-    try:
-        return model.model_validate(dict(document))
-    except ValidationError as error:
-        faults = [
-            Fault(pointer="/".join(["/body", at, *map(str, problem["loc"])]), message=problem["msg"])
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
-        raise Invalid(
-            "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:5]),
-            next_step="See GET /v1/target-kinds for what this kind of target takes.",
-            faults=faults,
-        ) from None
+    return read_document(kind.slot_type, slot, at="slot", next_step=_SEE_KINDS)
 
 
 def _kept(part: Part) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from pydantic import Field, JsonValue
 
 from services.provisioner import store
 from services.provisioner.actions.targets import NewTarget, TargetChange, Targets
-from services.provisioner.connectors import Credential
 from services.provisioner.connectors.registry import TARGETS
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.http import Body, Page, Paging, Routes, View, etag
 from shared.idempotency import IdempotencyKey, Once
+from shared.ssh import Credential
 
 Reader = Annotated[Principal, requires("targets:read")]
 Writer = Annotated[Principal, requires("targets:write")]

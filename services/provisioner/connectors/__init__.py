@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Protocol, Self, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from services.provisioner.domain import Material
+from shared.ssh import Credential
 
 Report = Callable[[str, str], None]
 """Takes the name of a step that succeeded, and a sentence about it."""
@@ -22,26 +23,6 @@ class Part(BaseModel):
     """Options, slot or undo of a kind of target: closed to names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Credential(BaseModel):
-    """What a target is logged into with: a private key in PEM, perhaps with a passphrase, or a password."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    private_key: SecretStr | None = None
-    passphrase: SecretStr | None = None
-    password: SecretStr | None = None
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.private_key is None) == (self.password is None):
-            msg = "give either private_key or password"
-            raise ValueError(msg)
-        if self.passphrase is not None and self.private_key is None:
-            msg = "a passphrase belongs to a private_key"
-            raise ValueError(msg)
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -218,16 +218,13 @@ async def connect(access: Access) -> AsyncIterator[Session]:
 
 
 def _connection(access: Access) -> Awaitable[asyncssh.SSHClientConnection]:
-    credential = access.credential
     return log_in(
         Login(
             host=access.host,
             port=access.port,
             username=access.username,
             host_key=access.host_key,
-            private_key=credential.private_key,
-            passphrase=credential.passphrase,
-            password=credential.password,
+            credential=access.credential,
         )
     )
 

@@ -6,21 +6,22 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr
 
 from services.renewal import store
 from services.renewal.connectors import CertificateAuthority, Identity, Network, Terms
 from services.renewal.connectors.registry import authority_kind
 from shared.access import Principal
-from shared.errors import Conflict, Fault, Invalid, NotFound
+from shared.documents import read_document
+from shared.errors import Conflict, NotFound
 from shared.ids import new_id
 from shared.sealing import Sealer
 from shared.store import Database
 from shared.x509 import to_pem
 
-P = TypeVar("P", bound=BaseModel)
+_SEE_README = "See the README of renewal for what this kind of authority takes."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ class Authorities:
         """Make an authority known; nothing is asked of it yet. Raises `Invalid` or `Conflict`."""
         kind = authority_kind(new.kind)
         plain = {name: value.get_secret_value() for name, value in new.secrets.items()}
-        options = _read(kind.options_type, new.options, at="options")
-        secrets = _read(kind.secrets_type, plain, at="secrets")
+        options = read_document(kind.options_type, new.options, at="options", next_step=_SEE_README)
+        secrets = read_document(kind.secrets_type, plain, at="secrets", next_step=_SEE_README)
         identity = kind.found(options, secrets=secrets, name=new.name, now=now)
         authority_id = new_id()
         row = store.Authority(
@@ -96,7 +97,9 @@ class Authorities:
         """Raise `Invalid` where the authority cannot issue on such terms."""
         kind = authority_kind(row.kind)
         kind.check_terms(
-            _read(kind.options_type, row.options, at="options"), terms=terms, network=self._network
+            read_document(kind.options_type, row.options, at="options", next_step=_SEE_README),
+            terms=terms,
+            network=self._network,
         )
 
     @asynccontextmanager
@@ -108,8 +111,8 @@ class Authorities:
             private=self._sealer.open(row.private, row=_private_row(row.id)), roots=roots_of(row)
         )
         async with kind.open(
-            _read(kind.options_type, row.options, at="options"),
-            secrets=_read(kind.secrets_type, secrets, at="secrets"),
+            read_document(kind.options_type, row.options, at="options", next_step=_SEE_README),
+            secrets=read_document(kind.secrets_type, secrets, at="secrets", next_step=_SEE_README),
             identity=identity,
             network=self._network,
         ) as opened:
@@ -131,19 +134,3 @@ def _secrets_row(authority_id: str) -> str:
 
 def _private_row(authority_id: str) -> str:
     return f"renewal/authorities/{authority_id}/private"
-
-
-def _read(model: type[P], document: Mapping[str, Any], *, at: str) -> P:
-    try:
-        return model.model_validate(dict(document))
-    except ValidationError as error:
-        faults = [
-            # Only where and what: the value itself may be a secret.
-            Fault(pointer="/".join(["/body", at, *map(str, each["loc"])]), message=each["msg"])
-            for each in error.errors(include_input=False, include_url=False)
-        ]
-    raise Invalid(
-        "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:5]),
-        next_step="See the README of renewal for what this kind of authority takes.",
-        faults=faults,
-    )

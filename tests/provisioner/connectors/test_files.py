@@ -8,12 +8,12 @@ import asyncssh
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.provisioner.connectors import Credential
 from services.provisioner.connectors.files import Files, FilesOptions, FilesSlot
 from services.provisioner.connectors.nginx import NginxOptions
 from services.provisioner.connectors.ssh import connect
 from services.provisioner.domain import DeploymentError, Failure, Material, pair
 from shared.errors import Invalid
+from shared.ssh import Credential
 from tests.provisioner.ssh_host import SshHost
 from tests.provisioner.workshop import access
 from tests.servers.fault_proxy import StartFaultProxy

@@ -1,0 +1,30 @@
+"""Reads a JSON document whose shape only a kind of connector knows."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shared.errors import Fault, Invalid
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_document(model: type[M], document: Mapping[str, Any], *, at: str, next_step: str) -> M:
+    """Return the document as the model; `at` is its name in the request's body.
+
+    Raises `Invalid` with a fault for each thing that is wrong.
+    """
+    try:
+        return model.model_validate(dict(document))
+    except ValidationError as error:
+        faults = [
+            # Only where and what: the value itself may be a secret.
+            Fault(pointer="/".join(["/body", at, *map(str, each["loc"])]), message=each["msg"])
+            for each in error.errors(include_input=False, include_url=False)
+        ]
+    raise Invalid(
+        "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:5]),
+        next_step=next_step,
+        faults=faults,
+    )
