@@ -84,7 +84,9 @@ async def _assembled(
     scans = Scans(database, bounds=bounds, ring=ring)
     schedules = Schedules(database, scans=scans)
     accesses = Accesses(
-        surroundings.sealer, limits=SourceLimits(command=timedelta(seconds=settings.source_timeout))
+        surroundings.sealer,
+        limits=SourceLimits(command=timedelta(seconds=settings.source_timeout)),
+        policy=surroundings.outbound,
     )
     source_runs = SourceRuns(
         database,

@@ -15,6 +15,7 @@ from shared.access import Principal
 from shared.documents import read_document
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.ids import new_id
+from shared.outbound import Policy
 from shared.sealing import Sealer
 from shared.store import Database, Transaction
 
@@ -38,8 +39,9 @@ class NewSource:
 class Accesses:
     """Seals credentials into their rows, and opens them for one piece of work."""
 
-    def __init__(self, sealer: Sealer, *, limits: Limits) -> None:
+    def __init__(self, sealer: Sealer, *, limits: Limits, policy: Policy) -> None:
         self._sealer = sealer
+        self._policy = policy
         self._limits = limits
 
     def of(self, source: store.SourceRow) -> Access:
@@ -50,6 +52,7 @@ class Accesses:
             settings=kind.settings_type.model_validate(source.settings),
             credential=kind.credential_type.model_validate(opened),
             limits=self._limits,
+            policy=self._policy,
         )
 
     def seal(self, credential: BaseModel, *, source_id: str) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from services.discovery.domain.holdings import Page
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
+from shared.outbound import Policy
 
 
 class Prober(Protocol):
@@ -51,6 +52,8 @@ class Access:
     settings: BaseModel
     credential: BaseModel = field(repr=False)
     limits: Limits = field(default_factory=Limits)
+    policy: Policy = field(default_factory=Policy)
+    """Which addresses an API may have."""
 
 
 class Source(Protocol):

@@ -15,8 +15,8 @@ from typing import Annotated, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from services.discovery.configuration.registry import read_all
 from services.discovery.connectors import Access, Check
+from services.discovery.connectors.apart import read_apart
 from services.discovery.connectors.shell import Shell, shell
 from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
 from shared import x509
@@ -133,7 +133,7 @@ class LinuxHost:
 
     async def read(self, *, after: str | None) -> AsyncGenerator[Page]:
         """Yield certificate files by path."""
-        readings = await read_all(self._shell, starts=self._settings.configurations)
+        readings = await read_apart(self._shell, starts=self._settings.configurations)
         uses: dict[str, list[Use]] = defaultdict(list)
         for use in (use for reading in readings for use in reading.uses):
             uses[use.certificate].append(use)
