@@ -9,11 +9,14 @@ from services.notifier.domain.evidence import (
     of_expiring,
     of_failed_deployment,
     of_failed_renewal,
+    of_failed_source,
     of_stale,
+    source_subject,
 )
 from services.notifier.domain.text import clean, instant
 from shared.clock import Clock
 from shared.events import Event, Payload
+from shared.events.discovery import SourceFailed, SourceRecovered
 from shared.events.inventory import CertificateExpiring, CertificateReplaced, CertificateStale
 from shared.events.notifier import AlertOpened, AlertResolved
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
@@ -35,6 +38,8 @@ def reactions(alerts: Alerts, *, clock: Clock) -> tuple[Reaction[Any], ...]:
         Reaction(DeploymentFailed, handlers.deployment_failed),
         Reaction(CertificateRenewed, handlers.renewed),
         Reaction(CertificateDeployed, handlers.deployed),
+        Reaction(SourceFailed, handlers.source_failed),
+        Reaction(SourceRecovered, handlers.source_recovered),
     )
 
 
@@ -74,7 +79,20 @@ class Handlers:
             fingerprint=data.fingerprint,
             observed_at=data.observed_at,
         )
-        await self._alerts.end(tx, replacement, now=self._clock())
+        reason = f"The certificate {data.fingerprint} was seen at every place of the old one."
+        await self._alerts.end(tx, replacement, reason=reason, now=self._clock())
+
+    async def source_failed(self, tx: Transaction, event: Event[SourceFailed]) -> None:
+        """Open an alert: what is there is not known any more."""
+        await self._alerts.tell(tx, of_failed_source(event.data), now=self._clock())
+
+    async def source_recovered(self, tx: Transaction, event: Event[SourceRecovered]) -> None:
+        """Resolve it."""
+        data = event.data
+        end = Replacement(
+            subject=source_subject(data.source_id), outgoing="", fingerprint="", observed_at=data.recovered_at
+        )
+        await self._alerts.end(tx, end, reason=clean(data.reason), now=self._clock())
 
     async def renewed(self, tx: Transaction, event: Event[CertificateRenewed]) -> None:
         """Note it: a certificate that is nowhere in place ends no problem."""

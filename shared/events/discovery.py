@@ -113,3 +113,36 @@ class ScanFinished(Payload):
     def subject(self) -> str:
         """Return the scan's id."""
         return self.scan_id
+
+
+class SourceFailed(Payload):
+    """A source was not read to its end, and is not tried again before its next run: its login was refused, or it does not answer."""
+
+    type: ClassVar[str] = "source.failed"
+
+    source_id: str
+    run_id: str
+    name: str
+    kind: str
+    reason: str
+    next_step: str
+    failed_at: datetime
+
+    def subject(self) -> str:
+        """Return the source's id."""
+        return self.source_id
+
+
+class SourceRecovered(Payload):
+    """What `source.failed` has told of a source is over: it was read to its end, or it was deleted."""
+
+    type: ClassVar[str] = "source.recovered"
+
+    source_id: str
+    name: str
+    reason: str
+    recovered_at: datetime
+
+    def subject(self) -> str:
+        """Return the source's id."""
+        return self.source_id

@@ -120,7 +120,12 @@ async def test_the_certificates_of_a_source_are_told_on_the_bus_as_places_of_its
 
 
 async def test_a_refused_login_is_a_failed_run_that_says_what_to_do_and_is_not_repeated(
-    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx, tmp_path: Path
+    client: httpx.AsyncClient,
+    service: Service,
+    database: Database,
+    sshd: Sshd,
+    start_nginx: StartNginx,
+    tmp_path: Path,
 ):
     nginx = start_nginx("a.test")
     other = tmp_path / "other"
@@ -135,6 +140,10 @@ async def test_a_refused_login_is_a_failed_run_that_says_what_to_do_and_is_not_r
     )
     assert (renewed.status_code, renewed.json()["version"]) == (200, 2)
     assert (await run_of(client, service, source))["state"] == "finished"
+    assert (await run_of(client, service, source))["state"] == "finished"
+    told = [event for event in await said(database) if event["type"].startswith("source.")]
+    assert [event["type"] for event in told] == ["source.failed", "source.recovered"]
+    assert (told[0]["data"]["name"], "refused the login" in told[0]["data"]["reason"]) == ("web-1", True)
 
 
 async def test_a_host_with_another_key_is_not_logged_into(

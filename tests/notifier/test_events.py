@@ -26,6 +26,8 @@ from tests.notifier.workshop import (
     renewal_failed,
     renewed,
     replaced,
+    source_failed,
+    source_recovered,
     stale,
 )
 
@@ -237,3 +239,19 @@ async def test_a_failure_names_the_certificate_as_earlier_events_did(small_shop:
     await small_shop.hear(expiring(), deployment_failed())
     alert = await small_shop.alert(problem="deployment-failed")
     assert alert.summary == "www.example.test could not be put in place on web-1 (attempt 1)"
+
+
+async def test_a_source_that_cannot_be_read_is_one_alert_until_it_was_read_again(shop: Workshop) -> None:
+    await shop.hear(source_failed(at=NOON), source_failed(at=NOON + MINUTE))
+    alert = await shop.alert(problem="source-unread")
+    assert (alert.state, alert.severity, alert.summary) == ("open", "error", "The source db-1 cannot be read")
+    assert "Store a new credential." in alert.details["next_step"]
+    await shop.hear(source_recovered(at=NOON + 2 * MINUTE))
+    alert = await shop.alert(problem="source-unread")
+    assert (alert.state, alert.resolved_because) == ("resolved", "It was read to its end.")
+    assert await shop.emitted() == ["alert.opened", "alert.resolved"]
+
+
+async def test_a_failure_told_late_does_not_open_what_is_over(small_shop: Workshop) -> None:
+    await small_shop.hear(source_recovered(at=NOON + MINUTE), source_failed(at=NOON))
+    assert await small_shop.alerts.page(only={"state": "open"}, after=None, limit=10) == []

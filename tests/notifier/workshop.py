@@ -21,7 +21,7 @@ from services.notifier.service import SCHEMA
 from shared.access import Principal
 from shared.bus import Delivery, Message, Verdict
 from shared.events import Event, Payload
-from shared.events.discovery import Place
+from shared.events.discovery import Place, SourceFailed, SourceRecovered
 from shared.events.inventory import CertificateExpiring, CertificateReplaced, CertificateStale, Urgency
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.events.renewal import CertificateRenewed, RenewalFailed
@@ -274,4 +274,24 @@ def renewed(*, lineage_id: str = "lineage-1") -> CertificateRenewed:
         not_before=NOON,
         not_after=NOON + timedelta(days=90),
         authority="Test root",
+    )
+
+
+def source_failed(source_id: str = "source-1", *, at: datetime = NOON) -> SourceFailed:
+    """Return the event of a source whose login was refused."""
+    return SourceFailed(
+        source_id=source_id,
+        run_id="run-1",
+        name="db-1",
+        kind="linux-ssh",
+        reason="db-1:22 refused the login.",
+        next_step="Store a new credential.",
+        failed_at=at,
+    )
+
+
+def source_recovered(source_id: str = "source-1", *, at: datetime = NOON) -> SourceRecovered:
+    """Return the event of a source that was read again."""
+    return SourceRecovered(
+        source_id=source_id, name="db-1", reason="It was read to its end.", recovered_at=at
     )

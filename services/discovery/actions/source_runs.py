@@ -11,13 +11,13 @@ from typing import Any
 
 from services.discovery import store
 from services.discovery.actions.leases import while_held
-from services.discovery.actions.sources import Accesses, start_run
+from services.discovery.actions.sources import Accesses, recovered, start_run
 from services.discovery.connectors.registry import source_kind
 from services.discovery.domain.holdings import Gap, Holding, Page, is_hidden
 from shared import x509
 from shared.clock import Clock
 from shared.errors import EverleafError, Unavailable
-from shared.events.discovery import CertificateFound, Place, PlaceLost
+from shared.events.discovery import CertificateFound, Place, PlaceLost, SourceFailed
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
@@ -128,6 +128,9 @@ class SourceRuns:
         for row in await store.holdings_not_seen(tx, run.source_id, run_id=run.id):
             if not is_hidden(row.path, is_used=bool(row.details["uses"]), gaps=gaps):
                 await self._miss(tx, row, now=now)
+        source = await tx.session.get_one(store.SourceRow, run.source_id)
+        if await store.has_failed(tx, source.id, before=run.id):
+            tx.emit(recovered(source, reason="It was read to its end.", now=now), now=now)
 
     async def _miss(self, tx: Transaction, row: store.HoldingRow, *, now: datetime) -> None:
         row.misses += 1
@@ -154,12 +157,26 @@ class SourceRuns:
                 run.next_attempt_at = now + _FIRST_PAUSE * 2 ** (run.attempts - 1)
             else:
                 run.state, run.finished_at = "failed", now
+                source = await tx.session.get_one(store.SourceRow, run.source_id)
+                tx.emit(_failure(source, run=run, now=now), now=now)
 
 
 async def _start(tx: Transaction, source: store.SourceRow, *, now: datetime) -> None:
     source.next_run_at = now + timedelta(seconds=source.every) if source.every is not None else None
     if await store.open_run(tx, source.id) is None:
         start_run(tx, source, now=now)
+
+
+def _failure(source: store.SourceRow, *, run: store.SourceRun, now: datetime) -> SourceFailed:
+    return SourceFailed(
+        source_id=source.id,
+        run_id=run.id,
+        name=source.name,
+        kind=source.kind,
+        reason=run.error or "",
+        next_step=run.next_step or "",
+        failed_at=now,
+    )
 
 
 def _with_gaps(kept: Sequence[dict[str, Any]], more: Sequence[Gap]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from services.discovery.connectors.registry import source_kind
 from shared.access import Principal
 from shared.documents import read_document
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
+from shared.events.discovery import SourceRecovered
 from shared.ids import new_id
 from shared.outbound import Policy
 from shared.sealing import Sealer
@@ -129,10 +130,13 @@ class Sources:
             row.updated_at = now
         return row
 
-    async def delete(self, source_id: str) -> None:
+    async def delete(self, source_id: str, *, now: datetime) -> None:
         """Forget a source and what was read there; what the inventory knows of it stays."""
         async with self._database.transaction() as tx:
-            await store.forget_source(tx, _found(await store.source_to_update(tx, source_id), source_id))
+            row = _found(await store.source_to_update(tx, source_id), source_id)
+            if await store.has_failed(tx, row.id):
+                tx.emit(recovered(row, reason="It was deleted.", now=now), now=now)
+            await store.forget_source(tx, row)
 
     async def check(self, source_id: str) -> list[Check]:
         """Connect, log in and say what can be read; changes nothing there."""
@@ -177,6 +181,11 @@ def start_run(tx: Transaction, source: store.SourceRow, *, now: datetime) -> sto
     tx.session.add(run)
     source.last_run_id = run.id
     return run
+
+
+def recovered(source: store.SourceRow, *, reason: str, now: datetime) -> SourceRecovered:
+    """Return what is said when nothing is wrong with a source any more."""
+    return SourceRecovered(source_id=source.id, name=source.name, reason=reason, recovered_at=now)
 
 
 def _found(row: store.SourceRow | None, source_id: str) -> store.SourceRow:

@@ -153,7 +153,7 @@ def add_sources(routes: Routes, sources: Sources, *, once: Once, clock: Clock) -
 
     @routes.delete("/sources/{source_id}", summary="Forget a source", status_code=204)
     async def delete_source(_caller: Writer, source_id: str) -> None:
-        await sources.delete(source_id)
+        await sources.delete(source_id, now=clock())
 
     @routes.post("/sources/{source_id}/check", summary="Log into a source and say what can be read")
     async def check_source(_caller: Writer, source_id: str) -> SourceChecksView:

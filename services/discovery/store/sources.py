@@ -118,6 +118,16 @@ async def list_runs(
     return (await session.scalars(query.order_by(col(SourceRun.id).desc()).limit(limit + 1))).all()
 
 
+async def has_failed(tx: Transaction, source_id: str, *, before: str | None = None) -> bool:
+    """Return whether the last run of a source that has ended, or the last before this one, has failed."""
+    query = sa.select(col(SourceRun.state)).where(
+        col(SourceRun.source_id) == source_id, col(SourceRun.state).not_in(OPEN)
+    )
+    if before:
+        query = query.where(col(SourceRun.id) < before)
+    return (await tx.session.scalar(query.order_by(col(SourceRun.id).desc()).limit(1))) == "failed"
+
+
 async def open_run(tx: Transaction, source_id: str) -> SourceRun | None:
     """Return the run of a source that is not done."""
     query = sa.select(SourceRun).where(col(SourceRun.source_id) == source_id, col(SourceRun.state).in_(OPEN))

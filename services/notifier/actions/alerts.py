@@ -33,9 +33,9 @@ class Alerts:
         """Take in evidence of a problem."""
         await turns.tell(tx, evidence, now=now)
 
-    async def end(self, tx: Transaction, replacement: Replacement, *, now: datetime) -> None:
-        """Take in that a certificate was seen to be replaced everywhere."""
-        await turns.end(tx, replacement, now=now)
+    async def end(self, tx: Transaction, replacement: Replacement, *, reason: str, now: datetime) -> None:
+        """Take in that a certificate was seen to be replaced everywhere, or a source to be read again."""
+        await turns.end(tx, replacement, reason=reason, now=now)
 
     async def note(
         self, tx: Transaction, lineage_id: str, *, text: str, now: datetime, name: str | None = None

@@ -72,8 +72,8 @@ def _update(alert: store.Alert, evidence: Evidence, *, words: str, now: datetime
     alert.updated_at = now
 
 
-async def end(tx: Transaction, replacement: Replacement, *, now: datetime) -> None:
-    """Take away what a replacement has ended, and resolve the alerts that nothing stands for any more."""
+async def end(tx: Transaction, replacement: Replacement, *, reason: str, now: datetime) -> None:
+    """Take away what a replacement has ended, and resolve the alerts that nothing stands for any more: for this reason."""
     name = await store.lock_subject(tx, replacement.subject, name=None, now=now)
     await store.keep_replacement(tx, replacement)
     for alert in await store.open_alerts(tx.session, replacement.subject):
@@ -87,7 +87,6 @@ async def end(tx: Transaction, replacement: Replacement, *, now: datetime) -> No
             _show_worst(alert, left, name=name or _nameless(alert.subject), now=now)
             await take_turn(tx, alert, turn=Turn.NOTED, text=alert.summary, now=now)
         else:
-            reason = f"The certificate {replacement.fingerprint} was seen at every place of the old one."
             await resolve(tx, alert, name=name, reason=reason, now=now)
 
 

@@ -22,6 +22,7 @@ class Problem(StrEnum):
     RENEWAL_FAILED = "renewal-failed"
     DEPLOYMENT_FAILED = "deployment-failed"
     CHANNEL_DEAD = "channel-dead"
+    SOURCE_UNREAD = "source-unread"
 
 
 class AlertState(StrEnum):
@@ -68,7 +69,7 @@ class Evidence(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     subject: str
-    """What the alert is about: a lineage's id, or `channel/` and a channel's id."""
+    """What the alert is about: a lineage's id, or `channel/` or `source/` and an id."""
     lineage_id: str | None
     problem: Problem
     key: str
@@ -84,7 +85,10 @@ class Evidence(BaseModel):
 
 
 class Replacement(BaseModel):
-    """A certificate was seen, at `observed_at`, to be gone from every place."""
+    """A certificate was seen, at `observed_at`, to be gone from every place.
+
+    Or a source was seen to be read again: nothing is outgoing then, and it ends what was told before it.
+    """
 
     model_config = ConfigDict(frozen=True)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.notifier.domain.alerts import Details, Evidence, Problem
 from services.notifier.domain.text import clean, clean_all
-from shared.events.discovery import Place
+from shared.events.discovery import Place, SourceFailed
 from shared.events.inventory import CertificateExpiring, CertificateStale, Urgency
 from shared.events.notifier import Severity
 from shared.events.provisioner import DeploymentFailed
@@ -133,6 +133,31 @@ def of_dead_channel(channel_id: str, *, name: str, reason: str, told_at: datetim
             next_step="Correct the channel, send a test through it, and retry its failed deliveries.",
         ),
     )
+
+
+def of_failed_source(event: SourceFailed) -> Evidence:
+    """Return the evidence that what a source holds is not known any more."""
+    return Evidence(
+        subject=source_subject(event.source_id),
+        lineage_id=None,
+        problem=Problem.SOURCE_UNREAD,
+        key=event.source_id,
+        name=clean(event.name),
+        fingerprint=None,
+        outgoing=None,
+        severity=Severity.ERROR,
+        told_at=event.failed_at,
+        details=Details(
+            target=clean(event.name),
+            reason=clean(event.reason, most=_MOST_WORDS),
+            next_step=clean(event.next_step, most=_MOST_WORDS),
+        ),
+    )
+
+
+def source_subject(source_id: str) -> str:
+    """Return the subject of alerts about a source."""
+    return f"source/{source_id}"
 
 
 def channel_subject(channel_id: str) -> str:

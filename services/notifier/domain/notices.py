@@ -1,6 +1,6 @@
 """What people are told: the words of an alert at one turn of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -93,6 +93,16 @@ def _places(details: Details) -> tuple[str, ...]:
     return (*shown, f"… and {more} more") if more > 0 else shown
 
 
+_PLAIN: Mapping[str, tuple[str, str]] = {
+    Problem.CHANNEL_DEAD: ("The channel {name} does not deliver", "The channel {name} delivers again"),
+    Problem.SOURCE_UNREAD: (
+        "The source {name} cannot be read",
+        "Nothing is wrong with the source {name} any more",
+    ),
+}
+"""What is said of a problem that is no certificate's, while it lasts and when it is over."""
+
+
 def headline(problem: str, *, name: str, details: Details, now: datetime) -> str:
     """Return one sentence that says what is wrong, as seen at `now`."""
     match problem:
@@ -105,17 +115,15 @@ def headline(problem: str, *, name: str, details: Details, now: datetime) -> str
             return f"{name} could not be renewed (attempt {details.attempt})"
         case Problem.DEPLOYMENT_FAILED:
             return f"{name} could not be put in place on {details.target} (attempt {details.attempt})"
-        case Problem.CHANNEL_DEAD:
-            return f"The channel {name} does not deliver"
         case _:
-            return f"{name}: {problem}"
+            wrong, _ = _PLAIN.get(problem, (f"{{name}}: {problem}", ""))
+            return wrong.format(name=name)
 
 
 def resolved_headline(problem: str, *, name: str) -> str:
     """Return one sentence that says that it is over."""
-    if problem == Problem.CHANNEL_DEAD:
-        return f"The channel {name} delivers again"
-    return f"{name}: the new certificate was seen at every place"
+    _, over = _PLAIN.get(problem, ("", "{name}: the new certificate was seen at every place"))
+    return over.format(name=name)
 
 
 def _expiry(not_after: datetime, *, now: datetime) -> str:
