@@ -38,6 +38,72 @@ class Place(BaseModel):
         return f"{scheme}://{host}:{self.port}/{self.server_name or ''}{kind}"
 
 
+class HeldKey(BaseModel):
+    """What is known of the private key beside a certificate. The key itself never leaves where it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    fingerprint: str | None = None
+    """SHA-256 of its public half's SubjectPublicKeyInfo, lower-case hexadecimal; empty where it could not be read."""
+    is_match: bool | None = None
+    """It belongs to the certificate; empty where that is unknown."""
+    is_exposed: bool = False
+    """Others than its owner and group may read it."""
+    is_encrypted: bool = False
+    owner: str | None = None
+    mode: int | None = None
+
+
+class Listening(BaseModel):
+    """Where a server listens, as its configuration says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    port: int
+    address: str | None = None
+    """Empty for every address of the host."""
+    starttls: str | None = None
+
+
+class ConfiguredUse(BaseModel):
+    """One certificate slot of a server's configuration."""
+
+    model_config = ConfigDict(frozen=True)
+
+    product: str
+    file: str
+    """The configuration file or object that says so, and the line in it (0 where there is none)."""
+    line: int = 0
+    listeners: list[Listening] = []
+    server_names: list[str] = []
+    """Wildcards as written; empty where it is served whatever name is asked for."""
+    key: str | None = None
+    chain: str | None = None
+    is_default: bool = False
+
+
+class Held(BaseModel):
+    """How a store keeps a certificate, and what the configuration there uses it for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: str
+    """pem or der for a file."""
+    owner: str | None = None
+    group: str | None = None
+    mode: int | None = None
+    """Permission bits of a file."""
+    key: HeldKey | None = None
+    in_use: bool | None = None
+    """Empty where the source cannot tell."""
+    uses: list[ConfiguredUse] = []
+    """At most 20 of them, each with at most 20 listeners and names."""
+    use_count: int = 0
+    addresses: list[str] = []
+    """The IP addresses of the host that holds it, at most 20; empty where it is no host."""
+
+
 class CertificateFound(Payload):
     """A certificate was seen at a place; said at every look, also when nothing has changed."""
 
@@ -54,6 +120,8 @@ class CertificateFound(Payload):
     cipher_suite: str | None = None
     group: str | None = None
     wants_client_certificate: bool = False
+    held: Held | None = None
+    """What a source has read of a store; empty for an endpoint."""
 
     def subject(self) -> str:
         """Return the leaf's fingerprint."""

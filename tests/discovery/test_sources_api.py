@@ -115,6 +115,9 @@ async def test_the_certificates_of_a_source_are_told_on_the_bus_as_places_of_its
     assert [(event["data"]["fingerprint"], event["data"]["place"]["path"]) for event in events] == [
         (nginx.sites[0].issued.fingerprint, str(nginx.sites[0].certificate))
     ]
+    held = events[0]["data"]["held"]
+    assert (held["format"], held["in_use"], held["key"]["is_match"]) == ("pem", True, True)
+    assert [(use["product"], use["server_names"]) for use in held["uses"]] == [("nginx", ["a.test"])]
     assert (events[0]["data"]["place"]["kind"], events[0]["data"]["place"]["address"]) == ("store", sshd.host)
     assert "PRIVATE KEY" not in json.dumps(events)
 

@@ -20,7 +20,7 @@ from services.inventory.store.tables import Certificate, Replacement
 from shared.bus import Delivery, Message, Verdict
 from shared.bus.sqlite import SqliteBus
 from shared.events import Event, Payload
-from shared.events.discovery import CertificateFound, Place, PlaceLost
+from shared.events.discovery import CertificateFound, Held, Place, PlaceLost
 from shared.events.inventory import Urgency
 from shared.events.provisioner import CertificateDeployed
 from shared.events.renewal import CertificateRenewed
@@ -49,6 +49,20 @@ def found(issued: Issued, where: Place, at: datetime) -> Event[Any]:
     """Return discovery's event."""
     payload = CertificateFound.model_construct(
         place=where, fingerprint=issued.fingerprint, chain=chain(issued), observed_at=at
+    )
+    return Event[CertificateFound].of(payload, source="discovery", now=at)
+
+
+def stored(
+    issued: Issued, host: str, at: datetime, *, held: Held, path: str = "/etc/tls/a.pem"
+) -> Event[Any]:
+    """Return discovery's event of a certificate that a store holds."""
+    payload = CertificateFound.model_construct(
+        place=Place(kind="store", address=host, path=path),
+        fingerprint=issued.fingerprint,
+        chain=chain(issued),
+        observed_at=at,
+        held=held,
     )
     return Event[CertificateFound].of(payload, source="discovery", now=at)
 

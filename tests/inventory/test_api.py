@@ -16,11 +16,12 @@ from services.inventory.service import NAME, SCHEMA, build
 from shared.access import PublishedKeys, Verifier, base64url
 from shared.bus.sqlite import SqliteBus
 from shared.clock import utc_now
+from shared.events.discovery import Held, HeldKey
 from shared.service import Service, Surroundings
 from shared.store import Database
 from tests.builders import ISSUER, bearer, surroundings
 from tests.inventory.conftest import Issue
-from tests.inventory.ledger import DAY, HOUR, Ledger, found, place
+from tests.inventory.ledger import DAY, HOUR, Ledger, found, place, stored
 from tests.servers.tls import Issued
 
 NOW = utc_now().replace(microsecond=0)
@@ -395,3 +396,23 @@ async def test_a_threshold_that_is_passed_while_we_run_is_told(around: Surroundi
 async def test_the_service_has_the_name_that_its_queue_and_settings_go_by(running: Running) -> None:
     assert running.service.name == NAME
     assert [queue.name for queue in running.service.queues] == ["inventory.events"]
+
+
+async def test_holdings_are_shown_with_what_is_wrong(
+    running: Running, database: Database, bus: SqliteBus, issue: Issue
+) -> None:
+    held = Held(format="pem", in_use=False, key=HeldKey(path="/k", fingerprint="1" * 64, is_exposed=True))
+    told = [stored(issue("shop.test", at=NOW), host, NOW, held=held) for host in ("a", "b", "c")]
+    await Ledger(database, bus, now=NOW).hear(*told)
+    first = (await running.get("/v1/holdings", flaw="key-shared", limit=2)).json()
+    rest = (await running.get("/v1/holdings", flaw="key-shared", limit=2, cursor=first["next_cursor"])).json()
+    found = {each["place"]["address"]: each for each in [*first["items"], *rest["items"]]}
+    assert {host: each["key_shared_with"] for host, each in found.items()} == {
+        "a": ["b", "c"],
+        "b": ["a", "c"],
+        "c": ["a", "b"],
+    }
+    assert found["a"]["flaws"] == ["key-exposed", "key-shared", "unused"]
+    assert found["a"]["held"]["key"]["path"] == "/k"
+    assert (await running.get("/v1/holdings", address="b")).json()["items"] == [found["b"]]
+    problem(await running.get("/v1/holdings", flaw="rust"), 422)

@@ -9,18 +9,32 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import BaseModel
+
 from services.discovery import store
 from services.discovery.actions.leases import while_held
 from services.discovery.actions.sources import Accesses, recovered, start_run
 from services.discovery.connectors.registry import source_kind
-from services.discovery.domain.holdings import Gap, Holding, Page, is_hidden
+from services.discovery.domain.holdings import Gap, Holding, Page, Use, is_hidden
 from shared import x509
 from shared.clock import Clock
 from shared.errors import EverleafError, Unavailable
-from shared.events.discovery import CertificateFound, Place, PlaceLost, SourceFailed
+from shared.events.discovery import (
+    CertificateFound,
+    ConfiguredUse,
+    Held,
+    HeldKey,
+    Listening,
+    Place,
+    PlaceLost,
+    SourceFailed,
+)
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
+LONGEST_NAME = 253
+MOST_TOLD = 20
+"""Uses of one certificate, listeners and names of one use, and addresses of one host, in an event; all of them are with the holding."""
 MOST_GAPS = 1_000
 """Kept of one run."""
 MOST_ATTEMPTS = 5
@@ -191,6 +205,37 @@ def _with_gaps(kept: Sequence[dict[str, Any]], more: Sequence[Gap]) -> list[dict
     return [*gaps[: MOST_GAPS - 1], asdict(rest)]
 
 
+def held(holding: Holding) -> Held:
+    """Return what others are told of how a certificate is kept; of very many uses only the first."""
+    key = holding.key
+    return Held(
+        format=holding.format,
+        owner=holding.owner,
+        group=holding.group,
+        mode=holding.mode,
+        key=HeldKey(fingerprint=key.spki_sha256, **_same(HeldKey, key)) if key else None,
+        in_use=holding.in_use,
+        uses=[_use(use) for use in holding.uses[:MOST_TOLD]],
+        use_count=len(holding.uses),
+        addresses=list(holding.addresses[:MOST_TOLD]),
+    )
+
+
+def _use(use: Use) -> ConfiguredUse:
+    listeners = [Listening(**_same(Listening, each)) for each in use.listeners[:MOST_TOLD]]
+    told = {name: value for name, value in _same(ConfiguredUse, use).items() if name != "listeners"}
+    return ConfiguredUse(**told | {"server_names": _told_names(use.server_names)}, listeners=listeners)
+
+
+def _told_names(names: Sequence[str]) -> list[str]:
+    return [name for name in names if len(name) <= LONGEST_NAME][:MOST_TOLD]
+
+
+def _same(model: type[BaseModel], value: object) -> dict[str, Any]:
+    """Return what the model has names for."""
+    return {name: getattr(value, name) for name in model.model_fields if hasattr(value, name)}
+
+
 def _found(holding: Holding, *, run: store.SourceRun, now: datetime) -> CertificateFound:
     return CertificateFound(
         place=Place(kind="store", address=holding.address, path=holding.path),
@@ -198,6 +243,7 @@ def _found(holding: Holding, *, run: store.SourceRun, now: datetime) -> Certific
         chain=list(holding.chain),
         observed_at=now,
         scan_id=run.id,
+        held=held(holding),
     )
 
 

@@ -19,12 +19,14 @@ from services.discovery.connectors import Access, Check
 from services.discovery.connectors.apart import read_apart
 from services.discovery.connectors.shell import Shell, shell
 from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
+from services.discovery.domain.targets import is_address
 from shared import x509
 from shared.errors import Invalid
 from shared.ssh import Credential, Login, read_host_key, read_private_key
 
 FILES_PER_PAGE = 100
 MOST_FOUND = 5_000
+MOST_ADDRESSES = 100
 _DEEP, _KILOBYTES = 10, 1024
 _PATTERNS = ("*.pem", "*.crt", "*.cer", "*.der")
 FOLDERS = (
@@ -137,6 +139,7 @@ class LinuxHost:
         uses: dict[str, list[Use]] = defaultdict(list)
         for use in (use for reading in readings for use in reading.uses):
             uses[use.certificate].append(use)
+        addresses = await self._addresses()
         found, gaps = await self._find()
         gaps += [gap for reading in readings for gap in reading.gaps]
         gaps += [_nameless(path) for path in uses if not path.isprintable()]
@@ -144,7 +147,7 @@ class LinuxHost:
         paths = [path for path in sorted({*found, *uses}) if after is None or path > after]
         for start in range(0, len(paths), FILES_PER_PAGE):
             chosen = paths[start : start + FILES_PER_PAGE]
-            page = await self._page(chosen, uses=uses)
+            page = await self._page(chosen, uses=uses, addresses=addresses)
             is_last = start + FILES_PER_PAGE >= len(paths)
             first = tuple(gaps) if start == 0 else ()
             yield Page(
@@ -178,7 +181,14 @@ class LinuxHost:
             )
         return paths[:MOST_FOUND], gaps
 
-    async def _page(self, paths: Sequence[str], *, uses: Mapping[str, list[Use]]) -> Page:
+    async def _addresses(self) -> tuple[str, ...]:
+        _, said = await self._shell.run("hostname -I 2>/dev/null; exit 0\n")
+        words = [self._shell.address, *said.decode(errors="replace").split()[:MOST_ADDRESSES]]
+        return tuple(dict.fromkeys(word for word in words if is_address(word)))
+
+    async def _page(
+        self, paths: Sequence[str], *, uses: Mapping[str, list[Use]], addresses: tuple[str, ...]
+    ) -> Page:
         _, said = await self._shell.run(_FILES.format(paths=_quoted(paths)))
         text = said.decode(errors="replace")
         files, gaps = list(_files(text)), list(_refusals(text))
@@ -189,7 +199,8 @@ class LinuxHost:
             chain = _chain(file.pem)
             if chain:
                 key = keys.get(wanted[file.path] or "")
-                holdings.append(self._holding(file, chain, key=key, uses=uses.get(file.path, ())))
+                holding = self._holding(file, chain, key=key, uses=uses.get(file.path, ()))
+                holdings.append(replace(holding, addresses=addresses))
         return Page(holdings=tuple(holdings), gaps=tuple(gaps))
 
     def _holding(

@@ -29,6 +29,11 @@ class Shell:
         self._command = command
         self._limits = limits
 
+    @property
+    def address(self) -> str:
+        """The IP address at which the host was reached."""
+        return str(self._connection.get_extra_info("peername")[0])
+
     async def run(self, script: str) -> tuple[int, bytes]:
         """Run a script; return its exit status and what it said on standard output."""
         seconds = self._limits.command.total_seconds()

@@ -107,6 +107,8 @@ class Holding:
     uses: tuple[Use, ...] = ()
     in_use: bool | None = None
     """None where the source cannot tell."""
+    addresses: tuple[str, ...] = ()
+    """The IP addresses of the host that holds it; empty where it is no host."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

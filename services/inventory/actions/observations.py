@@ -10,7 +10,7 @@ from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain.certificates import chain_digest, have_same_names
 from services.inventory.domain.servings import Serving, observe
 from services.inventory.domain.timeline import Happening
-from services.inventory.store import certificates, places, replacements
+from services.inventory.store import certificates, holdings, places, replacements
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import Certificate
 from shared.events import Event
@@ -29,6 +29,8 @@ class Observations:
         """Take in that a place serves a certificate; mostly it did so before, and that costs one UPDATE."""
         seen = event.data
         chain = chain_of(seen.fingerprint, seen.chain)
+        if seen.held is not None:
+            await holdings.keep_held(tx, places.place_id(seen.place.key), seen.held, at=seen.observed_at)
         watched = await places.touch(
             tx,
             places.place_id(seen.place.key),

@@ -1,14 +1,16 @@
 """Answers questions: certificates, lineages, places, replacements, and how many there are of what."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from services.inventory.domain.holdings import Flaw, flaws
 from services.inventory.domain.replacements import State
 from services.inventory.domain.servings import Serving
-from services.inventory.store import certificates, lineages, places, replacements
+from services.inventory.domain.slots import Slot, ports, slots
+from services.inventory.store import certificates, holdings, lineages, places, replacements
 from services.inventory.store.certificates import CertificateFilter
 from services.inventory.store.tables import (
     Certificate,
@@ -20,6 +22,7 @@ from services.inventory.store.tables import (
     TimelineRow,
 )
 from shared.errors import NotFound
+from shared.events.discovery import Held
 from shared.events.inventory import Urgency
 from shared.store import Database
 
@@ -55,6 +58,18 @@ class PlaceHistory:
 
     place: PlaceRow
     servings: Sequence[Serving]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldingReport:
+    """A certificate in a store, how it is kept, and what is wrong with that."""
+
+    place: PlaceRow
+    fingerprint: str
+    held: Held
+    flaws: tuple[Flaw, ...]
+    key_shared_with: Sequence[str]
+    slots: Sequence[Slot]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +155,45 @@ class Reading:
                 session, after=after, limit=limit, address=address, port=port, fingerprint=fingerprint
             )
 
+    async def holdings(
+        self,
+        *,
+        after: str | None,
+        limit: int,
+        address: str | None,
+        fingerprint: str | None,
+        flaw: Flaw | None,
+    ) -> list[HoldingReport]:
+        """Return `limit + 1` certificates in stores."""
+        async with self._database.read() as session:
+            rows = await holdings.page(
+                session, after=after, limit=limit, address=address, fingerprint=fingerprint, flaw=flaw
+            )
+            keys = sorted({held.key_fingerprint for *_, held in rows if held.key_fingerprint})
+            hosts = await holdings.hosts_of_keys(session, keys)
+            each = [
+                (place, seen.fingerprint or "", Held.model_validate(row.details)) for place, seen, row in rows
+            ]
+            kinds = {
+                row.fingerprint: row.key_type
+                for row in await certificates.certificates(session, sorted({found for _, found, _ in each}))
+            }
+            endpoints = await holdings.endpoints(
+                session,
+                addresses=sorted({address for *_, held in each for address in held.addresses}),
+                ports=sorted({port for *_, held in each for port in ports(held)}),
+            )
+        return [
+            _holding(
+                place,
+                held,
+                hosts=hosts,
+                slots=list(slots(held, fingerprint=found, key_type=kinds.get(found), endpoints=endpoints)),
+                fingerprint=found,
+            )
+            for place, found, held in each
+        ]
+
     async def history(self, key: str, *, at: datetime | None) -> PlaceHistory:
         """Return what a place served, or what it served at one instant. Raises `NotFound`."""
         place_id = places.place_id(key)
@@ -181,6 +235,27 @@ def _known(row: T | None, what: str, name: str) -> T:
     if row is None:
         raise NotFound(f"There is no {what} {name}.", next_step=f"List what there is with GET /v1/{what}s.")
     return row
+
+
+def _holding(
+    place: PlaceRow,
+    held: Held,
+    *,
+    fingerprint: str,
+    hosts: Mapping[str, Sequence[str]],
+    slots: Sequence[Slot],
+) -> HoldingReport:
+    key = (held.key.fingerprint if held.key else None) or ""
+    others = [host for host in hosts.get(key, ()) if host != place.address]
+    is_served = [slot.is_served for slot in slots]
+    return HoldingReport(
+        place=place,
+        fingerprint=fingerprint,
+        held=held,
+        flaws=flaws(held, shared_with=others, is_not_served=False in is_served),
+        key_shared_with=others[: holdings.MOST_SHARED],
+        slots=slots,
+    )
 
 
 def _pem(der: bytes) -> str:

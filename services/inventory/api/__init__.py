@@ -4,6 +4,7 @@ from services.inventory.actions.access import Access
 from services.inventory.actions.reading import Reading
 from services.inventory.api.access import access_routes
 from services.inventory.api.certificates import certificate_routes
+from services.inventory.api.holdings import holding_routes
 from services.inventory.api.lineages import lineage_routes
 from services.inventory.api.places import place_routes
 from shared.clock import Clock
@@ -17,5 +18,6 @@ def routes(reading: Reading, access: Access, *, once: Once, clock: Clock) -> lis
         certificate_routes(reading),
         lineage_routes(reading),
         place_routes(reading),
+        holding_routes(reading),
         access_routes(access, once=once, clock=clock),
     ]

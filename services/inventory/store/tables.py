@@ -1,6 +1,7 @@
 """The tables: certificates and where they are, lineages and what happened to them, and who may ask."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import registry
@@ -92,6 +93,7 @@ class PlaceRow(Table, table=True):
     """A place; its id is made from its key, so that it is the same whoever sees it first."""
 
     __tablename__ = "places"
+    __table_args__ = (sa.Index("ix_places_address", "address", "port"),)
 
     id: str = Field(primary_key=True, max_length=32)
     key: str = Field(sa_type=sa.Text)
@@ -102,6 +104,21 @@ class PlaceRow(Table, table=True):
     starttls: str | None = Field(default=None, max_length=50)
     key_type: str | None = Field(default=None, max_length=10)
     path: str | None = Field(default=None, sa_type=sa.Text)
+
+
+class HeldRow(Table, table=True):
+    """How a store keeps the certificate at a place, as it was told last."""
+
+    __tablename__ = "held"
+
+    place_id: str = Field(primary_key=True, max_length=32)
+    observed_at: datetime = Field(sa_type=Instant)
+    key_fingerprint: str | None = Field(default=None, max_length=64, index=True)
+    is_key_exposed: bool = False
+    is_key_match: bool | None = None
+    in_use: bool | None = None
+    details: dict[str, Any] = Field(sa_type=Json)
+    """All that was told, as `shared.events.discovery.Held`."""
 
 
 class Sighting(Table, table=True):

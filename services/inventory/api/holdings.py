@@ -1,0 +1,92 @@
+"""The routes of holdings: how stores keep certificates, what uses them there, and what is wrong with that."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query
+from pydantic import Field
+
+from services.inventory.actions.reading import HoldingReport, Reading
+from services.inventory.api.places import PlaceView
+from services.inventory.domain.holdings import Flaw
+from shared.access import Principal, requires
+from shared.events.discovery import Held
+from shared.http import Page, Paging, Routes, View
+
+Reader = Annotated[Principal, requires("places:read")]
+AllPages = Annotated[Paging, Depends()]
+
+
+class SlotServedView(View):
+    """What was seen at one address of the host."""
+
+    address: str
+    server_name: str | None
+    fingerprint: str
+    last_seen: datetime
+
+
+class SlotView(View):
+    """A listener and server name that the certificate is configured for, beside what was seen there."""
+
+    product: str = Field(examples=["nginx"])
+    file: str
+    line: int
+    port: int
+    address: str | None = Field(description="Empty for every address of the host.")
+    starttls: str | None
+    server_name: str | None
+    served: list[SlotServedView] = Field(description="Empty where no scan has looked there.")
+    is_served: bool | None = Field(
+        description="Empty where nobody looked, or only a certificate for other kinds of client was seen."
+    )
+
+
+class HoldingView(View):
+    """A certificate in a store: where, how it is kept, what uses it, and what is wrong with that."""
+
+    place: PlaceView
+    fingerprint: str
+    held: Held
+    flaws: list[Flaw]
+    slots: list[SlotView] = Field(description="Configured and served, side by side.")
+    key_shared_with: list[str] = Field(description="Other hosts that hold the same private key; at most 100.")
+
+
+def holding_routes(reading: Reading) -> Routes:
+    """Build the routes."""
+    routes = Routes(prefix="/v1")
+
+    @routes.get("/holdings", summary="List certificates in stores: how they are kept, and what uses them")
+    async def list_holdings(
+        _caller: Reader,
+        paging: AllPages,
+        *,
+        address: Annotated[str | None, Query(max_length=255, description="A host or an account.")] = None,
+        fingerprint: Annotated[str | None, Query(max_length=64)] = None,
+        flaw: Annotated[
+            Literal["key-exposed", "key-mismatch", "key-shared", "unused"] | None,
+            Query(description="Only those with which this is wrong."),
+        ] = None,
+    ) -> Page[HoldingView]:
+        found = await reading.holdings(
+            after=paging.after[0] if paging.after else None,
+            limit=paging.limit,
+            address=address,
+            fingerprint=fingerprint,
+            flaw=Flaw(flaw) if flaw else None,
+        )
+        return paging.page([_view(each) for each in found], key=lambda view: [view.place.id])
+
+    return routes
+
+
+def _view(found: HoldingReport) -> HoldingView:
+    return HoldingView(
+        place=PlaceView.model_validate(found.place),
+        fingerprint=found.fingerprint,
+        held=found.held,
+        flaws=list(found.flaws),
+        key_shared_with=list(found.key_shared_with),
+        slots=[SlotView.model_validate(slot) for slot in found.slots],
+    )
