@@ -151,6 +151,16 @@ async def test_what_was_seen_counts_only_where_the_configuration_speaks_of_it(
     assert is_served is (True if fits else None)
 
 
+async def test_what_one_host_serves_says_nothing_of_another(ledger: Ledger, old: Issued, new: Issued) -> None:
+    other = configured().model_copy(update={"addresses": ["192.0.2.3"]})
+    await ledger.hear(
+        stored(old, "web-1", NOON, held=configured()),
+        stored(new, "web-3", NOON, held=other),
+        found(old, place(1, name="a.test"), NOON),
+    )
+    assert (await served(ledger, old), await served(ledger, new)) == ([("a.test", True)], [("a.test", None)])
+
+
 async def test_a_certificate_for_other_clients_says_nothing(
     ledger: Ledger, old: Issued, lab_ca: CertificateAuthority
 ) -> None:
