@@ -122,6 +122,22 @@ async def test_the_certificates_of_a_source_are_told_on_the_bus_as_places_of_its
     assert "PRIVATE KEY" not in json.dumps(events)
 
 
+async def test_a_scan_asks_for_the_names_that_a_configuration_says(
+    client: httpx.AsyncClient, service: Service, sshd: Sshd, start_nginx: StartNginx
+):
+    nginx = start_nginx("a.test", "b.test", "*.c.test")
+    await run_of(client, service, await made(client, body(sshd, nginx)))
+    asked = {"targets": [f"127.0.0.1:{nginx.port}"]}
+    async with working(service):
+        scan = (await client.post("/v1/scans", json=asked)).json()["id"]
+        with anyio.fail_after(30):
+            while (await client.get(f"/v1/scans/{scan}")).json()["state"] != "finished":
+                await anyio.sleep(0.05)
+    results = (await client.get(f"/v1/scans/{scan}/results")).json()["items"]
+    seen = {each["fingerprint"] for each in results}
+    assert {site.issued.fingerprint for site in nginx.sites[:2]} <= seen
+
+
 async def test_a_refused_login_is_a_failed_run_that_says_what_to_do_and_is_not_repeated(
     client: httpx.AsyncClient,
     service: Service,

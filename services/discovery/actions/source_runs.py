@@ -3,10 +3,11 @@
 What a page shows, the events that tell of it, and the position change in one transaction.
 """
 
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,9 +17,10 @@ from services.discovery.actions.leases import while_held
 from services.discovery.actions.sources import Accesses, recovered, start_run
 from services.discovery.connectors.registry import source_kind
 from services.discovery.domain.holdings import Gap, Holding, Page, Use, is_hidden
+from services.discovery.domain.targets import parse_server_name
 from shared import x509
 from shared.clock import Clock
-from shared.errors import EverleafError, Unavailable
+from shared.errors import EverleafError, Invalid, Unavailable
 from shared.events.discovery import (
     CertificateFound,
     ConfiguredUse,
@@ -35,6 +37,8 @@ from shared.store import Database, Transaction
 LONGEST_NAME = 253
 MOST_TOLD = 20
 """Uses of one certificate, listeners and names of one use, and addresses of one host, in an event; all of them are with the holding."""
+MOST_NAMES = 10_000
+"""Configured names that are remembered of one page, counted for each address."""
 MOST_GAPS = 1_000
 """Kept of one run."""
 MOST_ATTEMPTS = 5
@@ -130,6 +134,8 @@ class SourceRuns:
                 tx.emit(_found(holding, run=run, now=now), now=now)
             rows = [_row(holdings[path], run=run, now=now) for path in sorted(holdings)]
             await store.write_holdings(tx, rows)
+            names = islice(_names(page.holdings), MOST_NAMES)
+            await store.remember_names(tx, names, origin="configuration", now=now)
             run.holdings += len(rows)
             run.gaps = _with_gaps(run.gaps, page.gaps)
             run.position = page.position
@@ -225,6 +231,15 @@ def _use(use: Use) -> ConfiguredUse:
     listeners = [Listening(**_same(Listening, each)) for each in use.listeners[:MOST_TOLD]]
     told = {name: value for name, value in _same(ConfiguredUse, use).items() if name != "listeners"}
     return ConfiguredUse(**told | {"server_names": _told_names(use.server_names)}, listeners=listeners)
+
+
+def _names(holdings: Iterable[Holding]) -> Iterator[tuple[str, str]]:
+    """Yield the names that servers are configured for, each with the addresses that may be asked for it."""
+    for holding in holdings:
+        for name in dict.fromkeys(name for use in holding.uses for name in use.server_names):
+            with suppress(Invalid):  # a wildcard, or no host name at all
+                asked = parse_server_name(name, pointer="")
+                yield from ((asked, address) for address in holding.addresses)
 
 
 def _told_names(names: Sequence[str]) -> list[str]:
