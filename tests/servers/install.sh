@@ -31,6 +31,7 @@ need mariadbd mariadb-server
 need inspircd inspircd
 need apache2 apache2-bin
 need haproxy haproxy
+need stunnel4 stunnel4
 need sudo sudo
 need xrdp xrdp
 [ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from services.discovery.configuration import apache, dovecot, haproxy, nginx, postfix, postgres
+from services.discovery.configuration import apache, dovecot, haproxy, nginx, postfix, postgres, stunnel
 from services.discovery.configuration.files import Files
 from services.discovery.domain.holdings import Reading
 
@@ -24,6 +24,7 @@ PRODUCTS: tuple[Product, ...] = (
     Product(name="postfix", read=postfix.read, starts=postfix.STARTS),
     Product(name="dovecot", read=dovecot.read, starts=dovecot.STARTS),
     Product(name="postgresql", read=postgres.read, starts=postgres.STARTS),
+    Product(name="stunnel", read=stunnel.read, starts=stunnel.STARTS),
 )
 
 

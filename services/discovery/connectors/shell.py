@@ -26,13 +26,11 @@ class Shell:
 
     def __init__(self, connection: asyncssh.SSHClientConnection, *, command: str, limits: Limits) -> None:
         self._connection = connection
+        # Asked for at once: a connection that was lost does not know it any more.
+        self.address = str((connection.get_extra_info("peername") or ("",))[0])
+        """The IP address at which the host was reached."""
         self._command = command
         self._limits = limits
-
-    @property
-    def address(self) -> str:
-        """The IP address at which the host was reached."""
-        return str(self._connection.get_extra_info("peername")[0])
 
     async def run(self, script: str) -> tuple[int, bytes]:
         """Run a script; return its exit status and what it said on standard output."""

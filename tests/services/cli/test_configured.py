@@ -17,6 +17,7 @@ from tests.servers.haproxy import HaProxy
 from tests.servers.nginx import StartNginx
 from tests.servers.postfix import Postfix
 from tests.servers.starttls import StartPlain
+from tests.servers.stunnel import Stunnel
 from tests.servers.tls import CertificateAuthority, Issued
 
 Compared = Callable[..., tuple[int, list[dict[str, Any]]]]
@@ -48,6 +49,14 @@ def apache(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[Apache]:
 @pytest.fixture
 def haproxy(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[HaProxy]:
     server = HaProxy(tmp_path / "haproxy", ca=lab_ca)
+    with ExitStack() as running:
+        running.callback(server.stop)
+        yield server
+
+
+@pytest.fixture
+def stunnel(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[Stunnel]:
+    server = Stunnel(tmp_path / "stunnel", ca=lab_ca)
     with ExitStack() as running:
         running.callback(server.stop)
         yield server
@@ -155,3 +164,12 @@ def test_a_configuration_that_cannot_be_read_is_a_gap(tmp_path: Path, compared: 
 
 def test_a_product_that_nobody_reads_is_refused(compared: Compared):
     assert compared(iis=Path("/x")) == (2, [])
+
+
+def test_stunnel_serves_each_name_what_it_is_told_to(stunnel: Stunnel, compared: Compared):
+    stunnel.write("first.test", "a.test", "b.test")
+    stunnel.start()
+    code, rows = compared(stunnel=stunnel.start_file)
+    assert (code, [row["findings"] for row in rows]) == (0, [[], [], []])
+    names = {None: "first.test", "a.test": "a.test", "b.test": "b.test"}
+    assert served(rows) == {asked: stunnel.issued[name].fingerprint for asked, name in names.items()}
