@@ -4,6 +4,7 @@ Start processes from the main thread: the kernel ties their life to the thread t
 """
 
 import contextlib
+import fcntl
 import os
 import pwd
 import random
@@ -11,13 +12,18 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ANY_PORT = range(15000, 32000)  # below the range from which the kernel takes outgoing connections' ports
 TAIL = 3000
+_RESERVED: deque[IO[bytes]] = deque(maxlen=400)
+"""Locks on the ports that this process was given last: a server may take its time until it binds one."""
 
 
 class MissingServer(Exception):
@@ -37,13 +43,28 @@ def program(name: str, *, package: str) -> str:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Return a port that is free for TCP and for UDP on this loopback address."""
+    """Return a port that is free for TCP and for UDP on this loopback address, and was given to no other test run."""
     for port in random.sample(ANY_PORT, 200):
-        if _is_free(address, port=port, kind=socket.SOCK_STREAM) and _is_free(
-            address, port=port, kind=socket.SOCK_DGRAM
-        ):
+        kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        if all(_is_free(address, port=port, kind=kind) for kind in kinds) and _reserve(port):
             return port
     raise NotStarted(f"no free port found on {address}")
+
+
+def _reserve(port: int) -> bool:
+    """Hold a lock on a port's file, which the kernel ends with this process."""
+    folder = Path(tempfile.gettempdir()) / f"everleaf-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    lock = (folder / str(port)).open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    if len(_RESERVED) == _RESERVED.maxlen:
+        _RESERVED.popleft().close()
+    _RESERVED.append(lock)
+    return True
 
 
 def _is_free(address: str, *, port: int, kind: socket.SocketKind) -> bool:

@@ -1,0 +1,190 @@
+"""How sources ask an HTTP API: bounded questions, bounded answers, and every refusal in the words of `shared.errors`.
+
+The client is the guarded one, so an API is reached only where the outbound policy permits it; TLS is verified
+always, against the public roots and those that a source's settings name beside. Redirects are not followed: the
+credential goes to whom it was given for.
+"""
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import anyio
+import httpx
+
+from services.discovery.connectors import Access
+from shared.errors import Invalid, NotFound, Refused, Unavailable
+from shared.outbound import Forbidden, guarded_client
+from shared.tls import client_context
+
+MOST_BYTES = 32 * 1024 * 1024
+"""Of one answer, decompressed."""
+_SAID = 200
+"""Characters of what an API says of an error that are shown."""
+
+
+class NotPermitted(Refused):
+    """The login is right, and has not the right to this: a gap, for a source that can go on without it."""
+
+    title = "The login may not read this"
+    slug = "not-permitted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What an API answered."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """Return the body as JSON. Raises `Unavailable`."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise Unavailable(
+                "The answer is not JSON.", next_step="Check that the address is that of the API."
+            ) from error
+
+
+class WebApi:
+    """One API, asked one question after the other.
+
+    Raises `Refused` for a refused login, `NotPermitted` where it may not read this, `NotFound` where there is nothing
+    at a path, and `Unavailable` where it gives no usable answer. Texts name the path, never a header or parameter.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, url: str, *, seconds: float) -> None:
+        """`url` is what all paths begin with; `seconds` how long one answer may take, down to its last byte."""
+        self._client = client
+        self._url = url.rstrip("/")
+        self._seconds = seconds
+
+    async def get(self, path: str, **question: Any) -> Any:
+        """Return what is at a path, as JSON; `question` is what httpx takes: params, headers."""
+        return (await self.ask("GET", path, **question)).json()
+
+    async def ask(self, method: str, path: str, **question: Any) -> Answer:
+        """Ask, and return a success; everything else is raised."""
+        try:
+            with anyio.fail_after(self._seconds):
+                answer = await self._answer(method, path, question)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"{path}: there was no answer within {self._seconds:g} s.", next_step="Check that it is up."
+            ) from error
+        except Forbidden as error:
+            raise Refused(f"{error}.", next_step="Ask an operator to allow it.") from error
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+            raise Unavailable(f"{path}: {_reason(error)}.", next_step=_next_step(error)) from error
+        _refuse_other_than_success(answer, path)
+        return answer
+
+    async def _answer(self, method: str, path: str, question: Mapping[str, Any]) -> Answer:
+        url = path if path.startswith(("http://", "https://")) else self._url + path
+        if not url.startswith(self._url + "/"):
+            raise Unavailable(
+                "The API names a page at another address.", next_step="Check that the address is the API's."
+            )
+        async with self._client.stream(method, url, **question) as response:
+            body = bytearray()
+            async for chunk in response.aiter_bytes(1 << 16):
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise Unavailable(
+                        f"{path}: the answer is larger than {MOST_BYTES} bytes.",
+                        next_step="Check that the address is that of the API.",
+                    )
+            return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
+
+
+@asynccontextmanager
+async def web_api(
+    access: Access,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    auth: httpx.Auth | None = None,
+    trusted_ca: str | None = None,
+    context: ssl.SSLContext | None = None,
+) -> AsyncIterator[WebApi]:
+    """Open an API for one piece of work.
+
+    `trusted_ca` is PEM that is trusted beside the public roots; `context` takes the place of all of it, for an API
+    that wants a client certificate.
+    """
+    client = guarded_client(access.policy, tls=context or trusting(trusted_ca))
+    seconds = access.limits.command.total_seconds()
+    client.timeout = httpx.Timeout(seconds, connect=access.limits.connect.total_seconds())
+    client.headers.update({"User-Agent": "Everleaf", "Accept": "application/json", **(headers or {})})
+    if auth is not None:
+        client.auth = auth
+    async with client:
+        yield WebApi(client, url, seconds=seconds)
+
+
+def trusting(pem: str | None) -> ssl.SSLContext:
+    """Return a verifying context that trusts the public roots and these. Raises `Invalid`."""
+    context = client_context()
+    if pem:
+        try:
+            context.load_verify_locations(cadata=pem)
+        except (ssl.SSLError, ValueError) as error:
+            raise Invalid(
+                "The trusted certificate is not PEM.", next_step="Send the CA's certificate as PEM text."
+            ) from error
+    return context
+
+
+def _refuse_other_than_success(answer: Answer, path: str) -> None:
+    status = answer.status
+    if status in range(200, 300):
+        return
+    what = f"{path}: HTTP {status}{_said(answer)}"
+    if status == HTTPStatus.UNAUTHORIZED:
+        raise Refused(what, next_step="Store a new credential: this one is wrong or has expired.")
+    if status == HTTPStatus.FORBIDDEN:
+        raise NotPermitted(what, next_step="Give the login of the source the right to read this.")
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        raise NotFound(what, next_step="Check the settings of the source.")
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT) or status >= HTTPStatus(500):
+        raise Unavailable(what, next_step="It is tried again by itself.")
+    raise Refused(what, next_step="Check the settings of the source.")
+
+
+def _said(answer: Answer) -> str:
+    """Return what the API says of its error, as one plain line."""
+    try:
+        told = answer.json()
+    except Unavailable:
+        return "."
+    text = _message(told)
+    plain = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return f" ({plain[:_SAID]})." if plain else "."
+
+
+def _message(told: Any) -> str:
+    """Return the words of an error, wherever this API puts them."""
+    if isinstance(told, str):
+        return told
+    if isinstance(told, list):
+        return "; ".join(filter(None, map(_message, told[:3])))
+    if not isinstance(told, dict):
+        return ""
+    names = ("message", "error_description", "detail", "error_message", "errors", "error", "title")
+    return next(filter(None, (_message(told[name]) for name in names if name in told)), "")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(".")
+
+
+def _next_step(error: Exception) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "Name the CA of the API in `trusted_ca`, or correct its certificate."
+    return "Check the address, and that it is up."
