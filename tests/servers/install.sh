@@ -33,6 +33,9 @@ need apache2 apache2-bin
 need haproxy haproxy
 need stunnel4 stunnel4
 need sudo sudo
+[ -x /usr/share/tomcat10/bin/catalina.sh ] || missing="$missing tomcat10"
+need keytool default-jre-headless
+need caddy caddy
 need xrdp xrdp
 [ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"
 [ -n "$missing" ] || exit 0

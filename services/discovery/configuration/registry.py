@@ -3,7 +3,17 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from services.discovery.configuration import apache, dovecot, haproxy, nginx, postfix, postgres, stunnel
+from services.discovery.configuration import (
+    apache,
+    caddy,
+    dovecot,
+    haproxy,
+    nginx,
+    postfix,
+    postgres,
+    stunnel,
+    tomcat,
+)
 from services.discovery.configuration.files import Files
 from services.discovery.domain.holdings import Reading
 
@@ -25,6 +35,8 @@ PRODUCTS: tuple[Product, ...] = (
     Product(name="dovecot", read=dovecot.read, starts=dovecot.STARTS),
     Product(name="postgresql", read=postgres.read, starts=postgres.STARTS),
     Product(name="stunnel", read=stunnel.read, starts=stunnel.STARTS),
+    Product(name="tomcat", read=tomcat.read, starts=tomcat.STARTS),
+    Product(name="caddy", read=caddy.read, starts=caddy.STARTS),
 )
 
 

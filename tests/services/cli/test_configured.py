@@ -12,6 +12,7 @@ import pytest
 
 from services.cli import main
 from tests.servers.apache import Apache
+from tests.servers.caddy import Caddy
 from tests.servers.dovecot import Dovecot
 from tests.servers.haproxy import HaProxy
 from tests.servers.nginx import StartNginx
@@ -19,6 +20,7 @@ from tests.servers.postfix import Postfix
 from tests.servers.starttls import StartPlain
 from tests.servers.stunnel import Stunnel
 from tests.servers.tls import CertificateAuthority, Issued
+from tests.servers.tomcat import Tomcat
 
 Compared = Callable[..., tuple[int, list[dict[str, Any]]]]
 
@@ -57,6 +59,22 @@ def haproxy(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[HaProxy]:
 @pytest.fixture
 def stunnel(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[Stunnel]:
     server = Stunnel(tmp_path / "stunnel", ca=lab_ca)
+    with ExitStack() as running:
+        running.callback(server.stop)
+        yield server
+
+
+@pytest.fixture
+def tomcat(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[Tomcat]:
+    server = Tomcat(tmp_path / "tomcat", ca=lab_ca)
+    with ExitStack() as running:
+        running.callback(server.stop)
+        yield server
+
+
+@pytest.fixture
+def caddy(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[Caddy]:
+    server = Caddy(tmp_path / "caddy", ca=lab_ca)
     with ExitStack() as running:
         running.callback(server.stop)
         yield server
@@ -173,3 +191,31 @@ def test_stunnel_serves_each_name_what_it_is_told_to(stunnel: Stunnel, compared:
     assert (code, [row["findings"] for row in rows]) == (0, [[], [], []])
     names = {None: "first.test", "a.test": "a.test", "b.test": "b.test"}
     assert served(rows) == {asked: stunnel.issued[name].fingerprint for asked, name in names.items()}
+
+
+def test_tomcat_serves_each_host_name_what_it_is_told_to(tomcat: Tomcat, compared: Compared):
+    tomcat.write("a.test", "b.test")
+    tomcat.start()
+    code, rows = compared(tomcat=tomcat.start_file)
+    assert (code, [row["findings"] for row in rows]) == (0, [[], []])
+    assert served(rows) == {name: one.fingerprint for name, one in tomcat.issued.items()}
+
+
+def test_caddy_serves_the_files_that_it_is_given_and_what_it_obtains_by_itself(
+    caddy: Caddy, compared: Compared
+):
+    caddy.write("a.test", "b.test", obtained=("c.test",))
+    caddy.start()
+    deadline = time.monotonic() + 20
+    while not (obtained := list(caddy.storage.glob("certificates/local/c.test/c.test.crt"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    code, rows = compared(caddy=caddy.start_file)
+    assert [(row["server_name"], row["findings"]) for row in rows] == [
+        ("a.test", []),
+        ("b.test", []),
+        ("c.test", []),
+    ]
+    assert rows[0]["served"][0]["fingerprint"] == caddy.issued["a.test"].fingerprint
+    assert rows[2]["certificate"] == str(obtained[0])
+    assert code == 0
