@@ -15,7 +15,7 @@ import anyio
 from services.cli.arguments import within
 from services.cli.host_files import LocalFiles, configured
 from services.cli.terminal import plain, say
-from services.discovery.configuration.registry import PRODUCTS, read_all
+from services.discovery.configuration.registry import PRODUCTS, SSHD, read_all
 from services.discovery.connectors.network import Network
 from services.discovery.domain.comparisons import Comparison, Where, compare, questions
 from services.discovery.domain.holdings import Gap, Reading
@@ -27,6 +27,7 @@ ENDS = """exit codes:
   0 every certificate that is configured is served, 1 no configuration was found, 2 it cannot be done as asked,
   3 something is not as it should be"""
 _FOUND_NOTHING, _FOUND_FAULTS = 1, 3
+_READ = (*PRODUCTS, SSHD)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         epilog=ENDS,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    names = ", ".join(product.name for product in PRODUCTS)
+    names = ", ".join(product.name for product in _READ)
     add = parser.add_argument
     add(
         "--config",
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _starts(texts: Sequence[str]) -> dict[str, str] | None:
     """Read `nginx=/path/nginx.conf`; None where the well-known places are to be looked at."""
-    known = [product.name for product in PRODUCTS]
+    known = [product.name for product in _READ]
     starts = dict(text.partition("=")[::2] for text in texts)
     for name, path in starts.items():
         if name not in known or not path.startswith("/"):
@@ -79,11 +80,10 @@ def _starts(texts: Sequence[str]) -> dict[str, str] | None:
 async def _compared(
     starts: dict[str, str] | None, options: LookOptions
 ) -> tuple[tuple[Reading, ...], list[Comparison], dict[str, bytes]]:
-    """Return what was read, the comparisons, and every leaf in DER by its fingerprint."""
-    readings = await read_all(LocalFiles(), starts=starts)
-    found = [configured(use) for reading in readings for use in reading.uses]
-    leaves = {x509.fingerprint(leaf): leaf for _, leaf in found if leaf}
-    slots = [slot for slot, _ in found]
+    """Return what was read, the comparisons, and every leaf that was served, in DER by its fingerprint."""
+    readings = await read_all(LocalFiles(), starts=starts, products=_READ)
+    slots = [configured(use) for reading in readings for use in reading.uses]
+    leaves: dict[str, bytes] = {}
     asked = questions(slots)
     served: dict[Where, list[str]] = defaultdict(list)
     looking = Network(options).look(asked)
@@ -110,16 +110,15 @@ def _row(comparison: Comparison, leaves: dict[str, bytes]) -> dict[str, Any]:
         "protocols": use.protocols,
         "ciphers": use.ciphers,
         "client_verification": use.client_verification,
-        "configured": _certificate(slot.fingerprint, leaves),
-        "served": [_certificate(one, leaves) for one in comparison.served],
+        "configured": _certificate(slot.fingerprint, until=slot.not_after),
+        "served": [_certificate(one, until=_until(one, leaves)) for one in comparison.served],
         "findings": comparison.findings,
     }
 
 
-def _certificate(fingerprint: str | None, leaves: dict[str, bytes]) -> dict[str, str] | None:
+def _certificate(fingerprint: str | None, *, until: datetime | None) -> dict[str, str] | None:
     if fingerprint is None:
         return None
-    until = _until(fingerprint, leaves)
     return {"fingerprint": fingerprint} | ({"not_after": until.isoformat()} if until else {})
 
 
@@ -147,8 +146,9 @@ def _print_table(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dic
             plain(f"{listener.address or '*'}:{listener.port}"),
             plain(row.server_name or ""),
             plain(slot.use.certificate),
-            _shown(slot.fingerprint, leaves),
-            "\n".join(_shown(one, leaves) for one in row.served) or ("nothing" if row.asked else "not asked"),
+            _shown(slot.fingerprint, until=slot.not_after),
+            "\n".join(_shown(one, until=_until(one, leaves)) for one in row.served)
+            or ("nothing" if row.asked else "not asked"),
             ", ".join(row.findings),
         )
     console = Console()
@@ -157,8 +157,7 @@ def _print_table(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dic
         console.print(plain(f"gap: {gap.scope}: {gap.reason} {gap.next_step}"))
 
 
-def _shown(fingerprint: str | None, leaves: dict[str, bytes]) -> str:
+def _shown(fingerprint: str | None, *, until: datetime | None) -> str:
     if fingerprint is None:
         return "unreadable"
-    until = _until(fingerprint, leaves)
     return f"{fingerprint[:12]} until {until:%Y-%m-%d}" if until else fingerprint[:12]

@@ -2,21 +2,36 @@
 
 import pwd
 import stat
+from base64 import b64decode
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from glob import glob, has_magic
+from hashlib import sha256
 from os import R_OK, access
 from pathlib import Path
+from typing import Self
 
 import anyio.to_thread
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    SSHCertificate,
+    load_pem_private_key,
+    load_ssh_private_key,
+    load_ssh_public_identity,
+)
 
 from services.discovery.configuration.files import MOST_BYTES
+from services.discovery.configuration.registry import SSHD
 from services.discovery.domain.comparisons import Configured
 from services.discovery.domain.holdings import Key, Use
 from shared import x509
 from shared.errors import Invalid
+
+_OPENSSH = b"BEGIN OPENSSH PRIVATE KEY"
+_FOR_EVER = 1 << 63
+"""Seconds: an OpenSSH certificate without an end is valid until the last that its field can hold."""
 
 
 class LocalFiles:
@@ -50,34 +65,76 @@ def _fitting(pattern: str) -> list[str]:
     return sorted(glob(pattern))  # noqa: PTH207 - to Path.glob, unlike to servers, * stands for hidden files too
 
 
-def configured(use: Use) -> tuple[Configured, bytes | None]:
-    """Return a slot with what is in its files, and its leaf in DER where it could be read."""
-    leaf = _leaf(use.certificate)
-    if leaf is None:
-        return Configured(use=use, key=_key(use, leaf=None)), None
-    try:
-        facts = x509.read(leaf)
-    except Invalid:
-        return Configured(use=use, fingerprint=x509.fingerprint(leaf)), leaf
-    kind = facts.key_type.partition("-")[0]
-    slot = Configured(
-        use=use,
-        fingerprint=facts.fingerprint,
-        key_type=kind if kind in ("rsa", "ecdsa") else None,
-        names=facts.names,
-        key=_key(use, leaf=facts),
+def configured(use: Use) -> Configured:
+    """Return a slot with what is in its files."""
+    found = (
+        _Certificate.of_ssh(use.certificate)
+        if use.product == SSHD.name
+        else _Certificate.of_tls(use.certificate)
     )
-    return slot, leaf
+    if found is None:
+        return Configured(use=use, key=_key(use, public=None))
+    return Configured(
+        use=use,
+        fingerprint=found.fingerprint,
+        not_after=found.not_after,
+        key_type=found.key_type,
+        names=found.names,
+        key=_key(use, public=found.key_fingerprint),
+    )
 
 
-def _leaf(path: str) -> bytes | None:
-    try:
-        return x509.from_pem(_start_of(path).decode("latin-1"))[0]
-    except (OSError, Invalid):
-        return None
+@dataclass(frozen=True, kw_only=True)
+class _Certificate:
+    """What matters of a certificate, of whatever kind."""
+
+    fingerprint: str
+    not_after: datetime | None = None
+    key_type: str | None = None
+    key_fingerprint: str | None = None
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of_tls(cls, path: str) -> Self | None:
+        """Read the first certificate of a PEM file; None where there is none."""
+        try:
+            leaf = x509.from_pem(_start_of(path).decode("latin-1"))[0]
+        except (OSError, Invalid):
+            return None
+        try:
+            facts = x509.read(leaf)
+        except Invalid:
+            return cls(fingerprint=x509.fingerprint(leaf))
+        kind = facts.key_type.partition("-")[0]
+        return cls(
+            fingerprint=facts.fingerprint,
+            not_after=facts.not_after.astimezone(UTC),
+            key_type=kind if kind in ("rsa", "ecdsa") else None,
+            key_fingerprint=facts.key_fingerprint,
+            names=facts.names,
+        )
+
+    @classmethod
+    def of_ssh(cls, path: str) -> Self | None:
+        """Read an OpenSSH certificate; None where there is none. Its fingerprint is the SHA-256 of its bytes."""
+        try:
+            text = _start_of(path)
+            found = load_ssh_public_identity(text)
+            raw = b64decode(text.split()[1])
+        except (OSError, ValueError, IndexError, UnsupportedAlgorithm):
+            return None
+        if not isinstance(found, SSHCertificate):
+            return None
+        is_for_ever = found.valid_before >= _FOR_EVER
+        return cls(
+            fingerprint=sha256(raw).hexdigest(),
+            not_after=None if is_for_ever else datetime.fromtimestamp(found.valid_before, UTC),
+            key_fingerprint=x509.key_fingerprint(found.public_key()),
+        )
 
 
-def _key(use: Use, *, leaf: x509.CertificateFacts | None) -> Key | None:
+def _key(use: Use, *, public: str | None) -> Key | None:
+    """Return what is known of a key; `public` is the fingerprint of the one that is wanted."""
     if use.key is None:
         return None
     try:
@@ -88,7 +145,7 @@ def _key(use: Use, *, leaf: x509.CertificateFacts | None) -> Key | None:
     return Key(
         path=use.key,
         spki_sha256=spki,
-        is_match=spki == leaf.key_fingerprint if spki and leaf else None,
+        is_match=spki == public if spki and public else None,
         mode=stat.S_IMODE(status.st_mode),
         owner=_owner(status.st_uid),
         is_exposed=bool(status.st_mode & stat.S_IROTH),
@@ -99,7 +156,9 @@ def _key(use: Use, *, leaf: x509.CertificateFacts | None) -> Key | None:
 def _public_half(path: str) -> tuple[str | None, bool]:
     """Return the SHA-256 of the public half of a private key, where it can be read, and whether it is encrypted."""
     try:
-        private = load_pem_private_key(_start_of(path), password=None)
+        text = _start_of(path)
+        load = load_ssh_private_key if _OPENSSH in text else load_pem_private_key
+        private = load(text, password=None)
     except TypeError:  # a passphrase is needed
         return None, True
     except (OSError, ValueError, UnsupportedAlgorithm):

@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +112,30 @@ MaxSessions 100
 Subsystem sftp internal-sftp
 LogLevel VERBOSE
 """
+
+
+class HostCertificate:
+    """An authority's word for a host: `host_key` and `host_key-cert.pub` in a folder, by ssh-keygen."""
+
+    def __init__(self, directory: Path, *, valid: str = "+30d") -> None:
+        self.key, self.certificate = directory / "host_key", directory / "host_key-cert.pub"
+        keygen = program("ssh-keygen", package="openssh-client")
+        for path in (directory / "ssh_ca", self.key):
+            subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+        command = [
+            keygen,
+            "-q",
+            "-s",
+            directory / "ssh_ca",
+            "-I",
+            "host",
+            "-h",
+            "-n",
+            "web.test",
+            "-V",
+            valid,
+        ]
+        subprocess.run([*command, f"{self.key}.pub"], check=True)
 
 
 def private_text(key: Ed25519PrivateKey) -> str:

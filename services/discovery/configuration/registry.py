@@ -1,6 +1,6 @@
 """Every product whose configuration is read, and where it begins."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.discovery.configuration import (
@@ -11,6 +11,7 @@ from services.discovery.configuration import (
     nginx,
     postfix,
     postgres,
+    sshd,
     stunnel,
     tomcat,
 )
@@ -38,17 +39,21 @@ PRODUCTS: tuple[Product, ...] = (
     Product(name="tomcat", read=tomcat.read, starts=tomcat.STARTS),
     Product(name="caddy", read=caddy.read, starts=caddy.STARTS),
 )
+SSHD = Product(name="sshd", read=sshd.read, starts=sshd.STARTS)
+"""Apart from the others: its certificates are no X.509 certificates, and inventory has no place for them."""
 
 
-async def read_all(files: Files, *, starts: Mapping[str, str] | None = None) -> tuple[Reading, ...]:
-    """Read the configuration of every product that a host has.
+async def read_all(
+    files: Files, *, starts: Mapping[str, str] | None = None, products: Sequence[Product] = PRODUCTS
+) -> tuple[Reading, ...]:
+    """Read the configuration of every one of these products that a host has.
 
     `starts` names the file that a product's begins with; only those in it are read then.
     """
     if starts is not None:
-        return tuple([await one.read(files, starts[one.name]) for one in PRODUCTS if one.name in starts])
+        return tuple([await one.read(files, starts[one.name]) for one in products if one.name in starts])
     readings = []
-    for product in PRODUCTS:
+    for product in products:
         for pattern in product.starts:
             readings.extend([await product.read(files, start) for start in await _there(files, pattern)])
     return tuple(readings)

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from services.discovery.domain.holdings import Key, Listener, Use
+from services.discovery.domain.holdings import SSH, Key, Listener, Use
 from services.discovery.domain.targets import Asked, is_address, parse_server_name
 from shared.errors import Invalid
 
@@ -34,6 +35,7 @@ class Configured:
     use: Use
     fingerprint: str | None = None
     """Of the leaf; None where the file cannot be read."""
+    not_after: datetime | None = None
     key_type: str | None = None
     """`rsa` or `ecdsa`, where it is one of them."""
     names: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ def questions(slots: Sequence[Configured]) -> dict[Asked, Where]:
     found: dict[Asked, Where] = {}
     for (listener, name), sharing in _by_place(slots).items():
         address, sni = _address(listener), _sni(name)
-        if address is None or (name is not None and sni is None):
+        if address is None or listener.starttls == SSH or (name is not None and sni is None):
             continue
         kinds = {slot.key_type for slot in sharing} if len(sharing) > 1 else set()
         for kind in (None, *sorted(kind for kind in kinds if kind)):

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SSH = "ssh"
+"""What a listener speaks that never speaks TLS: it shows certificates of OpenSSH's kind, and no scan asks it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listener:
@@ -12,7 +15,7 @@ class Listener:
     address: str | None = None
     """An IP address, or a host name as written; None for every address of the host."""
     starttls: str | None = None
-    """The protocol spoken before TLS, in the words of `domain.targets`; None for TLS from the first byte."""
+    """The protocol spoken before TLS, in the words of `domain.targets`, or `SSH`; None for TLS from the first byte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

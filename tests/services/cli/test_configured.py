@@ -17,6 +17,7 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.haproxy import HaProxy
 from tests.servers.nginx import StartNginx
 from tests.servers.postfix import Postfix
+from tests.servers.ssh import HostCertificate
 from tests.servers.starttls import StartPlain
 from tests.servers.stunnel import Stunnel
 from tests.servers.tls import CertificateAuthority, Issued
@@ -219,3 +220,12 @@ def test_caddy_serves_the_files_that_it_is_given_and_what_it_obtains_by_itself(
     assert rows[0]["served"][0]["fingerprint"] == caddy.issued["a.test"].fingerprint
     assert rows[2]["certificate"] == str(obtained[0])
     assert code == 0
+
+
+def test_a_host_certificate_of_sshd_is_shown_with_its_end_and_its_key(tmp_path: Path, compared: Compared):
+    host = HostCertificate(tmp_path, valid="20260101000000Z:20361231000000Z")
+    (tmp_path / "sshd_config").write_text(f"HostKey {host.key}\nHostCertificate {host.certificate}\n")
+    code, [row] = compared(sshd=tmp_path / "sshd_config")
+    assert (code, row["findings"], row["served"]) == (0, [], [])
+    assert row["configured"]["not_after"] == "2036-12-31T00:00:00+00:00"
+    assert (row["key"]["path"], row["key"]["is_match"]) == (str(host.key), True)
