@@ -121,7 +121,7 @@ class HostCertificate:
         self.key, self.certificate = directory / "host_key", directory / "host_key-cert.pub"
         keygen = program("ssh-keygen", package="openssh-client")
         for path in (directory / "ssh_ca", self.key):
-            subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+            subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
         command = [
             keygen,
             "-q",
