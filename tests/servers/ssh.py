@@ -126,7 +126,7 @@ class HostCertificate:
             keygen,
             "-q",
             "-s",
-            directory / "ssh_ca",
+            str(directory / "ssh_ca"),
             "-I",
             "host",
             "-h",
