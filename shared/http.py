@@ -79,6 +79,12 @@ class Paging:
         self.limit = min(limit, 1000)
         self.after = _decode(cursor) if cursor else None
 
+    def after_parts(self, count: int) -> list[str] | None:
+        """Return what the page starts after, where its key has several parts. Raises `Invalid`."""
+        if self.after is not None and len(self.after) != count:
+            raise _not_ours()
+        return self.after
+
     def page(self, rows: Sequence[T], *, key: Callable[[T], Sequence[str]]) -> Page[T]:
         """Build a page from `limit + 1` rows; `key` gives what the next page starts after."""
         kept = list(rows[: self.limit])
@@ -96,12 +102,16 @@ def _decode(cursor: str) -> list[str]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-        raise errors.Invalid(
-            "The cursor is not one of ours.",
-            next_step="Leave it out to start from the first page.",
-            faults=[errors.Fault(pointer="/query/cursor", message="not a cursor")],
-        )
+        raise _not_ours()
     return value
+
+
+def _not_ours() -> errors.Invalid:
+    return errors.Invalid(
+        "The cursor is not one of ours.",
+        next_step="Leave it out to start from the first page.",
+        faults=[errors.Fault(pointer="/query/cursor", message="not a cursor")],
+    )
 
 
 class Problem(BaseModel):

@@ -16,6 +16,7 @@ from services.discovery.actions.schedules import Schedules
 from services.discovery.actions.source_runs import SourceRuns
 from services.discovery.actions.sources import Accesses, Sources
 from services.discovery.actions.transparency import CtLogs
+from services.discovery.actions.uploads import Uploads
 from services.discovery.actions.watches import Watches
 from services.discovery.actions.work import ScanWork
 from services.discovery.api import routes
@@ -111,6 +112,7 @@ async def _assembled(
         scans,
         schedules=schedules,
         sources=Sources(database, accesses, ring=reading.ring),
+        uploads=Uploads(database, misses_until_lost=settings.misses_until_lost),
         explanations=Explanations(database, bounds=bounds),
         logs=CtLogs(database),
         once=Once(database, clock),

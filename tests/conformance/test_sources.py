@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.discovery.connectors import Access, Limits
-from services.discovery.connectors.registry import SOURCES, source_kind
+from services.discovery.connectors.registry import SOURCES, readable_kind, source_kind
 from services.discovery.domain.holdings import Gap, Holding, Page, is_hidden
 from shared import x509
 from shared.errors import EverleafError, Refused, Unavailable
@@ -30,7 +30,7 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 async def pages(access: Access, kind: str, *, after: str | None = None) -> list[Page]:
-    async with source_kind(kind).open(access) as source, aclosing(source.read(after=after)) as found:
+    async with readable_kind(kind).open(access) as source, aclosing(source.read(after=after)) as found:
         return [page async for page in found]
 
 
@@ -75,7 +75,7 @@ async def test_reading_goes_on_after_any_page(shop: Workshop):
 async def test_looking_changes_nothing(shop: Workshop):
     await asyncio.to_thread(shop.put, 3)
     before = await asyncio.to_thread(shop.state)
-    async with source_kind(shop.kind).open(access_to(shop)) as source:
+    async with readable_kind(shop.kind).open(access_to(shop)) as source:
         assert all(check.ok for check in await source.check())
     await holdings(shop)
     assert await asyncio.to_thread(shop.state) == before
@@ -105,7 +105,7 @@ async def test_what_the_login_may_not_read_is_a_gap_and_the_rest_is_listed(shop:
 async def test_a_permission_gap_is_told_by_trying_it_too(shop: Workshop):
     await asyncio.to_thread(shop.put, 3)
     await asyncio.to_thread(shop.forbid)
-    async with source_kind(shop.kind).open(access_to(shop)) as source:
+    async with readable_kind(shop.kind).open(access_to(shop)) as source:
         assert not all(check.ok for check in await source.check())
 
 

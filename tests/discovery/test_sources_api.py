@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.discovery.connectors.registry import KINDS
 from shared.service import Service
 from shared.store import Database
 from shared.store.outbox import Relay
@@ -310,4 +311,4 @@ async def test_a_viewer_may_look_and_not_touch(client: httpx.AsyncClient):
     assert (await client.get("/v1/sources", headers=bearer("viewer"))).status_code == 200
     assert (await client.post("/v1/sources", json={}, headers=bearer("viewer"))).status_code == 403
     kinds = (await client.get("/v1/source-kinds")).json()["items"]
-    assert [kind["kind"] for kind in kinds] == ["linux-ssh"]
+    assert [kind["kind"] for kind in kinds] == [kind.kind for kind in KINDS]

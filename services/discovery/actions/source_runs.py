@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from services.discovery import store
 from services.discovery.actions.leases import while_held
 from services.discovery.actions.sources import Accesses, recovered, start_run
-from services.discovery.connectors.registry import source_kind
+from services.discovery.connectors.registry import readable_kind
 from services.discovery.domain.holdings import Gap, Holding, Page, Use, is_hidden
 from services.discovery.domain.targets import parse_server_name
 from shared import x509
@@ -117,7 +117,7 @@ class SourceRuns:
             run = await session.get(store.SourceRun, claim.run_id)
         if source is None or run is None:
             return  # forgotten a moment ago
-        async with source_kind(source.kind).open(self._accesses.of(source)) as opened:
+        async with readable_kind(source.kind).open(self._accesses.of(source)) as opened:
             pages = opened.read(after=run.position)
             async with aclosing(pages):
                 async for page in pages:
@@ -129,41 +129,11 @@ class SourceRuns:
             run = await store.run_to_update(tx, claim.run_id)
             if run is None or run.lease != claim.lease:
                 return
-            holdings = {holding.path: holding for holding in page.holdings}
-            for holding in holdings.values():
-                tx.emit(_found(holding, run=run, now=now), now=now)
-            rows = [_row(holdings[path], run=run, now=now) for path in sorted(holdings)]
-            await store.write_holdings(tx, rows)
-            names = islice(_names(page.holdings), MOST_NAMES)
-            await store.remember_names(tx, names, origin="configuration", now=now)
-            run.holdings += len(rows)
+            run.holdings += await keep_holdings(tx, page.holdings, run=run, now=now)
             run.gaps = _with_gaps(run.gaps, page.gaps)
             run.position = page.position
             if page.position is None:
-                await self._finish(tx, run, now=now)
-
-    async def _finish(self, tx: Transaction, run: store.SourceRun, *, now: datetime) -> None:
-        run.state, run.finished_at, run.error, run.next_step = "finished", now, None, None
-        gaps = [Gap(**gap) for gap in run.gaps]
-        for row in await store.holdings_not_seen(tx, run.source_id, run_id=run.id):
-            if not is_hidden(row.path, is_used=bool(row.details["uses"]), gaps=gaps):
-                await self._miss(tx, row, now=now)
-        source = await tx.session.get_one(store.SourceRow, run.source_id)
-        if await store.has_failed(tx, source.id, before=run.id):
-            tx.emit(recovered(source, reason="It was read to its end.", now=now), now=now)
-
-    async def _miss(self, tx: Transaction, row: store.HoldingRow, *, now: datetime) -> None:
-        row.misses += 1
-        if row.misses < self._misses_until_lost:
-            return
-        lost = PlaceLost(
-            place=Place(kind="store", address=row.address, path=row.path),
-            fingerprint=row.fingerprint,
-            observed_at=now,
-            reason="it is not there any more",
-        )
-        tx.emit(lost, now=now)
-        await tx.session.delete(row)
+                await finish(tx, run, misses_until_lost=self._misses_until_lost, now=now)
 
     async def _failed(self, claim: SourceClaim, error: EverleafError) -> None:
         now = self._clock()
@@ -179,6 +149,45 @@ class SourceRuns:
                 run.state, run.finished_at = "failed", now
                 source = await tx.session.get_one(store.SourceRow, run.source_id)
                 tx.emit(_failure(source, run=run, now=now), now=now)
+
+
+async def keep_holdings(
+    tx: Transaction, holdings: Iterable[Holding], *, run: store.SourceRun, now: datetime
+) -> int:
+    """Keep what a run has shown, and tell of it; return how many certificates that are."""
+    shown = {(holding.address, holding.path): holding for holding in holdings}
+    for holding in shown.values():
+        tx.emit(_found(holding, run=run, now=now), now=now)
+    await store.write_holdings(tx, [_row(shown[key], run=run, now=now) for key in sorted(shown)])
+    names = islice(_names(shown.values()), MOST_NAMES)
+    await store.remember_names(tx, names, origin="configuration", now=now)
+    return len(shown)
+
+
+async def finish(tx: Transaction, run: store.SourceRun, *, misses_until_lost: int, now: datetime) -> None:
+    """End a run that has shown all; what it has not shown is missed, and lost when that was so often enough."""
+    run.state, run.finished_at, run.error, run.next_step = "finished", now, None, None
+    gaps = [Gap(**gap) for gap in run.gaps]
+    for row in await store.holdings_not_seen(tx, run.source_id, run_id=run.id):
+        if not is_hidden(row.path, is_used=bool(row.details["uses"]), gaps=gaps):
+            await _miss(tx, row, misses_until_lost=misses_until_lost, now=now)
+    source = await tx.session.get_one(store.SourceRow, run.source_id)
+    if await store.has_failed(tx, source.id, before=run.id):
+        tx.emit(recovered(source, reason="It was read to its end.", now=now), now=now)
+
+
+async def _miss(tx: Transaction, row: store.HoldingRow, *, misses_until_lost: int, now: datetime) -> None:
+    row.misses += 1
+    if row.misses < misses_until_lost:
+        return
+    lost = PlaceLost(
+        place=Place(kind="store", address=row.address, path=row.path),
+        fingerprint=row.fingerprint,
+        observed_at=now,
+        reason="it is not there any more",
+    )
+    tx.emit(lost, now=now)
+    await tx.session.delete(row)
 
 
 async def _start(tx: Transaction, source: store.SourceRow, *, now: datetime) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from services.discovery import store
 from services.discovery.connectors import Access, Check, Limits
-from services.discovery.connectors.registry import source_kind
+from services.discovery.connectors.registry import readable_kind, source_kind
 from shared.access import Principal
 from shared.documents import read_document
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
@@ -82,6 +82,8 @@ class Sources:
     async def create(self, new: NewSource, *, caller: Principal, now: datetime) -> store.SourceRow:
         """Make a source known. Raises `Invalid` or `Conflict`."""
         kind, source_id = source_kind(new.kind), new_id()
+        if new.every is not None:
+            readable_kind(new.kind)
         settings = read_document(kind.settings_type, new.settings, at="settings", next_step=_SEE_KINDS)
         credential = read_document(
             kind.credential_type, new.credential, at="credential", next_step=_SEE_KINDS
@@ -142,7 +144,7 @@ class Sources:
         """Connect, log in and say what can be read; changes nothing there."""
         row = await self.get(source_id)
         try:
-            async with source_kind(row.kind).open(self._accesses.of(row)) as opened:
+            async with readable_kind(row.kind).open(self._accesses.of(row)) as opened:
                 return [
                     Check(name="reached", ok=True, text="It answers and takes the login."),
                     *await opened.check(),
@@ -151,9 +153,10 @@ class Sources:
             return [Check(name="reached", ok=False, text=str(error))]
 
     async def run(self, source_id: str, *, now: datetime) -> store.SourceRun:
-        """Ask for a run. Raises `Conflict` where one is not done."""
+        """Ask for a run. Raises `Conflict` where one is not done, `Invalid` where it is not read."""
         async with self._database.transaction() as tx:
             row = _found(await store.source_to_update(tx, source_id), source_id)
+            readable_kind(row.kind)
             if await store.open_run(tx, source_id) is not None:
                 raise Conflict(f"{row.name} is being read.", next_step="Wait until its run is done.")
             run = start_run(tx, row, now=now)
@@ -166,8 +169,10 @@ class Sources:
         async with self._database.read() as session:
             return await store.list_runs(session, source_id, after=after, limit=limit)
 
-    async def holdings(self, source_id: str, *, after: str | None, limit: int) -> Sequence[store.HoldingRow]:
-        """Return what it holds, by path. Raises `NotFound`."""
+    async def holdings(
+        self, source_id: str, *, after: Sequence[str] | None, limit: int
+    ) -> Sequence[store.HoldingRow]:
+        """Return what it holds, by address and path. Raises `NotFound`."""
         await self.get(source_id)
         async with self._database.read() as session:
             return await store.list_holdings(session, source_id, after=after, limit=limit)

@@ -1,5 +1,5 @@
 """Discovery's HTTP door: scans and their results, the places and names known, the logs
-that are read, and the sources that are logged into.
+that are read, and the sources that are logged into or send by themselves.
 """
 
 from services.discovery.actions.explanations import Explanations
@@ -7,12 +7,14 @@ from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.schedules import Schedules
 from services.discovery.actions.sources import Sources
 from services.discovery.actions.transparency import CtLogs
+from services.discovery.actions.uploads import Uploads
 from services.discovery.api.explanations import add_explanations
 from services.discovery.api.places import add_places
 from services.discovery.api.scans import add_scans
 from services.discovery.api.schedules import add_schedules
 from services.discovery.api.sources import add_sources
 from services.discovery.api.transparency import add_ct_logs, add_names
+from services.discovery.api.uploads import add_uploads
 from shared.clock import Clock
 from shared.http import Routes
 from shared.idempotency import Once
@@ -23,6 +25,7 @@ def routes(
     *,
     schedules: Schedules,
     sources: Sources,
+    uploads: Uploads,
     explanations: Explanations,
     logs: CtLogs,
     once: Once,
@@ -34,6 +37,7 @@ def routes(
     add_scans(routes, scans, once=once, clock=clock, pace=pace)
     add_schedules(routes, schedules, once=once, clock=clock, pace=pace)
     add_sources(routes, sources, once=once, clock=clock)
+    add_uploads(routes, uploads, clock=clock)
     add_explanations(routes, explanations)
     add_places(routes, scans)
     add_ct_logs(routes, logs, once=once, clock=clock)

@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Response
 from pydantic import Field, JsonValue
 
 from services.discovery.actions.sources import NewSource, Sources
-from services.discovery.connectors.registry import SOURCES
+from services.discovery.connectors.registry import KINDS
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.http import Body, Page, Paging, Routes, View
@@ -30,7 +30,7 @@ class SourceBody(Body):
     settings: dict[str, JsonValue] = Field(
         examples=[{"host": "web-1.example.com", "username": "everleaf", "host_key": "ssh-ed25519 AAAA…"}]
     )
-    credential: Secret
+    credential: Secret = Field(default_factory=dict)
     every: int | None = Field(
         None,
         ge=60,
@@ -91,7 +91,7 @@ class SourceRunView(View):
 
     id: str
     source_id: str
-    state: Literal["queued", "running", "finished", "failed"]
+    state: Literal["queued", "running", "finished", "failed", "sending", "superseded"]
     attempts: int
     next_attempt_at: datetime
     holdings: int = Field(description="Certificates seen.")
@@ -185,9 +185,10 @@ def _add_reading(routes: Routes, sources: Sources) -> None:
 
     @routes.get("/sources/{source_id}/holdings", summary="List the certificates in a source")
     async def list_holdings(_caller: Reader, source_id: str, paging: AllPages) -> Page[HoldingView]:
-        after = paging.after[0] if paging.after else None
+        after = paging.after_parts(2)
         rows = await sources.holdings(source_id, after=after, limit=paging.limit)
-        return paging.page([HoldingView.model_validate(row) for row in rows], key=lambda view: [view.path])
+        views = [HoldingView.model_validate(row) for row in rows]
+        return paging.page(views, key=lambda view: [view.address, view.path])
 
     @routes.get("/source-kinds", summary="List the kinds of source")
     async def list_source_kinds(_caller: Reader) -> SourceKindsView:
@@ -198,6 +199,6 @@ def _add_reading(routes: Routes, sources: Sources) -> None:
                 settings=kind.settings_type.model_json_schema(),
                 credential=kind.credential_type.model_json_schema(),
             )
-            for kind in SOURCES
+            for kind in KINDS
         ]
         return SourceKindsView(items=items)

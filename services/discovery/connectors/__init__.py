@@ -56,17 +56,21 @@ class Access:
     """Which addresses an API may have."""
 
 
-class Source(Protocol):
-    """Something we log into to look, and never to change. Opened for one piece of work, and closed after it.
-
-    Methods raise `Refused` where the other side says no (a wrong or expired credential, another host key) and
-    `Unavailable` where it gives no usable answer. What they may not read is a gap, and no error.
-    """
+class SourceKind(Protocol):
+    """What a kind of source takes, whether it is read or sent to."""
 
     kind: ClassVar[str]
     summary: ClassVar[str]
     settings_type: ClassVar[type[BaseModel]]
     credential_type: ClassVar[type[BaseModel]]
+
+
+class Source(SourceKind, Protocol):
+    """Something we log into to look, and never to change. Opened for one piece of work, and closed after it.
+
+    Methods raise `Refused` where the other side says no (a wrong or expired credential, another host key) and
+    `Unavailable` where it gives no usable answer. What they may not read is a gap, and no error.
+    """
 
     @classmethod
     def open(cls, access: Access) -> AbstractAsyncContextManager["Source"]:

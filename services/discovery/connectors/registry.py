@@ -1,18 +1,33 @@
 """Every way of looking."""
 
-from services.discovery.connectors import Prober, Source
+from services.discovery.connectors import Prober, Source, SourceKind
 from services.discovery.connectors.linux import LinuxHost
 from services.discovery.connectors.network import Network
+from services.discovery.connectors.upload import Upload
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
 SOURCES: tuple[type[Source], ...] = (LinuxHost,)
 
+KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
+"""Those that are read, and those that are sent to."""
 
-def source_kind(name: str) -> type[Source]:
+
+def source_kind(name: str) -> type[SourceKind]:
     """Return the kind of source of this name. Raises `Invalid` where there is none."""
+    for kind in KINDS:
+        if kind.kind == name:
+            return kind
+    known = ", ".join(kind.kind for kind in KINDS)
+    raise Invalid(f"There is no kind of source named {name!r}.", next_step=f"Choose one of {known}.")
+
+
+def readable_kind(name: str) -> type[Source]:
+    """Return the kind of source of this name, to be opened. Raises `Invalid` where it is not one that is read."""
     for kind in SOURCES:
         if kind.kind == name:
             return kind
-    known = ", ".join(kind.kind for kind in SOURCES)
-    raise Invalid(f"There is no kind of source named {name!r}.", next_step=f"Choose one of {known}.")
+    raise Invalid(
+        f"A source of the kind {name} is not read: what it holds is sent to it.",
+        next_step="Send it with POST /v1/sources/{id}/uploads.",
+    )

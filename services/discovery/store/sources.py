@@ -41,9 +41,9 @@ class SourceRun(Table, table=True):
     id: str = Field(primary_key=True, max_length=36)
     source_id: str = Field(max_length=36, index=True)
     state: str = Field(max_length=20, index=True)
-    """queued, running, finished, failed."""
+    """queued, running, finished, failed; or sending and superseded, where a source sends by itself."""
     position: str | None = Field(default=None, max_length=2000)
-    """Where it goes on after a crash or a failure."""
+    """Where it goes on after a crash or a failure; of a run that is sent, the name of its snapshot."""
     attempts: int = 0
     next_attempt_at: datetime = Field(sa_type=Instant)
     holdings: int = 0
@@ -62,8 +62,8 @@ class HoldingRow(Table, table=True):
     __tablename__ = "holdings"
 
     source_id: str = Field(primary_key=True, max_length=36)
+    address: str = Field(primary_key=True, max_length=253, index=True)
     path: str = Field(primary_key=True, max_length=1000)
-    address: str = Field(max_length=253)
     fingerprint: str = Field(max_length=64, index=True)
     details: dict[str, Any] = Field(sa_type=Json)
     """Format, owner, group, mode, key, uses, attributes."""
@@ -74,7 +74,9 @@ class HoldingRow(Table, table=True):
     misses: int = 0
 
 
-OPEN = ("queued", "running")
+Key = tuple[str, str]
+"""Address and path."""
+OPEN, ENDED = ("queued", "running"), ("finished", "failed")
 
 
 async def list_sources(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[SourceRow]:
@@ -121,7 +123,7 @@ async def list_runs(
 async def has_failed(tx: Transaction, source_id: str, *, before: str | None = None) -> bool:
     """Return whether the last run of a source that has ended, or the last before this one, has failed."""
     query = sa.select(col(SourceRun.state)).where(
-        col(SourceRun.source_id) == source_id, col(SourceRun.state).not_in(OPEN)
+        col(SourceRun.source_id) == source_id, col(SourceRun.state).in_(ENDED)
     )
     if before:
         query = query.where(col(SourceRun.id) < before)
@@ -132,6 +134,14 @@ async def open_run(tx: Transaction, source_id: str) -> SourceRun | None:
     """Return the run of a source that is not done."""
     query = sa.select(SourceRun).where(col(SourceRun.source_id) == source_id, col(SourceRun.state).in_(OPEN))
     return (await tx.session.scalars(query)).first()
+
+
+async def sending_run(tx: Transaction, source_id: str) -> SourceRun | None:
+    """Return the snapshot that is being sent to a source, held until the transaction ends."""
+    query = sa.select(SourceRun).where(
+        col(SourceRun.source_id) == source_id, col(SourceRun.state) == "sending"
+    )
+    return (await tx.session.scalars(query.with_for_update())).first()
 
 
 async def is_run_due(session: AsyncSession, *, now: datetime) -> bool:
@@ -178,23 +188,43 @@ async def run_to_update(tx: Transaction, run_id: str) -> SourceRun | None:
 
 
 async def write_holdings(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep what a source holds now; rows have distinct paths."""
+    """Keep what a source holds now; rows have distinct addresses and paths."""
     statement = insert(tx, HoldingRow)
-    names = ("address", "fingerprint", "details", "run_id", "last_seen", "misses")
+    names = ("fingerprint", "details", "run_id", "last_seen", "misses")
     changes = {name: statement.excluded[name] for name in names}
     await write_rows(
-        tx, statement.on_conflict_do_update(index_elements=["source_id", "path"], set_=changes), rows
+        tx,
+        statement.on_conflict_do_update(index_elements=["source_id", "address", "path"], set_=changes),
+        rows,
     )
 
 
 async def list_holdings(
-    session: AsyncSession, source_id: str, *, after: str | None, limit: int
+    session: AsyncSession, source_id: str, *, after: Sequence[str] | None, limit: int
 ) -> Sequence[HoldingRow]:
-    """Return up to `limit + 1` holdings of a source, by path."""
+    """Return up to `limit + 1` holdings of a source, by address and path."""
+    order = (col(HoldingRow.address), col(HoldingRow.path))
     query = sa.select(HoldingRow).where(col(HoldingRow.source_id) == source_id)
     if after:
-        query = query.where(col(HoldingRow.path) > after)
-    return (await session.scalars(query.order_by(col(HoldingRow.path)).limit(limit + 1))).all()
+        query = query.where(sa.tuple_(*order) > sa.tuple_(*after))
+    return (await session.scalars(query.order_by(*order).limit(limit + 1))).all()
+
+
+async def fingerprints_held(tx: Transaction, source_id: str, keys: Sequence[Key]) -> dict[Key, str]:
+    """Return what a source holds at some addresses and paths."""
+    found = await tx.session.execute(_at(keys).where(col(HoldingRow.source_id) == source_id))
+    return {(row.address, row.path): row.fingerprint for row in found.all()}
+
+
+async def held_elsewhere(tx: Transaction, source_id: str, keys: Sequence[Key]) -> set[Key]:
+    """Return those of some addresses and paths that another source has told of."""
+    found = await tx.session.execute(_at(keys).where(col(HoldingRow.source_id) != source_id))
+    return {(row.address, row.path) for row in found.all()}
+
+
+def _at(keys: Sequence[Key]) -> sa.Select[str, str, str]:
+    columns = (col(HoldingRow.address), col(HoldingRow.path), col(HoldingRow.fingerprint))
+    return sa.select(*columns).where(sa.tuple_(*columns[:2]).in_(keys))
 
 
 async def holdings_not_seen(tx: Transaction, source_id: str, *, run_id: str) -> Collection[HoldingRow]:
