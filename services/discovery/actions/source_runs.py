@@ -16,7 +16,7 @@ from services.discovery import store
 from services.discovery.actions.leases import while_held
 from services.discovery.actions.sources import Accesses, recovered, start_run
 from services.discovery.connectors.registry import readable_kind
-from services.discovery.domain.holdings import Gap, Holding, Page, Use, is_hidden
+from services.discovery.domain.holdings import Gap, Holding, Page, Use, is_hidden, with_names
 from services.discovery.domain.targets import parse_server_name
 from shared import x509
 from shared.clock import Clock
@@ -155,7 +155,7 @@ async def keep_holdings(
     tx: Transaction, holdings: Iterable[Holding], *, run: store.SourceRun, now: datetime
 ) -> int:
     """Keep what a run has shown, and tell of it; return how many certificates that are."""
-    shown = {(holding.address, holding.path): holding for holding in holdings}
+    shown = {(holding.address, holding.path): holding for holding in map(with_names, holdings)}
     for holding in shown.values():
         tx.emit(_found(holding, run=run, now=now), now=now)
     await store.write_holdings(tx, [_row(shown[key], run=run, now=now) for key in sorted(shown)])

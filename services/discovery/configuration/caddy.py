@@ -6,7 +6,7 @@ Rules from https://caddyserver.com/docs/caddyfile (concepts, options, directives
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.discovery.configuration.caddyfile import Caddyfile, Line
 from services.discovery.configuration.files import Files
@@ -120,7 +120,9 @@ class _Server:
         for directive in directives:
             async for certificate, key in self._given(directive):
                 names = tuple(name for name in site.names if name and not is_address(name))
-                yield self._use(site, directive, certificate=certificate, key=key, names=names)
+                use = self._use(site, directive, certificate=certificate, key=key, names=names)
+                # Of those in a folder, Caddy chooses by the names in them.
+                yield use if len(directive.words) == _WITH_FILES else replace(use, is_by_certificate=True)
         if any(map(_is_given, directives)) or not self._options.obtains:
             return
         if tls is not None and any(tls.inner("on_demand")):

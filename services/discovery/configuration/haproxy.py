@@ -166,6 +166,7 @@ async def _uses(line: _Line, *, reader: Reader, settings: _Global, start: str) -
             protocols=_protocols((*settings.options, *line.words[2:], *one.options)),
             ciphers=options.get("ciphers", settings.ciphers),
             is_default=number == 0,
+            is_by_certificate=not one.names,
         )
 
 

@@ -113,10 +113,9 @@ def _by_place(slots: Sequence[Configured]) -> dict[Where, list[Configured]]:
 
 
 def _names(slot: Configured) -> tuple[str | None, ...]:
-    # HAProxy chooses by the names in the certificates, and its configuration need not repeat them.
     if slot.use.server_names:
         return slot.use.server_names
-    if slot.use.product == "haproxy" and slot.names:
+    if slot.use.is_by_certificate and slot.names:
         return tuple(name for name in slot.names if not is_address(name)) or (None,)
     return (None,)
 

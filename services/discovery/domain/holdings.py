@@ -1,7 +1,11 @@
 """What a source holds, and what its configuration uses it for: the shapes that every kind of source answers in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from services.discovery.domain.targets import is_address
+from shared import x509
+from shared.errors import Invalid
 
 SSH = "ssh"
 """What a listener speaks that never speaks TLS: it shows certificates of OpenSSH's kind, and no scan asks it."""
@@ -46,6 +50,8 @@ class Use:
     ciphers: str | None = None
     is_default: bool = False
     """It answers on its listeners where no name fits."""
+    is_by_certificate: bool = False
+    """It answers to the names in the certificate: the configuration need not repeat them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +128,19 @@ class Page:
     gaps: tuple[Gap, ...] = ()
     position: str | None = None
     """Where reading goes on after this page; None where it is the last."""
+
+
+def with_names(holding: Holding) -> Holding:
+    """Return a holding whose uses say the names that they take from the certificate."""
+    if not any(use.is_by_certificate for use in holding.uses):
+        return holding
+    try:
+        names = x509.names(x509.load(holding.chain[0]))
+    except Invalid:
+        return holding
+    hosts = tuple(name for name in names if not is_address(name))
+    uses = [replace(use, server_names=hosts) if use.is_by_certificate else use for use in holding.uses]
+    return replace(holding, uses=tuple(uses))
 
 
 def is_hidden(path: str, *, is_used: bool, gaps: Sequence[Gap]) -> bool:

@@ -7,7 +7,14 @@ from services.discovery.domain.targets import Asked
 
 def slot(*names: str, fingerprint: str | None = "f1", product: str = "nginx", **rest) -> Configured:
     listener = Listener(port=443, address=rest.pop("address", None))
-    use = Use(product=product, file="/f", listeners=(listener,), server_names=names, certificate="/c.pem")
+    use = Use(
+        product=product,
+        file="/f",
+        listeners=(listener,),
+        server_names=names,
+        certificate="/c.pem",
+        is_by_certificate=product == "haproxy",
+    )
     return Configured(use=use, fingerprint=fingerprint, **rest)
 
 

@@ -1,28 +1,28 @@
-"""What a gap hides, and what may be called lost all the same."""
+"""What is made of holdings before they are told."""
 
-from services.discovery.domain.holdings import Gap, is_hidden
+from cryptography.hazmat.primitives.serialization import Encoding
 
-
-def gap(scope: str, *, is_absent: bool = False) -> Gap:
-    return Gap(scope=scope, reason="", next_step="", is_absent=is_absent)
-
-
-def test_a_gap_hides_what_lies_under_it_and_nothing_beside():
-    gaps = [gap("/etc/tls")]
-    assert is_hidden("/etc/tls/a.pem", is_used=False, gaps=gaps)
-    assert is_hidden("/etc/tls", is_used=False, gaps=gaps)
-    assert not is_hidden("/etc/tls2/a.pem", is_used=False, gaps=gaps)
+from services.discovery.domain.holdings import Gap, Holding, Use, is_hidden, with_names
+from tests.servers.tls import CertificateAuthority
 
 
-def test_a_gap_of_everything_hides_everything():
-    assert is_hidden("/a.pem", is_used=False, gaps=[gap("")])
+def held(*names: str, ca: CertificateAuthority, is_by_certificate: bool) -> Holding:
+    use = Use(product="haproxy", file="/f", certificate="/c", is_by_certificate=is_by_certificate)
+    leaf = ca.issue(*names).certificate.public_bytes(Encoding.DER)
+    return Holding(address="h", path="/c", chain=(leaf,), format="pem", uses=(use,))
 
 
-def test_a_used_certificate_may_be_hidden_by_any_gap_as_the_configuration_that_names_it_may():
-    assert is_hidden("/srv/a.pem", is_used=True, gaps=[gap("/etc/nginx/closed.conf")])
-    assert not is_hidden("/srv/a.pem", is_used=False, gaps=[gap("/etc/nginx/closed.conf")])
+def test_a_use_that_answers_to_the_names_in_its_certificate_says_them(lab_ca: CertificateAuthority):
+    found = with_names(held("a.test", "*.b.test", "192.0.2.1", ca=lab_ca, is_by_certificate=True))
+    assert [use.server_names for use in found.uses] == [("*.b.test", "a.test")]
 
 
-def test_what_is_known_to_be_absent_hides_nothing():
-    absent = [gap("/srv/a.pem", is_absent=True)]
-    assert not is_hidden("/srv/a.pem", is_used=True, gaps=absent)
+def test_a_use_with_names_of_its_own_keeps_them(lab_ca: CertificateAuthority):
+    holding = held("a.test", ca=lab_ca, is_by_certificate=False)
+    assert with_names(holding) is holding
+
+
+def test_a_gap_hides_what_is_under_it_and_nothing_beside():
+    gap = Gap(scope="/tls", reason="", next_step="")
+    assert is_hidden("/tls/a.pem", is_used=False, gaps=[gap])
+    assert not is_hidden("/tls2/a.pem", is_used=False, gaps=[gap])
