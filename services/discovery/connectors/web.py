@@ -7,7 +7,7 @@ credential goes to whom it was given for.
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -34,6 +34,10 @@ class NotPermitted(Refused):
     slug = "not-permitted"
 
 
+class TooLong(Unavailable):
+    """The answer is larger than we take; asking for a part of it may help."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What an API answered."""
@@ -46,7 +50,7 @@ class Answer:
         """Return the body as JSON. Raises `Unavailable`."""
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unavailable(
                 "The answer is not JSON.", next_step="Check that the address is that of the API."
             ) from error
@@ -69,38 +73,70 @@ class WebApi:
         """Return what is at a path, as JSON; `question` is what httpx takes: params, headers."""
         return (await self.ask("GET", path, **question)).json()
 
-    async def ask(self, method: str, path: str, **question: Any) -> Answer:
-        """Ask, and return a success; everything else is raised."""
-        try:
-            with anyio.fail_after(self._seconds):
-                answer = await self._answer(method, path, question)
-        except TimeoutError as error:
-            raise Unavailable(
-                f"{path}: there was no answer within {self._seconds:g} s.", next_step="Check that it is up."
-            ) from error
-        except Forbidden as error:
-            raise Refused(f"{error}.", next_step="Ask an operator to allow it.") from error
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
-            raise Unavailable(f"{path}: {_reason(error)}.", next_step=_next_step(error)) from error
-        _refuse_other_than_success(answer, path)
+    async def ask(self, method: str, path: str, *, accepted: Collection[int] = (), **question: Any) -> Answer:
+        """Ask, and return a success, or what has one of the accepted statuses; everything else is raised."""
+        answer = await self.answer(method, path, **question)
+        if answer.status not in accepted:
+            refuse_other_than_success(answer, path)
         return answer
 
-    async def _answer(self, method: str, path: str, question: Mapping[str, Any]) -> Answer:
+    async def answer(self, method: str, path: str, **question: Any) -> Answer:
+        """Ask, and return what is answered, whatever its status: some APIs refuse in words of their own."""
         url = path if path.startswith(("http://", "https://")) else self._url + path
         if not url.startswith(self._url + "/"):
             raise Unavailable(
                 "The API names a page at another address.", next_step="Check that the address is the API's."
             )
-        async with self._client.stream(method, url, **question) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes(1 << 16):
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise Unavailable(
-                        f"{path}: the answer is larger than {MOST_BYTES} bytes.",
-                        next_step="Check that the address is that of the API.",
-                    )
-            return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
+        return await ask_bounded(
+            self._client, method, url, name=path, seconds=self._seconds, question=question
+        )
+
+
+async def ask_bounded(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    name: str,
+    seconds: float,
+    question: Mapping[str, Any],
+) -> Answer:
+    """Ask, and return what was answered, whatever its status; errors call the question by `name`.
+
+    Raises `Unavailable` where there is no usable answer within `seconds`, and `Refused` where the policy forbids it or
+    the client certificate is not taken.
+    """
+    try:
+        with anyio.fail_after(seconds):
+            return await _answer(client, method, url, name=name, question=question)
+    except TimeoutError as error:
+        raise Unavailable(
+            f"{name}: there was no answer within {seconds:g} s.", next_step="Check that it is up."
+        ) from error
+    except Forbidden as error:
+        raise Refused(f"{error}.", next_step="Ask an operator to allow it.") from error
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+        if _is_identity_refused(error):
+            raise Refused(
+                f"{name}: the client certificate is not accepted.",
+                next_step="Store the certificate and key that the API knows, and that have not expired.",
+            ) from error
+        raise Unavailable(f"{name}: {_reason(error)}.", next_step=_next_step(error)) from error
+
+
+async def _answer(
+    client: httpx.AsyncClient, method: str, url: str, *, name: str, question: Mapping[str, Any]
+) -> Answer:
+    async with client.stream(method, url, **question) as response:
+        body = bytearray()
+        async for chunk in response.aiter_bytes(1 << 16):
+            body += chunk
+            if len(body) > MOST_BYTES:
+                raise TooLong(
+                    f"{name}: the answer is larger than {MOST_BYTES} bytes.",
+                    next_step="Check that the address is that of the API.",
+                )
+        return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
 
 
 @asynccontextmanager
@@ -120,7 +156,9 @@ async def web_api(
     """
     client = guarded_client(access.policy, tls=context or trusting(trusted_ca))
     seconds = access.limits.command.total_seconds()
-    client.timeout = httpx.Timeout(seconds, connect=access.limits.connect.total_seconds())
+    # It ends before the time for the whole answer does: httpx closes what it gives up, and not what is taken from it.
+    connect = min(access.limits.connect.total_seconds(), 0.9 * seconds)
+    client.timeout = httpx.Timeout(seconds, connect=connect)
     client.headers.update({"User-Agent": "Everleaf", "Accept": "application/json", **(headers or {})})
     if auth is not None:
         client.auth = auth
@@ -141,7 +179,8 @@ def trusting(pem: str | None) -> ssl.SSLContext:
     return context
 
 
-def _refuse_other_than_success(answer: Answer, path: str) -> None:
+def refuse_other_than_success(answer: Answer, path: str) -> None:
+    """Raise what the status of an answer means, with the path and the API's own words."""
     status = answer.status
     if status in range(200, 300):
         return
@@ -178,6 +217,12 @@ def _message(told: Any) -> str:
         return ""
     names = ("message", "error_description", "detail", "error_message", "errors", "error", "title")
     return next(filter(None, (_message(told[name]) for name in names if name in told)), "")
+
+
+def _is_identity_refused(error: Exception) -> bool:
+    """Return whether the other side ended the handshake with an alert about our certificate (RFC 8446 §6.2)."""
+    said = str(error).upper()
+    return "ALERT" in said and ("CERTIFICATE" in said or "UNKNOWN_CA" in said or "UNKNOWN CA" in said)
 
 
 def _reason(error: Exception) -> str:
