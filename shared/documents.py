@@ -1,9 +1,9 @@
-"""Reads a JSON document whose shape only a kind of connector knows."""
+"""Reads a JSON document whose shape only a kind of connector knows, and writes one to be sealed."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from shared.errors import Fault, Invalid
 
@@ -28,3 +28,16 @@ def read_document(model: type[M], document: Mapping[str, Any], *, at: str, next_
         next_step=next_step,
         faults=faults,
     )
+
+
+def revealed(value: Any) -> Any:
+    """Return a document's JSON with its secrets in clear, to be sealed at once; what is not given is left out."""
+    if isinstance(value, BaseModel):
+        return {name: revealed(each) for name, each in value if each is not None}
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {name: revealed(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [revealed(each) for each in value]
+    return value

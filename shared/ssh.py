@@ -1,33 +1,61 @@
-"""How any service logs into a host over SSH: the stored host key is verified, and nothing of this machine plays a part."""
+"""How any service logs into a host over SSH: the stored host key is verified, and nothing of this machine plays a part.
 
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
-from typing import Self
+The one exception is an ssh-agent whose socket the operator's settings name.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Self
 
 import asyncssh
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from asyncssh.public_key import CERT_TYPE_USER, SSHOpenSSHCertificate
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from shared.errors import Invalid
+from shared.errors import Invalid, Refused, Unavailable
+
+AUTHORITY = "@cert-authority"
+"""Before the key of a CA, as in a known_hosts file: the host shows a certificate that this CA has signed."""
 
 
 class Credential(BaseModel):
-    """What a target is logged into with: a private key in PEM, perhaps with a passphrase, or a password."""
+    """What a host is logged into with: a private key, perhaps with an OpenSSH certificate; a password; or the agent."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    private_key: SecretStr | None = None
-    passphrase: SecretStr | None = None
-    password: SecretStr | None = None
+    private_key: SecretStr | None = Field(None, description="The whole text, PEM or OpenSSH.")
+    passphrase: SecretStr | None = Field(None, description="Of the private key.")
+    certificate: str | None = Field(
+        None,
+        max_length=10_000,
+        description="The OpenSSH user certificate of the private key: the line in its -cert.pub file.",
+    )
+    password: SecretStr | None = Field(
+        None, description="Also said where the host asks for it keyboard-interactively."
+    )
+    agent: bool = Field(
+        False, description="Use the keys of the ssh-agent whose socket the operator's settings name."
+    )
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
-        if (self.private_key is None) == (self.password is None):
-            msg = "give either private_key or password"
+        if [self.private_key is not None, self.password is not None, self.agent].count(True) != 1:
+            msg = "give either private_key, password or agent"
             raise ValueError(msg)
-        if self.passphrase is not None and self.private_key is None:
-            msg = "a passphrase belongs to a private_key"
+        if self.private_key is None and (self.passphrase is not None or self.certificate is not None):
+            msg = "a passphrase or a certificate belongs to a private_key"
             raise ValueError(msg)
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """Which addresses and ports may be logged into, and which settings say so."""
+
+    permits: Callable[[str, int], bool]
+    settings: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,39 +66,264 @@ class Login:
     port: int
     username: str
     host_key: str
-    """The OpenSSH public key that the host must prove to have."""
+    """The OpenSSH public key that the host must prove to have; after `@cert-authority`, that of its CA."""
     credential: Credential = field(repr=False)
+    via: "Login | None" = None
+    """The jump host that it is reached through."""
+    agent: str | None = None
+    """The socket of the ssh-agent that may be used."""
+    reach: Reach | None = None
+    """None for any address. What a jump host makes of a name is not known here: then only addresses are held against it."""
+
+    @property
+    def where(self) -> str:
+        """Return host and port, as they are said to a person."""
+        return f"{self.host}:{self.port}" + (f" (through {self.via.where})" if self.via else "")
 
 
-def log_in(login: Login) -> Awaitable[asyncssh.SSHClientConnection]:
-    """Connect, verify the host key and log in. Raises `asyncssh.Error`, `OSError` or `Invalid`."""
+class HostKeyChanged(Refused):
+    """The host has another key than the one stored."""
+
+
+async def log_in(login: Login) -> asyncssh.SSHClientConnection:
+    """Connect, verify the host key and log in, through the jump hosts where there are some.
+
+    Raises `HostKeyChanged`, `Refused`, `Unavailable` or `Invalid`, whose texts name the host that is meant. Closing
+    the connection closes those to the jump hosts too.
+    """
+    via = await log_in(login.via) if login.via else None
+    try:
+        with _named(login):
+            connection = await _connect(login, via=via)
+    except BaseException:
+        if via is not None:
+            via.abort()
+        raise
+    connection.set_tunnel(via)
+    return connection
+
+
+async def _connect(login: Login, *, via: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
+    addresses = await _addresses(login)
+    keys, authorities = read_host_keys(login.host_key)
+    password = login.credential.password
+    async with _client_keys(login) as client_keys:
+        for number, address in enumerate(addresses, start=1):
+            try:
+                return await asyncssh.connect(
+                    address,
+                    login.port,
+                    tunnel=via,
+                    host_key_alias=login.host,
+                    username=login.username,
+                    client_keys=client_keys or None,
+                    password=password.get_secret_value() if password else None,
+                    known_hosts=(keys, authorities, []),
+                    # Nothing of the account or machine we run on may play a part: no configuration, agent, tickets or CAs.
+                    config=None,
+                    agent_path=None,
+                    agent_forwarding=False,
+                    gss_host=None,
+                    x509_trusted_certs=None,
+                    keepalive_interval=15,
+                )
+            except OSError:
+                if number == len(addresses):
+                    raise
+    raise OSError("it has no address")
+
+
+async def _addresses(login: Login) -> Sequence[str]:
+    """Return what to connect to: checked addresses, never a name that might resolve to another one a moment later."""
+    if login.via is not None:
+        found = [login.host]  # the jump host resolves it
+    else:
+        loop = asyncio.get_running_loop()
+        entries = await loop.getaddrinfo(login.host, login.port, type=socket.SOCK_STREAM)
+        found = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+    reach = login.reach
+    permitted = [each for each in found if reach is None or _permits(reach, each, login.port)]
+    if reach is not None and not permitted:
+        raise Refused(
+            f"{login.where} is at {', '.join(found)}, where {reach.settings} does not let us log in.",
+            next_step=f"An operator of the platform can change {reach.settings}.",
+        )
+    return permitted
+
+
+def _permits(reach: Reach, address: str, port: int) -> bool:
+    try:
+        return reach.permits(address, port)
+    except ValueError:  # a name, for the jump host to resolve
+        return True
+
+
+@asynccontextmanager
+async def _client_keys(login: Login) -> AsyncIterator[Sequence[asyncssh.SSHKeyPair]]:
     credential = login.credential
-    password = credential.password
-    return asyncssh.connect(
-        login.host,
-        login.port,
-        username=login.username,
-        client_keys=[read_private_key(credential)] if credential.private_key is not None else None,
-        password=password.get_secret_value() if password else None,
-        known_hosts=([read_host_key(login.host_key)], [], []),
-        # Nothing of the account or machine we run on may play a part: no configuration, agent or tickets.
-        config=None,
-        agent_path=None,
-        agent_forwarding=False,
-        gss_host=None,
-        keepalive_interval=15,
+    if credential.agent:
+        async with _agent_keys(login) as keys:
+            yield keys
+    elif credential.private_key is None:
+        yield ()
+    else:
+        _refuse_expired(credential)
+        yield read_client_keys(credential)
+
+
+@asynccontextmanager
+async def _agent_keys(login: Login) -> AsyncIterator[Sequence[asyncssh.SSHKeyPair]]:
+    # asyncssh's own way to an agent would read this account's key files too.
+    if login.agent is None:
+        raise Refused(
+            "The operator's settings name no ssh-agent to log in with.",
+            next_step="Name its socket in EVERLEAF_DISCOVERY_SSH_AGENT (or EVERLEAF_PROVISIONER_SSH_AGENT), or give a private key.",
+        )
+    try:
+        agent = await asyncssh.connect_agent(login.agent)
+    except OSError as error:
+        raise Unavailable(
+            f"The ssh-agent at {login.agent} does not answer ({error.strerror}).",
+            next_step="Start it, and let the account of the platform use its socket.",
+        ) from error
+    async with agent:
+        keys = await agent.get_keys()
+        if not keys:
+            raise Refused(f"The ssh-agent at {login.agent} holds no key.", next_step="Add one with ssh-add.")
+        yield keys
+
+
+def _refuse_expired(credential: Credential) -> None:
+    """Raise `Refused` where the certificate cannot be used now: the host would only say no."""
+    certificate = asyncssh.import_certificate(credential.certificate) if credential.certificate else None
+    if not isinstance(certificate, SSHOpenSSHCertificate):
+        return
+    try:
+        certificate.validate(CERT_TYPE_USER, None)
+    except ValueError as error:
+        raise Refused(
+            f"The user certificate cannot be used: {str(error).lower()}.",
+            next_step="Have a new one signed for this key, and store it with the key.",
+        ) from None
+
+
+@contextmanager
+def _named(login: Login) -> Iterator[None]:
+    """Turn what asyncssh raises into errors that say which host, and what to do."""
+    where = login.where
+    try:
+        yield
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise _other_host_key(login, error) from error
+    except asyncssh.PermissionDenied as error:
+        raise Refused(
+            f"{where} refused the login.",
+            next_step="Check user name and credential; store a new one if it expired.",
+        ) from error
+    except asyncssh.ChannelOpenError as error:
+        raise Unavailable(
+            f"{where} cannot be reached: its jump host opens no connection to it ({error.reason}).",
+            next_step="Check host and port, and that the jump host allows TCP forwarding (AllowTcpForwarding, PermitOpen).",
+        ) from error
+    except (asyncssh.Error, OSError) as error:
+        raise Unavailable(
+            f"{where} cannot be reached ({error}).", next_step="Check host and port."
+        ) from error
+
+
+def _other_host_key(login: Login, error: asyncssh.HostKeyNotVerifiable) -> HostKeyChanged:
+    if login.host_key.startswith(AUTHORITY):
+        return HostKeyChanged(
+            f"{login.where} shows no host certificate of the stored CA that is valid for {login.host} ({error.reason}).",
+            next_step="Sign its host key for this name with ssh-keygen -h -n, and name the certificate in HostCertificate.",
+        )
+    return HostKeyChanged(
+        f"{login.where} has another host key than the one stored.",
+        next_step="Compare its key on the console of the host; store the new one only if it is right.",
     )
 
 
-def read_host_key(line: str) -> asyncssh.SSHKey:
-    """Read an OpenSSH public key line. Raises `Invalid`."""
+def read_host_keys(line: str) -> tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey]]:
+    """Read a line as (host keys, keys of CAs that sign host keys); one of them is empty. Raises `Invalid`."""
+    is_authority = line.startswith(f"{AUTHORITY} ")
     try:
-        return asyncssh.import_public_key(line)
+        key = asyncssh.import_public_key(line.removeprefix(AUTHORITY))
     except (asyncssh.KeyImportError, ValueError) as error:
         raise Invalid(
             f"The host key is not an OpenSSH public key ({error}).",
-            next_step="Write it as in /etc/ssh/ssh_host_ed25519_key.pub, beginning with ssh-ed25519, say.",
+            next_step="Write it as in /etc/ssh/ssh_host_ed25519_key.pub, beginning with ssh-ed25519, say; "
+            f"where hosts show certificates, write {AUTHORITY} and the public key of their CA.",
         ) from error
+    return ([], [key]) if is_authority else ([key], [])
+
+
+def plain_host_key(line: str) -> str:
+    """Return a host key's line without its comment. Raises `Invalid`."""
+    read_host_keys(line)
+    words = line.split()
+    return " ".join(words[: 3 if words[0] == AUTHORITY else 2])
+
+
+def _checked_host_key(line: str) -> str:
+    try:
+        return plain_host_key(line)
+    except Invalid as error:
+        raise ValueError(str(error)) from error
+
+
+HostName = Annotated[
+    str,
+    Field(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["web-1.example.com"]),
+]
+UserName = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$", examples=["everleaf"])
+]
+HostKey = Annotated[
+    str,
+    AfterValidator(_checked_host_key),
+    Field(
+        min_length=20,
+        max_length=4000,
+        description="The OpenSSH public key that it must prove to have; or `@cert-authority` and the public key of the "
+        "CA that signed its host certificate for this name.",
+    ),
+]
+
+
+class JumpHost(BaseModel):
+    """A host that another one is reached through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: HostName
+    port: int = Field(22, ge=1, le=65535)
+    username: UserName
+    host_key: HostKey
+
+
+def through(login: Login, jumps: Sequence[JumpHost], *, credentials: Sequence[Credential] = ()) -> Login:
+    """Return the login as reached through these hosts, the first of them directly.
+
+    Each has a credential of its own; without any, all are logged into with that of the login. Raises `Refused`
+    where there are neither none nor as many as jump hosts.
+    """
+    if credentials and len(credentials) != len(jumps):
+        raise Refused(
+            f"There are {len(jumps)} jump hosts, and credentials for {len(credentials)}.",
+            next_step="Give one for each jump host, in their order; or none, where all take that of the host.",
+        )
+    via = None
+    for jump, credential in zip(jumps, credentials or [login.credential] * len(jumps), strict=True):
+        via = replace(
+            login,
+            host=jump.host,
+            port=jump.port,
+            username=jump.username,
+            host_key=jump.host_key,
+            credential=credential,
+            via=via,
+        )
+    return replace(login, via=via)
 
 
 def read_private_key(credential: Credential) -> asyncssh.SSHKey:
@@ -85,3 +338,23 @@ def read_private_key(credential: Credential) -> asyncssh.SSHKey:
             "The private key cannot be read with this passphrase.",
             next_step="Send the whole PEM text, and the passphrase where it has one.",
         ) from None
+
+
+def read_client_keys(credential: Credential) -> Sequence[asyncssh.SSHKeyPair]:
+    """Read the private key of a credential with its certificate. Raises `Invalid`, without quoting the key."""
+    key = read_private_key(credential)
+    if credential.certificate is None:
+        return asyncssh.load_keypairs(key)
+    try:
+        return asyncssh.load_keypairs((key, asyncssh.import_certificate(credential.certificate)))
+    except (asyncssh.KeyImportError, ValueError) as error:
+        raise Invalid(
+            f"The certificate does not go with the private key ({error}).",
+            next_step="Send the line in the -cert.pub file that ssh-keygen -s made of this key.",
+        ) from None
+
+
+def refuse_unreadable(credential: Credential) -> None:
+    """Raise `Invalid` where a private key or certificate of the credential cannot be read."""
+    if credential.private_key is not None:
+        read_client_keys(credential)

@@ -37,6 +37,7 @@ from shared.http import create_api
 from shared.idempotency import Once
 from shared.reactions import Reactor
 from shared.service import Service, Surroundings
+from shared.ssh import Reach
 from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
@@ -88,6 +89,10 @@ async def _assembled(
         surroundings.sealer,
         limits=SourceLimits(command=timedelta(seconds=settings.source_timeout)),
         policy=surroundings.outbound,
+        reach=Reach(
+            permits=bounds.limits().permits, settings="EVERLEAF_DISCOVERY_ALLOW or EVERLEAF_DISCOVERY_DENY"
+        ),
+        ssh_agent=settings.ssh_agent,
     )
     source_runs = SourceRuns(
         database,

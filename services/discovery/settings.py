@@ -11,9 +11,9 @@ class DiscoverySettings(ServiceSettings):
     max_targets: int = Field(1_048_576, ge=1)
     """How many places (address, port and server name) one scan may ask."""
     allow: CommaList = Field(default=[])
-    """Networks that may be scanned; empty means all that are not denied."""
+    """Networks that may be scanned, and whose hosts may be logged into; empty means all that are not denied."""
     deny: CommaList = Field(default=[])
-    """Networks that are never scanned, beside link-local, metadata and multicast addresses."""
+    """Networks that are never scanned nor logged into, beside link-local, metadata and multicast addresses."""
     scan_own: bool = False
     """Let scans look at what the platform itself runs on: its bus, its databases, and where it listens."""
     concurrency: int = Field(1000, ge=1, le=10_000)
@@ -34,6 +34,8 @@ class DiscoverySettings(ServiceSettings):
     """Scans, and pieces of scans, at a time in each process."""
     sources_at_once: int = Field(16, ge=1, le=1000)
     """Sources that are read at a time in each process."""
+    ssh_agent: str | None = None
+    """The socket of an ssh-agent whose keys hosts may be logged into with; left out, there is none."""
     source_timeout: float = Field(60, gt=0, le=3600)
     """How long one question to a source may take."""
     keep_results: float = Field(30, gt=0, le=3660)

@@ -60,7 +60,7 @@ async def _assembled(
     surroundings: Surroundings, settings: ProvisionerSettings, *, database: Database, renewal: Renewal
 ) -> Service:
     clock = surroundings.clock
-    accesses = Accesses(surroundings.sealer, limits=_limits(settings))
+    accesses = Accesses(surroundings.sealer, limits=_limits(settings), agent=settings.ssh_agent)
     means = Means(
         sealer=surroundings.sealer,
         renewal=renewal,

@@ -22,5 +22,7 @@ class ProvisionerSettings(ServiceSettings):
     """For one test or reload command."""
     verify_timeout: float = Field(10, gt=0)
     """How long a target may take until it serves the new certificate."""
+    ssh_agent: str | None = None
+    """The socket of an ssh-agent whose keys targets may be logged into with; left out, there is none."""
     lease: float = Field(30, gt=0)
     """After this long without a sign of life another process goes on with a deployment."""

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from services.discovery import store
 from services.discovery.connectors import Access, Check, Limits
 from services.discovery.connectors.registry import readable_kind, source_kind
 from shared.access import Principal
-from shared.documents import read_document
+from shared.documents import read_document, revealed
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.events.discovery import SourceRecovered
 from shared.ids import new_id
 from shared.outbound import Policy
 from shared.sealing import Sealer
+from shared.ssh import Reach
 from shared.store import Database, Transaction
 
 _SEE_KINDS = "See GET /v1/source-kinds for what this kind of source takes."
@@ -40,10 +41,20 @@ class NewSource:
 class Accesses:
     """Seals credentials into their rows, and opens them for one piece of work."""
 
-    def __init__(self, sealer: Sealer, *, limits: Limits, policy: Policy) -> None:
+    def __init__(
+        self,
+        sealer: Sealer,
+        *,
+        limits: Limits,
+        policy: Policy,
+        reach: Reach | None = None,
+        ssh_agent: str | None = None,
+    ) -> None:
         self._sealer = sealer
         self._policy = policy
         self._limits = limits
+        self._reach = reach
+        self._ssh_agent = ssh_agent
 
     def of(self, source: store.SourceRow) -> Access:
         """Return how a source is reached. Raises `CannotOpen`."""
@@ -54,16 +65,13 @@ class Accesses:
             credential=kind.credential_type.model_validate(opened),
             limits=self._limits,
             policy=self._policy,
+            reach=self._reach,
+            ssh_agent=self._ssh_agent,
         )
 
     def seal(self, credential: BaseModel, *, source_id: str) -> bytes:
         """Return a credential for its source's row."""
-        plain = {
-            name: value.get_secret_value() if isinstance(value, SecretStr) else value
-            for name, value in credential
-            if value is not None
-        }
-        return self._sealer.seal(json.dumps(plain).encode(), row=_row(source_id))
+        return self._sealer.seal(json.dumps(revealed(credential)).encode(), row=_row(source_id))
 
 
 def _row(source_id: str) -> str:

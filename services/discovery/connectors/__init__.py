@@ -12,6 +12,7 @@ from services.discovery.domain.holdings import Page
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
 from shared.outbound import Policy
+from shared.ssh import Reach
 
 
 class Prober(Protocol):
@@ -54,6 +55,10 @@ class Access:
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
     """Which addresses an API may have."""
+    reach: Reach | None = None
+    """Which addresses may be logged into; None for any."""
+    ssh_agent: str | None = None
+    """The socket of the ssh-agent that a credential may name."""
 
 
 class SourceKind(Protocol):

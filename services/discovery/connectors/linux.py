@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.discovery.connectors import Access, Check
 from services.discovery.connectors.apart import read_apart
@@ -22,7 +22,16 @@ from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
 from services.discovery.domain.targets import is_address
 from shared import x509
 from shared.errors import Invalid
-from shared.ssh import Credential, Login, read_host_key, read_private_key
+from shared.ssh import (
+    Credential,
+    HostKey,
+    HostName,
+    JumpHost,
+    Login,
+    UserName,
+    refuse_unreadable,
+    through,
+)
 
 FILES_PER_PAGE = 100
 MOST_FOUND = 5_000
@@ -49,13 +58,12 @@ class LinuxSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field(
-        min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["web-1.example.com"]
-    )
+    host: HostName
     port: int = Field(22, ge=1, le=65535)
-    username: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$", examples=["everleaf"])
-    host_key: str = Field(
-        min_length=20, max_length=4000, description="The OpenSSH public key that it must prove to have."
+    username: UserName
+    host_key: HostKey
+    jumps: list[JumpHost] = Field(
+        [], max_length=5, description="Hosts that it is reached through, the first of them directly."
     )
     sudo: bool = Field(False, description="Read as root: the host lets this user run `sudo -n /bin/sh -s`.")
     folders: list[_Path] = Field(
@@ -66,24 +74,22 @@ class LinuxSettings(BaseModel):
         description="Main file of each product that is not where its package puts it; only these are read then.",
     )
 
-    @field_validator("host_key")
-    @classmethod
-    def _is_a_key(cls, line: str) -> str:
-        try:
-            read_host_key(line)
-        except Invalid as error:
-            raise ValueError(str(error)) from error
-        return " ".join(line.split()[:2])
-
 
 class LinuxCredential(Credential):
-    """A private key in PEM, perhaps with a passphrase, or a password."""
+    """A private key, perhaps with an OpenSSH certificate; a password; or the ssh-agent of the platform."""
+
+    jumps: list[Credential] = Field(
+        [],
+        max_length=5,
+        description="What the jump hosts are logged into with, in their order; left out, all with this one.",
+    )
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
         try:
-            if self.private_key is not None:
-                read_private_key(self)
+            refuse_unreadable(self)
+            for jump in self.jumps:
+                refuse_unreadable(jump)
         except Invalid as error:
             raise ValueError(str(error)) from None
         return self
@@ -267,14 +273,17 @@ _NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def _login(access: Access) -> Login:
-    settings = cast("LinuxSettings", access.settings)
-    return Login(
+    settings, credential = cast("LinuxSettings", access.settings), cast("LinuxCredential", access.credential)
+    login = Login(
         host=settings.host,
         port=settings.port,
         username=settings.username,
         host_key=settings.host_key,
-        credential=cast("LinuxCredential", access.credential),
+        credential=credential,
+        agent=access.ssh_agent,
+        reach=access.reach,
     )
+    return through(login, settings.jumps, credentials=credential.jumps)
 
 
 def _quoted(paths: Sequence[str] | Mapping[str, None]) -> str:

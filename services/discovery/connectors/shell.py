@@ -6,14 +6,14 @@ The shell reads each script from its standard input, so that `sudo` needs to all
 import asyncio
 import re
 import shlex
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncssh
 
 from services.discovery.configuration.files import MOST_BYTES
 from services.discovery.connectors import Limits
-from shared.errors import Refused, Unavailable
+from shared.errors import Unavailable
 from shared.ssh import Login, log_in
 
 _MISSING, _DENIED, _NO_FILE, _KEY = 44, 43, 45, 46
@@ -99,31 +99,12 @@ def _pattern(text: str) -> str:
 @asynccontextmanager
 async def shell(login: Login, *, sudo: bool, limits: Limits) -> AsyncIterator[Shell]:
     """Log in, and open a shell; with `sudo` it runs as root, where the host allows that without a password."""
-    where = f"{login.host}:{login.port}"
-    with _named(where):
+    try:
         async with asyncio.timeout(limits.connect.total_seconds()):
             connection = await log_in(login)
+    except TimeoutError as error:
+        raise Unavailable(
+            f"{login.where} did not answer in time.", next_step="Check that it is up."
+        ) from error
     async with connection:
         yield Shell(connection, command="sudo -n /bin/sh -s" if sudo else "/bin/sh -s", limits=limits)
-
-
-@contextmanager
-def _named(where: str) -> Iterator[None]:
-    try:
-        yield
-    except asyncssh.HostKeyNotVerifiable as error:
-        raise Refused(
-            f"{where} has another host key than the one stored.",
-            next_step="Compare its key on the console of the host; store the new one only if it is right.",
-        ) from error
-    except asyncssh.PermissionDenied as error:
-        raise Refused(
-            f"{where} refused the login.",
-            next_step="Check user name and credential; store a new one if it expired.",
-        ) from error
-    except TimeoutError as error:
-        raise Unavailable(f"{where} did not answer in time.", next_step="Check that it is up.") from error
-    except (asyncssh.Error, OSError) as error:
-        raise Unavailable(
-            f"{where} cannot be reached ({error}).", next_step="Check host and port."
-        ) from error

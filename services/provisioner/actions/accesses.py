@@ -4,15 +4,18 @@ import json
 
 from services.provisioner import store
 from services.provisioner.connectors import Access, Limits
+from shared.documents import revealed
 from shared.sealing import Sealer
-from shared.ssh import Credential, read_private_key
+from shared.ssh import Credential, refuse_unreadable
 
 
 class Accesses:
     """Seals and opens credentials."""
 
-    def __init__(self, sealer: Sealer, *, limits: Limits) -> None:
+    def __init__(self, sealer: Sealer, *, limits: Limits, agent: str | None = None) -> None:
+        """`agent` is the socket of the ssh-agent that credentials may name."""
         self.limits = limits
+        self._agent = agent
         self._sealer = sealer
 
     def of(self, target: store.Target) -> Access:
@@ -25,15 +28,13 @@ class Accesses:
             host_key=target.host_key,
             credential=Credential.model_validate_json(opened),
             limits=self.limits,
+            agent=self._agent,
         )
 
     def seal(self, credential: Credential, *, target_id: str) -> bytes:
         """Return the credential for the target's row. Raises `Invalid` where it cannot be used."""
-        if credential.private_key is not None:
-            read_private_key(credential)
-        values = {name: getattr(credential, name) for name in Credential.model_fields}
-        plain = {name: value.get_secret_value() for name, value in values.items() if value is not None}
-        return self._sealer.seal(json.dumps(plain).encode(), row=_row(target_id))
+        refuse_unreadable(credential)
+        return self._sealer.seal(json.dumps(revealed(credential)).encode(), row=_row(target_id))
 
 
 def _row(target_id: str) -> str:

@@ -16,7 +16,7 @@ from shared.documents import read_document
 from shared.errors import Conflict, NotFound
 from shared.http import check_if_match
 from shared.ids import new_id
-from shared.ssh import Credential, read_host_key
+from shared.ssh import Credential, plain_host_key
 from shared.store import Database, Transaction
 
 _SEE_KINDS = "See GET /v1/target-kinds for what this kind of target takes."
@@ -68,7 +68,7 @@ class Targets:
             host=new.host,
             port=new.port,
             username=new.username,
-            host_key=_host_key(new.host_key),
+            host_key=plain_host_key(new.host_key),
             credential=self._accesses.seal(new.credential, target_id=target_id),
             options=_kept(read_options(target_kind(new.kind), new.options)),
             created_at=now,
@@ -112,7 +112,7 @@ class Targets:
         row.port = change.port or row.port
         row.username = change.username or row.username
         if change.host_key is not None:
-            row.host_key = _host_key(change.host_key)
+            row.host_key = plain_host_key(change.host_key)
         if change.credential is not None:
             row.credential = self._accesses.seal(change.credential, target_id=row.id)
         if change.options is not None:
@@ -188,8 +188,3 @@ def read_slot(kind: Kind, slot: Document) -> Slot:
 def _kept(part: Part) -> dict[str, Any]:
     # Defaults are not kept, so that a better default of a later version takes effect.
     return part.model_dump(mode="json", exclude_unset=True)
-
-
-def _host_key(line: str) -> str:
-    read_host_key(line)
-    return " ".join(line.split()[:2])

@@ -44,6 +44,8 @@ class Access:
     host_key: str
     credential: Credential = field(repr=False)
     limits: Limits
+    agent: str | None = None
+    """The socket of the ssh-agent that the credential may name."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ import asyncssh
 
 from services.provisioner.connectors import Access, Limits
 from services.provisioner.domain import DeploymentError, Failure
-from shared.ssh import Login, log_in
+from shared.errors import Refused, Unavailable
+from shared.ssh import HostKeyChanged, Login, log_in
 
 T = TypeVar("T")
 OUTPUT = 1000
@@ -174,12 +175,6 @@ def _named(what: str) -> Iterator[None]:
         yield
     except asyncssh.SFTPError as error:
         raise _sftp_failure(error, what=what) from error
-    except asyncssh.HostKeyNotVerifiable as error:
-        raise DeploymentError(
-            Failure.HOST_KEY_CHANGED, "The host has another key than the one stored.", step="connect"
-        ) from error
-    except asyncssh.PermissionDenied as error:
-        raise DeploymentError(Failure.LOGIN_REFUSED, "The host refused the login.", step="connect") from error
     except (asyncssh.Error, OSError) as error:
         raise DeploymentError(Failure.UNREACHABLE, f"Could not {what}: {error}.", step="connect") from error
 
@@ -208,8 +203,8 @@ def _shortened(text: str) -> str:
 async def connect(access: Access) -> AsyncIterator[Session]:
     """Connect, verify the host key, log in and open SFTP. Raises `DeploymentError`."""
     limit = access.limits.connect
-    with _named(f"connect to {access.host}:{access.port}"):
-        connection = await _within(_connection(access), limit, what=f"log in to {access.host}:{access.port}")
+    where = f"{access.host}:{access.port}"
+    connection = await _within(_connection(access), limit, what=f"log in to {where}")
     async with connection:
         with _named("open SFTP"):
             sftp = await _within(connection.start_sftp_client(), limit, what="open SFTP")
@@ -217,16 +212,25 @@ async def connect(access: Access) -> AsyncIterator[Session]:
             yield Session(connection, sftp, limits=access.limits)
 
 
-def _connection(access: Access) -> Awaitable[asyncssh.SSHClientConnection]:
-    return log_in(
-        Login(
-            host=access.host,
-            port=access.port,
-            username=access.username,
-            host_key=access.host_key,
-            credential=access.credential,
-        )
+async def _connection(access: Access) -> asyncssh.SSHClientConnection:
+    login = Login(
+        host=access.host,
+        port=access.port,
+        username=access.username,
+        host_key=access.host_key,
+        credential=access.credential,
+        agent=access.agent,
     )
+    try:
+        return await log_in(login)
+    except HostKeyChanged as error:
+        raise DeploymentError(
+            Failure.HOST_KEY_CHANGED, "The host has another key than the one stored.", step="connect"
+        ) from error
+    except Refused as error:
+        raise DeploymentError(Failure.LOGIN_REFUSED, error.detail, step="connect") from error
+    except Unavailable as error:
+        raise DeploymentError(Failure.UNREACHABLE, error.detail, step="connect") from error
 
 
 @dataclass(frozen=True, kw_only=True)
