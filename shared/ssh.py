@@ -225,6 +225,13 @@ def _named(login: Login) -> Iterator[None]:
             f"{where} cannot be reached: its jump host opens no connection to it ({error.reason}).",
             next_step="Check host and port, and that the jump host allows TCP forwarding (AllowTcpForwarding, PermitOpen).",
         ) from error
+    except asyncssh.ConnectionLost as error:
+        # So sshd ends it where it has no host key of the kind that we ask for.
+        kind = "host certificate" if login.host_key.startswith(AUTHORITY) else login.host_key.split()[0]
+        raise Unavailable(
+            f"{where} ended the connection ({error}).",
+            next_step=f"Check host and port, and that the host has a {kind} to show.",
+        ) from error
     except (asyncssh.Error, OSError) as error:
         raise Unavailable(
             f"{where} cannot be reached ({error}).", next_step="Check host and port."

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,15 @@ class Sshd:
 
     host = "127.0.0.1"
 
-    def __init__(self, directory: Path, *, user: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, user: str | None = None, options: Sequence[str] = (), password: str = ""
+    ) -> None:
+        """`options` are lines that come before the others; `password` is that of an account `guest`, known here only."""
         self.port = free_port()
         self.username = user or pwd.getpwuid(os.getuid()).pw_name
         self._user = user
+        self._options = "\n".join(options)
+        self._accounts = _accounts(directory, password=password) if password else None
         client = Ed25519PrivateKey.generate()
         self.client_key = private_text(client)
         self._directory = directory
@@ -56,6 +62,7 @@ class Sshd:
         elif os.getuid() == 0:
             PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
         args = [
+            *(_with_accounts(self._accounts) if self._accounts else ()),
             program("sshd", package="openssh-server"),
             "-D",
             "-e",
@@ -92,6 +99,7 @@ class Sshd:
 
     def _config(self) -> str:
         return f"""
+{self._options}
 ListenAddress {self.host}
 Port {self.port}
 HostKey {self._directory}/host_key
@@ -136,6 +144,44 @@ class HostCertificate:
             valid,
         ]
         subprocess.run([*command, f"{self.key}.pub"], check=True)
+
+
+GUEST = "guest"
+
+
+def _accounts(directory: Path, *, password: str) -> Mapping[Path, Path]:
+    """Write account files with one account more, and return where each belongs."""
+    hashed = subprocess.run(
+        [program("openssl", package="openssl"), "passwd", "-6", "-stdin"],
+        input=password,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.strip()
+    lines = {
+        "passwd": f"{GUEST}:x:65534:65534::/:/bin/sh\n",
+        "shadow": f"{GUEST}:{hashed}:20000:0:99999:7:::\n",
+    }
+    written = {}
+    for name, line in lines.items():
+        path = directory / name
+        path.touch(mode=0o600)
+        path.write_text(Path("/etc", name).read_text() + line)
+        path.chmod(0o644 if name == "passwd" else 0o600)
+        written[Path("/etc", name)] = path
+    pam = directory / "pam"
+    pam.write_text(
+        "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n"
+    )
+    return {**written, Path("/etc/pam.d/sshd"): pam}
+
+
+def _with_accounts(accounts: Mapping[Path, Path]) -> list[str]:
+    """Return how to run a program that sees these account files, and nobody else does: no account is left behind."""
+    mounts = " && ".join(f"mount --bind {shlex.quote(str(own))} {path}" for path, own in accounts.items())
+    command = f'{mounts} && exec "$@"'
+    unshare = program("unshare", package="util-linux")
+    return [unshare, "--mount", "--propagation", "private", "/bin/sh", "-c", command, "sh"]
 
 
 def private_text(key: Ed25519PrivateKey) -> str:
