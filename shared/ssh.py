@@ -225,7 +225,7 @@ def _named(login: Login) -> Iterator[None]:
             f"{where} cannot be reached: its jump host opens no connection to it ({error.reason}).",
             next_step="Check host and port, and that the jump host allows TCP forwarding (AllowTcpForwarding, PermitOpen).",
         ) from error
-    except asyncssh.ConnectionLost as error:
+    except (asyncssh.ConnectionLost, ConnectionResetError) as error:
         # So sshd ends it where it has no host key of the kind that we ask for.
         kind = "host certificate" if login.host_key.startswith(AUTHORITY) else login.host_key.split()[0]
         raise Unavailable(
