@@ -13,11 +13,12 @@ from typing import Any
 import anyio
 
 from services.cli.arguments import within
-from services.cli.host_files import LocalFiles, configured
+from services.cli.host_files import LocalFiles, configured, opened_archive
 from services.cli.terminal import plain, say
+from services.discovery.configuration import bigip
 from services.discovery.configuration.registry import PRODUCTS, SSHD, read_all
 from services.discovery.connectors.network import Network
-from services.discovery.domain.comparisons import Comparison, Where, compare, questions
+from services.discovery.domain.comparisons import Comparison, Configured, Where, compare, questions
 from services.discovery.domain.holdings import Gap, Reading
 from services.discovery.domain.looks import LookOptions
 from shared import x509
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         action="append",
         default=[],
         metavar="PRODUCT=FILE",
-        help=f"instead of where {names} have theirs",
+        help=f"instead of where {names} have theirs; bigip's may be a UCS archive, FILE.ucs",
     )
     add("--timeout", type=within(0.1, 60, float), default=3, help="seconds one connection may take")
     add("--jsonl", action="store_true", help="JSON lines, also on a terminal")
@@ -69,7 +70,8 @@ def _starts(texts: Sequence[str]) -> dict[str, str] | None:
     known = [product.name for product in _READ]
     starts = dict(text.partition("=")[::2] for text in texts)
     for name, path in starts.items():
-        if name not in known or not path.startswith("/"):
+        is_archive_of_another = path.endswith(".ucs") and name != "bigip"
+        if name not in known or not path.startswith("/") or is_archive_of_another:
             raise Invalid(
                 f"--config: {name}={path} names no product that is read, or no absolute path.",
                 next_step=f"Write PRODUCT=/FILE; the products are {', '.join(known)}.",
@@ -81,8 +83,7 @@ async def _compared(
     starts: dict[str, str] | None, options: LookOptions
 ) -> tuple[tuple[Reading, ...], list[Comparison], dict[str, bytes]]:
     """Return what was read, the comparisons, and every leaf that was served, in DER by its fingerprint."""
-    readings = await read_all(LocalFiles(), starts=starts, products=_READ)
-    slots = [configured(use) for reading in readings for use in reading.uses]
+    readings, slots = await _read(starts)
     leaves: dict[str, bytes] = {}
     asked = questions(slots)
     served: dict[Where, list[str]] = defaultdict(list)
@@ -93,6 +94,20 @@ async def _compared(
                 leaves[x509.fingerprint(sighting.chain[0])] = sighting.chain[0]
                 served[asked[sighting.asked]].append(x509.fingerprint(sighting.chain[0]))
     return readings, list(compare(slots, asked=asked.values(), served=served)), leaves
+
+
+async def _read(starts: dict[str, str] | None) -> tuple[tuple[Reading, ...], list[Configured]]:
+    """Return what the configurations say, and each slot with what is in its files."""
+    archives = {path for path in (starts or {}).values() if path.endswith(".ucs")}
+    plain = starts and {name: path for name, path in starts.items() if path not in archives}
+    readings = await read_all(LocalFiles(), starts=plain, products=_READ)
+    slots = [configured(use) for reading in readings for use in reading.uses]
+    for path in sorted(archives):
+        archive = opened_archive(path)
+        inside = await read_all(archive, starts={"bigip": bigip.STARTS[0]})
+        slots += [configured(use, archive=archive) for reading in inside for use in reading.uses]
+        readings += inside
+    return readings, slots
 
 
 def _row(comparison: Comparison, leaves: dict[str, bytes]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 import pwd
 import stat
 from base64 import b64decode
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from glob import glob, has_magic
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_identity,
 )
 
+from services.discovery.configuration.bigip.archive import Archive, opened
 from services.discovery.configuration.files import MOST_BYTES
 from services.discovery.configuration.registry import SSHD
 from services.discovery.domain.comparisons import Configured
@@ -65,13 +66,21 @@ def _fitting(pattern: str) -> list[str]:
     return sorted(glob(pattern))  # noqa: PTH207 - to Path.glob, unlike to servers, * stands for hidden files too
 
 
-def configured(use: Use) -> Configured:
-    """Return a slot with what is in its files."""
-    found = (
-        _Certificate.of_ssh(use.certificate)
-        if use.product == SSHD.name
-        else _Certificate.of_tls(use.certificate)
-    )
+def opened_archive(path: str) -> Archive:
+    """Read a UCS archive of this machine. Raises `Invalid`."""
+    try:
+        with Path(path).open("rb") as stream:
+            return opened(stream)
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read: {error.strerror}.", next_step="Check the path.") from error
+
+
+def configured(use: Use, *, archive: Archive | None = None) -> Configured:
+    """Return a slot with what is in its files: this machine's, or those of an archive, where keys are not looked at."""
+    use = replace(use, key=None) if archive else use
+    content = archive.content if archive else _start_of
+    read = _Certificate.of_ssh if use.product == SSHD.name else _Certificate.of_tls
+    found = read(use.certificate, content)
     if found is None:
         return Configured(use=use, key=_key(use, public=None))
     return Configured(
@@ -95,10 +104,10 @@ class _Certificate:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of_tls(cls, path: str) -> Self | None:
+    def of_tls(cls, path: str, content: Callable[[str], bytes]) -> Self | None:
         """Read the first certificate of a PEM file; None where there is none."""
         try:
-            leaf = x509.from_pem(_start_of(path).decode("latin-1"))[0]
+            leaf = x509.from_pem(content(path).decode("latin-1"))[0]
         except (OSError, Invalid):
             return None
         try:
@@ -115,10 +124,10 @@ class _Certificate:
         )
 
     @classmethod
-    def of_ssh(cls, path: str) -> Self | None:
+    def of_ssh(cls, path: str, content: Callable[[str], bytes]) -> Self | None:
         """Read an OpenSSH certificate; None where there is none. Its fingerprint is the SHA-256 of its bytes."""
         try:
-            text = _start_of(path)
+            text = content(path)
             found = load_ssh_public_identity(text)
             raw = b64decode(text.split()[1])
         except (OSError, ValueError, IndexError, UnsupportedAlgorithm):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.discovery.configuration import (
     apache,
+    bigip,
     caddy,
     dovecot,
     haproxy,
@@ -38,6 +39,7 @@ PRODUCTS: tuple[Product, ...] = (
     Product(name="stunnel", read=stunnel.read, starts=stunnel.STARTS),
     Product(name="tomcat", read=tomcat.read, starts=tomcat.STARTS),
     Product(name="caddy", read=caddy.read, starts=caddy.STARTS),
+    Product(name="bigip", read=bigip.read, starts=bigip.STARTS),
 )
 SSHD = Product(name="sshd", read=sshd.read, starts=sshd.STARTS)
 """Apart from the others: its certificates are no X.509 certificates, and inventory has no place for them."""

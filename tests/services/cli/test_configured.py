@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from tests.servers.haproxy import HaProxy
 from tests.servers.nginx import StartNginx
 from tests.servers.postfix import Postfix
 from tests.servers.ssh import HostCertificate
+from tests.servers.s_server import openssl_server
 from tests.servers.starttls import StartPlain
 from tests.servers.stunnel import Stunnel
 from tests.servers.tls import CertificateAuthority, Issued
@@ -229,3 +231,51 @@ def test_a_host_certificate_of_sshd_is_shown_with_its_end_and_its_key(tmp_path: 
     assert (code, row["findings"], row["served"]) == (0, [], [])
     assert row["configured"]["not_after"] == "2036-12-31T00:00:00+00:00"
     assert (row["key"]["path"], row["key"]["is_match"]) == (str(host.key), True)
+def bigip_files(form: str, folder: Path, *, certificate: Issued, port: int) -> Path:
+    """Write what a BIG-IP keeps: a configuration beside the certificate's file, or an archive of both."""
+    in_archive = "/config/filestore/files_d/Common_d/certificate_d/:Common:shop.crt_1_1"
+    kept = folder / "shop.crt_1_1"
+    text = f"""
+sys file ssl-cert /Common/shop.crt {{
+    cache-path {in_archive if form == "ucs" else kept}
+}}
+ltm profile client-ssl /Common/shop {{
+    cert-key-chain {{
+        default {{
+            cert /Common/shop.crt
+        }}
+    }}
+    defaults-from /Common/clientssl
+}}
+ltm virtual /Common/shop {{
+    destination /Common/127.0.0.1:{port}
+    profiles {{
+        /Common/shop {{ }}
+    }}
+}}
+"""
+    kept.write_bytes(certificate.certificate_pem)
+    plain = folder / "bigip.conf"
+    plain.write_text(text)
+    if form != "ucs":
+        return plain
+    with tarfile.open(folder / "backup.ucs", mode="w:gz") as archive:
+        archive.add(plain, "config/bigip.conf")
+        archive.add(kept, in_archive.replace("/config/filestore", "var/tmp/filestore_temp"))
+    plain.unlink()
+    kept.unlink()
+    return folder / "backup.ucs"
+
+
+@pytest.mark.parametrize("form", ["conf", "ucs"])
+def test_what_a_bigip_is_configured_to_serve_is_compared_with_what_answers(
+    form: str, tmp_path: Path, lab_ca: CertificateAuthority, compared: Compared
+):
+    served, renewed = lab_ca.issue("shop.test"), lab_ca.issue("shop.test")
+    with openssl_server(issued=served, folder=tmp_path / "server") as port:
+        code, [row] = compared(bigip=bigip_files(form, tmp_path, certificate=renewed, port=port))
+    assert (code, row["findings"], row["product"]) == (3, ["not-served"], "bigip")
+    assert (row["configured"]["fingerprint"], row["served"][0]["fingerprint"]) == (
+        renewed.fingerprint,
+        served.fingerprint,
+    )
