@@ -1,13 +1,14 @@
 """Every way of looking."""
 
 from services.discovery.connectors import Prober, Source, SourceKind
+from services.discovery.connectors.bigip import BigIp
 from services.discovery.connectors.linux import LinuxHost
 from services.discovery.connectors.network import Network
 from services.discovery.connectors.upload import Upload
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost,)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
