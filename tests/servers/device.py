@@ -22,6 +22,8 @@ class Question:
     method: str
     path: str
     """Decoded, without the query."""
+    query: str
+    """As it was sent."""
     params: Mapping[str, str]
     headers: Mapping[str, str]
     """By lower-case names."""
@@ -101,6 +103,7 @@ def _server(interface: Interface) -> ThreadingHTTPServer:
             question = Question(
                 method=self.command,
                 path=unquote(parts.path),
+                query=parts.query,
                 params=dict(parse_qsl(parts.query, keep_blank_values=True)),
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=self.rfile.read(length),

@@ -2,13 +2,14 @@
 
 from services.discovery.connectors import Prober, Source, SourceKind
 from services.discovery.connectors.bigip import BigIp
+from services.discovery.connectors.citrix import CitrixAdc
 from services.discovery.connectors.linux import LinuxHost
 from services.discovery.connectors.network import Network
 from services.discovery.connectors.upload import Upload
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp,)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""

@@ -19,6 +19,7 @@ from services.discovery.connectors.bigip.settings import BigIpCredential, BigIpS
 from services.discovery.connectors.bigip.survey import Survey, survey
 from services.discovery.connectors.web import NotPermitted
 from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
+from services.discovery.domain.targets import is_address
 from shared import x509
 from shared.errors import Invalid, NotFound, Refused
 
@@ -194,7 +195,7 @@ def _presentable(found: Survey) -> Iterable[str]:
 
 def _names(leaf: bytes) -> tuple[str, ...]:
     try:
-        return tuple(x509.read(leaf).names)
+        return tuple(name for name in x509.read(leaf).names if not is_address(name))
     except Invalid:
         return ()
 
