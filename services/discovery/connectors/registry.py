@@ -6,10 +6,11 @@ from services.discovery.connectors.citrix import CitrixAdc
 from services.discovery.connectors.linux import LinuxHost
 from services.discovery.connectors.network import Network
 from services.discovery.connectors.upload import Upload
+from services.discovery.connectors.vault_pki import VaultPki
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc,)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
