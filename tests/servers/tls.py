@@ -106,8 +106,9 @@ class CertificateAuthority:
         not_after: datetime | None = None,
         kind: KeyKind = "ec",
         key: Key | None = None,
+        usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
     ) -> Issued:
-        """Issue a server certificate for DNS names and addresses; valid from an hour ago for 30 days if not told."""
+        """Issue a certificate for DNS names and addresses; a server's, valid from an hour ago for 30 days if not told."""
         key = key or new_key(kind)
         start = not_before or self._now - timedelta(hours=1)
         builder = _builder(
@@ -117,9 +118,7 @@ class CertificateAuthority:
             x509.SubjectAlternativeName([_alt_name(name) for name in names]), critical=False
         )
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-        )
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         return Issued(certificate=self._sign(builder), key=key, issuers=self.chain)
 
     def ocsp_response(self, issued: Issued) -> bytes:

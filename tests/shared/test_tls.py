@@ -1,11 +1,14 @@
+import os
 import ssl
+import tempfile
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from shared.errors import Invalid
-from shared.tls import client_context
+from shared.tls import client_context, load_identity
 from tests.servers.tls import CertificateAuthority
 from tests.servers.webhook import StartWebhook
 
@@ -54,3 +57,30 @@ def test_files_that_cannot_be_used_are_one_clear_line_that_names_them(
     with pytest.raises(Invalid, match=str(key)) as raised:
         client_context(certificate=certificate, key=key)
     assert "\n" not in str(raised.value)
+
+
+def test_an_identity_is_loaded_from_texts_and_leaves_no_file_behind(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    certificate, key = (file.read_text() for file in files)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    load_identity(client_context(), certificate=certificate, key=key)
+    monkeypatch.delattr(os, "memfd_create")  # as on a system without it
+    load_identity(client_context(), certificate=certificate, key=key)
+    assert list(folder.iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+
+
+@pytest.mark.parametrize("wrong", ["no PEM", "another's key", "encrypted"])
+def test_an_identity_that_cannot_be_used_is_told_without_its_key(
+    wrong: str, files: tuple[Path, Path], lab_ca: CertificateAuthority
+):
+    other = lab_ca.issue("other.test")
+    locked = other.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    key = {"no PEM": "rubbish", "another's key": other.key_pem.decode(), "encrypted": locked.decode()}[wrong]
+    with pytest.raises(Invalid) as raised:
+        load_identity(client_context(), certificate=files[0].read_text(), key=key)
+    assert key[-60:-30] not in str(raised.value) or wrong == "no PEM"
