@@ -67,6 +67,38 @@ class Forbidden(httpx.ConnectError):
     """The policy does not let us connect to this address."""
 
 
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection that is closed where its TLS handshake comes to nothing; httpcore leaves that to the collector."""
+
+    def __init__(self, plain: httpcore.AsyncNetworkStream) -> None:
+        self._plain = plain
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - the interface we implement
+        return await self._plain.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the interface we implement
+        await self._plain.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._plain.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface we implement
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._plain.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._plain.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> object:
+        return self._plain.get_extra_info(info)
+
+
 class _Gate(httpcore.AsyncNetworkBackend):
     """Opens connections only to addresses the policy permits."""
 
@@ -92,8 +124,12 @@ class _Gate(httpcore.AsyncNetworkBackend):
             )
         for text in permitted[:-1]:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return await self._backend.connect_tcp(text, port, timeout, local_address, socket_options)
-        return await self._backend.connect_tcp(permitted[-1], port, timeout, local_address, socket_options)
+                return _Stream(
+                    await self._backend.connect_tcp(text, port, timeout, local_address, socket_options)
+                )
+        return _Stream(
+            await self._backend.connect_tcp(permitted[-1], port, timeout, local_address, socket_options)
+        )
 
     async def sleep(self, seconds: float) -> None:
         """Wait, as the pool asks."""
