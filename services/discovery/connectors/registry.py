@@ -7,12 +7,13 @@ from services.discovery.connectors.ejbca import Ejbca
 from services.discovery.connectors.fortigate import FortiGate
 from services.discovery.connectors.linux import LinuxHost
 from services.discovery.connectors.network import Network
+from services.discovery.connectors.pan_os import PanOs
 from services.discovery.connectors.upload import Upload
 from services.discovery.connectors.vault_pki import VaultPki
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate,)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
