@@ -1,0 +1,117 @@
+"""How sources ask an API whose tokens are short-lived: one is made when it is needed, and made anew once where it is refused."""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Protocol
+
+from pydantic import BaseModel, Field, ValidationError
+
+from services.discovery.connectors.web import Answer, WebApi
+from shared.errors import Refused, Unavailable
+
+EARLY = timedelta(minutes=2)
+"""A token is made anew so long before its end, or where half of a short life is over."""
+TOKEN = r"^[\x21-\x7e]+$"  # noqa: S105 - what a token looks like: what else came into a header would be shown by its error
+LONGEST_TOKEN = 32_768
+
+
+class Api(Protocol):
+    """An API that is asked as `web.WebApi` is."""
+
+    async def get(self, path: str, **question: Any) -> Any:
+        """Return what is at a path, as JSON."""
+
+    async def ask(self, method: str, path: str, *, returned: Collection[int] = (), **question: Any) -> Answer:
+        """Ask, and return a success, or an answer with one of the statuses `returned`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What shows who asks, and how long it does."""
+
+    value: str = field(repr=False)
+    lifetime: timedelta | None = None
+    """None where it says nothing of its end."""
+
+
+class RenewingApi:
+    """An API, asked with a token that is made when it is needed.
+
+    A 401 in the middle of a run is answered with one new token, and the question is asked once more.
+    """
+
+    def __init__(self, api: WebApi, *, make: Callable[[], Awaitable[Token]]) -> None:
+        self._api = api
+        self._make = make
+        self._token: Token | None = None
+        self._until = 0.0
+
+    async def get(self, path: str, **question: Any) -> Any:
+        """Return what is at a path, as JSON; `question` is what httpx takes: params, headers."""
+        return (await self.ask("GET", path, **question)).json()
+
+    async def ask(self, method: str, path: str, *, returned: Collection[int] = (), **question: Any) -> Answer:
+        """Ask, and return a success, or an answer with one of the statuses `returned`; everything else is raised."""
+        was_made = self._token is None or monotonic() >= self._until
+        if was_made:
+            await self._renew()
+        if not was_made:
+            first = await self._api.ask(
+                method, path, returned={*returned, HTTPStatus.UNAUTHORIZED}, **self._with_token(question)
+            )
+            if first.status != HTTPStatus.UNAUTHORIZED:
+                return first
+            await self._renew()
+        return await self._api.ask(method, path, returned=returned, **self._with_token(question))
+
+    def _with_token(self, question: dict[str, Any]) -> dict[str, Any]:
+        value = self._token.value if self._token else ""
+        return {**question, "headers": {**question.get("headers", {}), "Authorization": f"Bearer {value}"}}
+
+    async def _renew(self) -> None:
+        token = await self._make()
+        self._token = token
+        if token.lifetime is None:
+            self._until = float("inf")
+        else:
+            self._until = monotonic() + max(token.lifetime - EARLY, token.lifetime / 2).total_seconds()
+
+
+class _Granted(BaseModel):
+    """A successful answer of a token endpoint (RFC 6749 §5.1)."""
+
+    access_token: str = Field(pattern=TOKEN, max_length=LONGEST_TOKEN)
+    token_type: str = Field(pattern="^[Bb]earer$")
+    expires_in: int = Field(3600, ge=1, le=31_536_000)
+
+
+async def granted(api: WebApi, path: str, form: dict[str, str]) -> Token:
+    """Ask a token endpoint (RFC 6749 §4) for a token. Raises `Refused` where the credential is not taken."""
+    answer = await api.ask("POST", path, data=form, returned={HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
+    if answer.status != HTTPStatus.OK:
+        raise Refused(
+            f"No token is given: {_refusal(answer)}.",
+            next_step="Check the settings of the source, and store a new credential where they are right.",
+        )
+    try:
+        told = _Granted.model_validate_json(answer.body)
+    except ValidationError:
+        raise Unavailable(
+            "The token endpoint gave no bearer token.", next_step="Check that its address is right."
+        ) from None  # the error quotes the answer
+    return Token(value=told.access_token, lifetime=timedelta(seconds=told.expires_in))
+
+
+def _refusal(answer: Answer) -> str:
+    """Return error and description of RFC 6749 §5.2, as one plain line."""
+    try:
+        told = answer.json()
+    except Unavailable:
+        told = None
+    if not isinstance(told, dict):
+        return f"HTTP {answer.status}"
+    words = " ".join(str(told[name]) for name in ("error", "error_description") if told.get(name))
+    return " ".join("".join(each if each.isprintable() else " " for each in words).split())[:300]
