@@ -1,0 +1,190 @@
+"""Lists of a cluster's objects, part by part (Kubernetes API concepts, "Retrieving large results sets in chunks").
+
+A list is consistent as long as its continue token lives (some five minutes). When it has expired, the API gives
+a token that goes on after the last object with what is there now; without one, the list begins anew.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from services.discovery.connectors.tokens import Api
+from services.discovery.connectors.web import Answer, NotPermitted, TooLong
+from shared.errors import NotFound, Unavailable
+
+MOST_RESTARTS = 5
+LONGEST_TOKEN = 1500
+"""Of a continue token, which is kept with the position of a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One kind of objects; `versions` of its group that have the fields we read, the preferred one first."""
+
+    name: str
+    group: str = ""
+    versions: tuple[str, ...] = ("v1",)
+    selector: str | None = None
+
+    @property
+    def full_name(self) -> str:
+        """As roles and `kubectl` write it."""
+        return f"{self.name}.{self.group}" if self.group else self.name
+
+    def path(self, version: str, *, namespace: str | None) -> str:
+        """Return where they are listed; None stands for all namespaces."""
+        root = f"/apis/{self.group}/{version}" if self.group else f"/api/{version}"
+        return root + (f"/namespaces/{namespace}" if namespace else "") + f"/{self.name}"
+
+
+SECRETS = Resource(name="secrets", selector="type=kubernetes.io/tls")
+INGRESSES = Resource(name="ingresses", group="networking.k8s.io")
+GATEWAYS = Resource(name="gateways", group="gateway.networking.k8s.io", versions=("v1", "v1beta1"))
+REFERENCE_GRANTS = Resource(
+    name="referencegrants", group="gateway.networking.k8s.io", versions=("v1", "v1beta1")
+)
+CERTIFICATES = Resource(name="certificates", group="cert-manager.io")
+CERTIFICATE_REQUESTS = Resource(name="certificaterequests", group="cert-manager.io")
+
+
+class Absent(NotFound):
+    """The cluster does not know this resource: its CustomResourceDefinition is not installed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a list."""
+
+    items: tuple[Any, ...] = field(repr=False)
+    token: str | None
+    """What the list goes on with; None where this is its end."""
+    is_from_start: bool = False
+    """It is the beginning of the list, though another part of it was asked for."""
+
+
+class _Metadata(BaseModel):
+    token: str | None = Field(None, alias="continue")
+
+
+class _Listed(BaseModel):
+    metadata: _Metadata = Field(default_factory=_Metadata)
+    items: list[Any]
+
+    @field_validator("items", mode="before")
+    @classmethod
+    def _none_is_empty(cls, items: object) -> object:
+        return [] if items is None else items
+
+
+class Lists:
+    """Asks for lists, and remembers which resources and versions the cluster has."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._groups: frozenset[str] | None = None
+        self._versions: dict[Resource, str] = {}
+
+    async def parts(
+        self, resource: Resource, *, namespace: str | None, limit: int, token: str | None = None
+    ) -> AsyncGenerator[Part]:
+        """Yield a list, from a continue token on. Raises `Absent`, and `NotPermitted` where it may not be listed."""
+        restarts, is_from_start = 0, False
+        while True:
+            answer, limit = await self._part(resource, namespace=namespace, limit=limit, token=token)
+            if answer.status == HTTPStatus.GONE:
+                restarts += 1
+                if restarts > MOST_RESTARTS:
+                    raise Unavailable(
+                        f"{resource.full_name}: the API gives up its lists again and again.",
+                        next_step="It is tried again by itself.",
+                    )
+                token = _token_of_expired(answer)
+                is_from_start = token is None
+                continue
+            listed = _listed(answer, resource)
+            token = listed.metadata.token or None
+            yield Part(items=tuple(listed.items), token=token, is_from_start=is_from_start)
+            is_from_start = False
+            if token is None:
+                return
+
+    async def _part(
+        self, resource: Resource, *, namespace: str | None, limit: int, token: str | None
+    ) -> tuple[Answer, int]:
+        """Return one answer, and how many objects are asked for from now on: fewer, where they are very large."""
+        while True:
+            params = {"limit": str(limit), "fieldSelector": resource.selector, "continue": token}
+            asked = {name: value for name, value in params.items() if value is not None}
+            try:
+                return await self._ask(resource, namespace=namespace, params=asked), limit
+            except TooLong:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 10)
+
+    async def _ask(self, resource: Resource, *, namespace: str | None, params: dict[str, str]) -> Answer:
+        if resource.group and not await self._has_group(resource.group):
+            raise _absent(resource)
+        known = self._versions.get(resource)
+        for version in (known,) if known else resource.versions:
+            path = resource.path(version, namespace=namespace)
+            answer = await self._api.ask(
+                "GET", path, params=params, returned={HTTPStatus.GONE, HTTPStatus.NOT_FOUND}
+            )
+            if answer.status != HTTPStatus.NOT_FOUND:
+                self._versions[resource] = version
+                return answer
+        raise _absent(resource)
+
+    async def _has_group(self, group: str) -> bool:
+        """Say whether the cluster may have this group: who lacks a right is told so of absent resources too."""
+        if self._groups is None:
+            try:
+                told = await self._api.get("/apis")
+            except (NotPermitted, NotFound):
+                told = {"groups": [{"name": resource.group} for resource in _GROUPED]}
+            self._groups = _group_names(told)
+        return group in self._groups
+
+
+_GROUPED = (INGRESSES, GATEWAYS, CERTIFICATES)
+
+
+def _absent(resource: Resource) -> Absent:
+    return Absent(f"The cluster has no {resource.full_name}.", next_step="Nothing is to be done.")
+
+
+def _group_names(told: Any) -> frozenset[str]:
+    groups = told.get("groups") if isinstance(told, dict) else None
+    if not isinstance(groups, list):
+        raise Unavailable(
+            "/apis: the answer is no list of API groups.",
+            next_step="Check that the server is a cluster's API.",
+        )
+    return frozenset(str(each.get("name")) for each in groups if isinstance(each, dict))
+
+
+def _listed(answer: Answer, resource: Resource) -> _Listed:
+    try:
+        listed = _Listed.model_validate_json(answer.body)
+    except ValidationError:
+        listed = None  # the error quotes the answer, which may hold keys
+    if listed is None or len(listed.metadata.token or "") > LONGEST_TOKEN:
+        raise Unavailable(
+            f"{resource.full_name}: the answer is no list of objects.",
+            next_step="Check that the server is a cluster's API.",
+        )
+    return listed
+
+
+def _token_of_expired(answer: Answer) -> str | None:
+    """Return the token in the Status that says that another one has expired."""
+    try:
+        told = answer.json()
+        token = told["metadata"]["continue"]
+    except (Unavailable, KeyError, TypeError):
+        return None
+    return token if isinstance(token, str) and 0 < len(token) <= LONGEST_TOKEN else None
