@@ -118,6 +118,7 @@ class _Server(ThreadingHTTPServer):
 def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
         timeout = 60
 
         def _any(self) -> None:

@@ -1,6 +1,7 @@
 """Every way of looking."""
 
 from services.discovery.connectors import Prober, Source, SourceKind
+from services.discovery.connectors.azure import AzureKeyVault
 from services.discovery.connectors.bigip import BigIp
 from services.discovery.connectors.citrix import CitrixAdc
 from services.discovery.connectors.ejbca import Ejbca
@@ -14,7 +15,7 @@ from services.discovery.connectors.vault_pki import VaultPki
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster,)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""

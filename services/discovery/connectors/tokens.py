@@ -7,6 +7,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, Protocol
 
+import anyio
 from pydantic import BaseModel, Field, ValidationError
 
 from services.discovery.connectors.web import Answer, WebApi
@@ -48,6 +49,7 @@ class RenewingApi:
         self._make = make
         self._token: Token | None = None
         self._until = 0.0
+        self._lock = anyio.Lock()
 
     async def get(self, path: str, **question: Any) -> Any:
         """Return what is at a path, as JSON; `question` is what httpx takes: params, headers."""
@@ -55,29 +57,44 @@ class RenewingApi:
 
     async def ask(self, method: str, path: str, *, returned: Collection[int] = (), **question: Any) -> Answer:
         """Ask, and return a success, or an answer with one of the statuses `returned`; everything else is raised."""
-        was_made = self._token is None or monotonic() >= self._until
-        if was_made:
-            await self._renew()
-        if not was_made:
-            first = await self._api.ask(
-                method, path, returned={*returned, HTTPStatus.UNAUTHORIZED}, **self._with_token(question)
-            )
-            if first.status != HTTPStatus.UNAUTHORIZED:
-                return first
-            await self._renew()
-        return await self._api.ask(method, path, returned=returned, **self._with_token(question))
+        token, is_new = await self._current()
+        first = await self._api.ask(
+            method, path, returned=_with_refusal(returned, is_new=is_new), **_with(token, question)
+        )
+        if first.status != HTTPStatus.UNAUTHORIZED:
+            return first
+        token = await self._renewed(token)
+        return await self._api.ask(method, path, returned=returned, **_with(token, question))
 
-    def _with_token(self, question: dict[str, Any]) -> dict[str, Any]:
-        value = self._token.value if self._token else ""
-        return {**question, "headers": {**question.get("headers", {}), "Authorization": f"Bearer {value}"}}
+    async def _current(self) -> tuple[Token, bool]:
+        """Return the token, and whether it was made for this question: then a refusal is the last word."""
+        token = self._token
+        if token is not None and monotonic() < self._until:
+            return token, False
+        return await self._renewed(token), True
 
-    async def _renew(self) -> None:
-        token = await self._make()
-        self._token = token
-        if token.lifetime is None:
-            self._until = float("inf")
-        else:
-            self._until = monotonic() + max(token.lifetime - EARLY, token.lifetime / 2).total_seconds()
+    async def _renewed(self, old: Token | None) -> Token:
+        """Return a new token: one for all questions that were refused with the old one."""
+        async with self._lock:
+            if self._token is None or self._token is old:
+                self._token = await self._make()
+                self._until = _until(self._token)
+            return self._token
+
+
+def _with_refusal(returned: Collection[int], *, is_new: bool) -> Collection[int]:
+    return returned if is_new else {*returned, HTTPStatus.UNAUTHORIZED}
+
+
+def _with(token: Token, question: dict[str, Any]) -> dict[str, Any]:
+    headers = {**question.get("headers", {}), "Authorization": f"Bearer {token.value}"}
+    return {**question, "headers": headers}
+
+
+def _until(token: Token) -> float:
+    if token.lifetime is None:
+        return float("inf")
+    return monotonic() + max(token.lifetime - EARLY, token.lifetime / 2).total_seconds()
 
 
 class _Granted(BaseModel):
