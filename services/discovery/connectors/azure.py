@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from services.discovery.connectors import Access, Check
 from services.discovery.connectors.entra import Application, entra_token, read_certificate
 from services.discovery.connectors.tokens import Api, RenewingApi, Token
-from services.discovery.connectors.web import Answer, NotPermitted, WebApi, web_api
+from services.discovery.connectors.web import Answer, NotPermitted, WebApi, trusting, web_api
 from services.discovery.domain.holdings import Gap, Holding, Key, Page
 from shared import x509
 from shared.errors import EverleafError, Invalid, NotFound, Refused, Unavailable
@@ -135,10 +135,10 @@ class AzureKeyVault:
         """Open the vault and the place that gives tokens for it; a token is asked for when it is needed."""
         settings = cast("KeyVaultSettings", access.settings)
         application = _application(settings, cast("KeyVaultCredential", access.credential))
-        ca = settings.trusted_ca
+        context = trusting(settings.trusted_ca)
         async with (
-            web_api(access, settings.vault, trusted_ca=ca) as vault,
-            web_api(access, settings.authority, trusted_ca=ca) as authority,
+            web_api(access, settings.vault, context=context) as vault,
+            web_api(access, settings.authority, context=context) as authority,
         ):
             make = partial(
                 _token, vault, authority, application, host=urlsplit(settings.vault).hostname or ""

@@ -6,6 +6,7 @@ from services.discovery.connectors.bigip import BigIp
 from services.discovery.connectors.citrix import CitrixAdc
 from services.discovery.connectors.ejbca import Ejbca
 from services.discovery.connectors.fortigate import FortiGate
+from services.discovery.connectors.google import GoogleCertificates
 from services.discovery.connectors.kubernetes import KubernetesCluster
 from services.discovery.connectors.linux import LinuxHost
 from services.discovery.connectors.network import Network
@@ -15,7 +16,7 @@ from services.discovery.connectors.vault_pki import VaultPki
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault,)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault, GoogleCertificates,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
