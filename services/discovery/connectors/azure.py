@@ -213,7 +213,7 @@ class AzureKeyVault:
 
     async def _ask(self, path: str, **params: str) -> Answer:
         answer = await self._api.ask(
-            "GET", path, params={"api-version": API_VERSION, **params}, returned={HTTPStatus.FORBIDDEN}
+            "GET", path, params={"api-version": API_VERSION, **params}, accepted={HTTPStatus.FORBIDDEN}
         )
         if answer.status == HTTPStatus.FORBIDDEN:
             raise _forbidden(path, answer)
@@ -295,7 +295,7 @@ async def _token(vault: WebApi, authority: WebApi, application: Application, *, 
         "GET",
         "/certificates",
         params={"api-version": API_VERSION, "maxresults": "1"},
-        returned={HTTPStatus.UNAUTHORIZED},
+        accepted={HTTPStatus.UNAUTHORIZED},
     )
     told = dict(_CHALLENGED.findall(answer.headers.get("WWW-Authenticate", "")))
     resource = _resource(told.get("resource", ""), host=host)

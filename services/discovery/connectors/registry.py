@@ -17,7 +17,19 @@ from services.discovery.connectors.vault_pki import VaultPki
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault, GoogleCertificates, AwsAccounts,)
+SOURCES: tuple[type[Source], ...] = (
+    LinuxHost,
+    BigIp,
+    CitrixAdc,
+    VaultPki,
+    Ejbca,
+    FortiGate,
+    PanOs,
+    KubernetesCluster,
+    AzureKeyVault,
+    GoogleCertificates,
+    AwsAccounts,
+)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""

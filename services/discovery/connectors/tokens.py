@@ -25,8 +25,8 @@ class Api(Protocol):
     async def get(self, path: str, **question: Any) -> Any:
         """Return what is at a path, as JSON."""
 
-    async def ask(self, method: str, path: str, *, returned: Collection[int] = (), **question: Any) -> Answer:
-        """Ask, and return a success, or an answer with one of the statuses `returned`."""
+    async def ask(self, method: str, path: str, *, accepted: Collection[int] = (), **question: Any) -> Answer:
+        """Ask, and return a success, or an answer with one of the statuses `accepted`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +55,16 @@ class RenewingApi:
         """Return what is at a path, as JSON; `question` is what httpx takes: params, headers."""
         return (await self.ask("GET", path, **question)).json()
 
-    async def ask(self, method: str, path: str, *, returned: Collection[int] = (), **question: Any) -> Answer:
-        """Ask, and return a success, or an answer with one of the statuses `returned`; everything else is raised."""
+    async def ask(self, method: str, path: str, *, accepted: Collection[int] = (), **question: Any) -> Answer:
+        """Ask, and return a success, or an answer with one of the statuses `accepted`; everything else is raised."""
         token, is_new = await self._current()
         first = await self._api.ask(
-            method, path, returned=_with_refusal(returned, is_new=is_new), **_with(token, question)
+            method, path, accepted=_with_refusal(accepted, is_new=is_new), **_with(token, question)
         )
         if first.status != HTTPStatus.UNAUTHORIZED:
             return first
         token = await self._renewed(token)
-        return await self._api.ask(method, path, returned=returned, **_with(token, question))
+        return await self._api.ask(method, path, accepted=accepted, **_with(token, question))
 
     async def _current(self) -> tuple[Token, bool]:
         """Return the token, and whether it was made for this question: then a refusal is the last word."""
@@ -82,8 +82,8 @@ class RenewingApi:
             return self._token
 
 
-def _with_refusal(returned: Collection[int], *, is_new: bool) -> Collection[int]:
-    return returned if is_new else {*returned, HTTPStatus.UNAUTHORIZED}
+def _with_refusal(accepted: Collection[int], *, is_new: bool) -> Collection[int]:
+    return accepted if is_new else {*accepted, HTTPStatus.UNAUTHORIZED}
 
 
 def _with(token: Token, question: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class _Granted(BaseModel):
 
 async def granted(api: WebApi, path: str, form: dict[str, str]) -> Token:
     """Ask a token endpoint (RFC 6749 §4) for a token. Raises `Refused` where the credential is not taken."""
-    answer = await api.ask("POST", path, data=form, returned={HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
+    answer = await api.ask("POST", path, data=form, accepted={HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
     if answer.status != HTTPStatus.OK:
         raise Refused(
             f"No token is given: {_refusal(answer)}.",

@@ -120,7 +120,7 @@ class Vault:
         answer = await self._api.ask(
             "GET",
             f"/v1/{quote(path)}",
-            accept=(HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED),
+            accepted=(HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED),
             params={"list": "true", **params},
             headers=self._headers,
         )
@@ -133,7 +133,7 @@ class Vault:
     async def read(self, path: str) -> Mapping[str, Any] | None:
         """Return the data at a path; None where there is nothing."""
         answer = await self._api.ask(
-            "GET", f"/v1/{quote(path)}", accept=(HTTPStatus.NOT_FOUND,), headers=self._headers
+            "GET", f"/v1/{quote(path)}", accepted=(HTTPStatus.NOT_FOUND,), headers=self._headers
         )
         return _mapping(_part(answer.json(), "data")) if answer.status in range(200, 300) else None
 

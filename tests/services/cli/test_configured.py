@@ -18,8 +18,8 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.haproxy import HaProxy
 from tests.servers.nginx import StartNginx
 from tests.servers.postfix import Postfix
-from tests.servers.ssh import HostCertificate
 from tests.servers.s_server import openssl_server
+from tests.servers.ssh import HostCertificate
 from tests.servers.starttls import StartPlain
 from tests.servers.stunnel import Stunnel
 from tests.servers.tls import CertificateAuthority, Issued
@@ -231,6 +231,8 @@ def test_a_host_certificate_of_sshd_is_shown_with_its_end_and_its_key(tmp_path: 
     assert (code, row["findings"], row["served"]) == (0, [], [])
     assert row["configured"]["not_after"] == "2036-12-31T00:00:00+00:00"
     assert (row["key"]["path"], row["key"]["is_match"]) == (str(host.key), True)
+
+
 def bigip_files(form: str, folder: Path, *, certificate: Issued, port: int) -> Path:
     """Write what a BIG-IP keeps: a configuration beside the certificate's file, or an archive of both."""
     in_archive = "/config/filestore/files_d/Common_d/certificate_d/:Common:shop.crt_1_1"

@@ -175,6 +175,7 @@ class Slot:
             protocols=tuple(filter(_VERSION.fullmatch, profile.options or ())),
             ciphers=profile.ciphers or None,
             is_default=self.is_default,
+            is_by_certificate=self.is_chosen_by_name,
         )
 
 

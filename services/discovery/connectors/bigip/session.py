@@ -47,7 +47,7 @@ class Session:
             "password": self._password.get_secret_value(),
             "loginProviderName": self._settings.login_provider,
         }
-        answer = await self._api.ask("POST", _LOGIN, json=asked, expected=_NO)
+        answer = await self._api.ask("POST", _LOGIN, json=asked, accepted=_NO)
         if answer.status in _NO:
             raise Refused(f"{self._settings.host} refused the login.", next_step=_NEW_PASSWORD)
         document = answer.json()
@@ -87,7 +87,7 @@ class Session:
         question: dict[str, Any] = {"params": params, "headers": self._headers}
         if self._settings.login == "basic":
             question["auth"] = self._basic
-        return await self._api.ask("GET", path, expected=(HTTPStatus.UNAUTHORIZED,), **question)
+        return await self._api.ask("GET", path, accepted=(HTTPStatus.UNAUTHORIZED,), **question)
 
     async def all(
         self,
@@ -134,7 +134,7 @@ class Session:
                 "Accept": "text/xml",
             },
             auth=self._basic,
-            expected=(HTTPStatus.INTERNAL_SERVER_ERROR,),
+            accepted=(HTTPStatus.INTERNAL_SERVER_ERROR,),
         )
         return soap.texts(answer.body, count=len(names))
 

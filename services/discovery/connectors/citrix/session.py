@@ -52,7 +52,7 @@ class Session:
     async def log_in(self) -> None:
         """Open a session, which the client keeps as a cookie. Raises `Refused`."""
         login = {"username": self._settings.username, "password": self._password.get_secret_value()}
-        answer = await self._api.ask("POST", f"{_CONFIG}/login", json={"login": login}, expected=_ERRORS)
+        answer = await self._api.ask("POST", f"{_CONFIG}/login", json={"login": login}, accepted=_ERRORS)
         code, _ = _error(answer)
         if code in _WRONG_PASSWORD or answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise Refused(
@@ -64,15 +64,15 @@ class Session:
     async def log_out(self) -> None:
         """Close the session; where that fails, it expires by itself."""
         with anyio.move_on_after(_FAREWELL_SECONDS, shield=True), suppress(EverleafError):
-            await self._api.ask("POST", f"{_CONFIG}/logout", json={"logout": {}}, expected=_ERRORS)
+            await self._api.ask("POST", f"{_CONFIG}/logout", json={"logout": {}}, accepted=_ERRORS)
 
     async def get(self, resource: str, query: str) -> list[dict[str, Any]]:
         """Return the resources of a kind. Raises `NotPermitted` where the policies of the user forbid it."""
         path = f"{_CONFIG}/{resource}?{query}"
-        answer = await self._api.ask("GET", path, expected=_ERRORS)
+        answer = await self._api.ask("GET", path, accepted=_ERRORS)
         if _error(answer)[0] in _NO_SESSION:
             await self.log_in()
-            answer = await self._api.ask("GET", path, expected=_ERRORS)
+            answer = await self._api.ask("GET", path, accepted=_ERRORS)
         _raise(answer, path)
         document = answer.json()
         found = document.get(resource, []) if isinstance(document, dict) else None

@@ -132,7 +132,7 @@ class Lists:
         for version in (known,) if known else resource.versions:
             path = resource.path(version, namespace=namespace)
             answer = await self._api.ask(
-                "GET", path, params=params, returned={HTTPStatus.GONE, HTTPStatus.NOT_FOUND}
+                "GET", path, params=params, accepted={HTTPStatus.GONE, HTTPStatus.NOT_FOUND}
             )
             if answer.status != HTTPStatus.NOT_FOUND:
                 self._versions[resource] = version
