@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import SecretStr
 
 from services.discovery.connectors import Access, linux
 from services.discovery.connectors.linux import LinuxCredential, LinuxHost, LinuxSettings
-from services.discovery.domain.holdings import Page
+from services.discovery.domain.holdings import Listener, Page
 from tests.servers.ssh import Sshd
 from tests.servers.tls import CertificateAuthority
 
@@ -102,3 +103,33 @@ async def test_a_name_with_a_line_break_in_a_configuration_is_a_gap(open_sshd: S
     async with opened(open_sshd, store) as host:
         found = await pages(host)
     assert gaps(found) == {(name, "Its name is not plain UTF-8.")}
+
+
+async def test_a_bigip_is_read_as_the_host_that_it_is(
+    open_sshd: Sshd, store: Path, lab_ca: CertificateAuthority
+):
+    issued = lab_ca.issue("shop.test")
+    kept = store / ":Common:shop.crt_62234_1"
+    kept.write_bytes(issued.certificate_pem)
+    (store / "bigip.conf").write_text(
+        f"sys file ssl-cert /Common/shop.crt {{\n    cache-path {kept}\n}}\n"
+        "ltm profile client-ssl /Common/shop {\n    cert-key-chain {\n        a {\n            cert /Common/shop.crt\n"
+        "        }\n    }\n    defaults-from /Common/clientssl\n}\n"
+        "ltm virtual /Common/shop {\n    destination /Common/192.0.2.1:443\n    profiles {\n        /Common/shop { }\n    }\n}\n"
+    )
+    settings = LinuxSettings(
+        host=open_sshd.host,
+        port=open_sshd.port,
+        username=open_sshd.username,
+        host_key=open_sshd.host_key,
+        folders=[],
+        configurations={"bigip": str(store / "bigip.conf")},
+    )
+    credential = LinuxCredential(private_key=SecretStr(open_sshd.client_key))
+    async with LinuxHost.open(Access(settings=settings, credential=credential)) as host:
+        [page] = await pages(host)
+    [held] = page.holdings
+    assert (held.path, held.chain) == (str(kept), (issued.certificate.public_bytes(Encoding.DER),))
+    assert [(use.product, use.listeners) for use in held.uses] == [
+        ("bigip", (Listener(address="192.0.2.1", port=443),))
+    ]

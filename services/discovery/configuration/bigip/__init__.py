@@ -1,6 +1,7 @@
 """BIG-IP's files: `bigip.conf` and those of its partitions, on the device or in a UCS archive.
 
-Where files are: F5's K13132 (UCS contents) and K26582310 (`/config/filestore`).
+The objects name the files of their certificates and keys in `cache-path`, under `/config/filestore`; see F5's K13132 for
+what an archive holds.
 """
 
 import posixpath
