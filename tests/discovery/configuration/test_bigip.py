@@ -190,10 +190,11 @@ async def test_a_certificate_whose_file_is_not_named_is_looked_for_in_the_file_s
     assert [gap.scope for gap in missing.gaps] == [START]
 
 
-async def test_what_an_irule_says_is_not_read():
-    rule = 'ltm rule /Common/r {\nwhen HTTP_REQUEST {\n    log "a \\{ b\n}\nltm virtual /Common/x {\n}\n}\n'
-    reading = await read(rule + virtual("v", "clientssl"))
-    assert [use.line for use in reading.uses] == [10]
+async def test_what_an_irule_says_is_not_read_and_its_quotes_need_not_end():
+    rule = 'ltm rule /Common/r {\n# 5" wide \\{\nltm virtual /Common/x {\n}\n}\n'
+    described = virtual("v", "clientssl", more='    description "a b"\n')
+    reading = await read(rule + described)
+    assert [(use.line, len(use.listeners)) for use in reading.uses] == [(8, 1)]
 
 
 async def test_an_object_without_an_end_is_a_gap():
