@@ -115,13 +115,7 @@ class _Gate(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Resolve, check, and connect to what was checked: the first address that answers."""
-        addresses = await _resolve(host, port, timeout=timeout)
-        permitted = [text for text in addresses if self._policy.permits(ipaddress.ip_address(text))]
-        if not permitted:
-            raise Forbidden(
-                f"{host} is at {', '.join(addresses)}, which the outbound policy does not permit; "
-                "an operator can allow its network with EVERLEAF_OUTBOUND_ALLOW"
-            )
+        permitted = await permitted_addresses(self._policy, host, port, timeout=timeout)
         for text in permitted[:-1]:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return _Stream(
@@ -134,6 +128,21 @@ class _Gate(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait, as the pool asks."""
         await anyio.sleep(seconds)
+
+
+async def permitted_addresses(policy: Policy, host: str, port: int, *, timeout: float | None) -> list[str]:  # noqa: ASYNC109 - httpcore's own parameter, passed on
+    """Return the addresses of a host that may be connected to, for who does not speak HTTP.
+
+    Raises `Forbidden` where there is none, and what httpcore raises where the name cannot be resolved.
+    """
+    addresses = await _resolve(host, port, timeout=timeout)
+    permitted = [text for text in addresses if policy.permits(ipaddress.ip_address(text))]
+    if not permitted:
+        raise Forbidden(
+            f"{host} is at {', '.join(addresses)}, which the outbound policy does not permit; "
+            "an operator can allow its network with EVERLEAF_OUTBOUND_ALLOW"
+        )
+    return permitted
 
 
 async def _resolve(host: str, port: int, *, timeout: float | None) -> list[str]:  # noqa: ASYNC109 - httpcore's own parameter, passed on

@@ -12,24 +12,13 @@ from services.discovery.connectors.kubernetes import KubernetesCluster
 from services.discovery.connectors.linux import LinuxHost
 from services.discovery.connectors.network import Network
 from services.discovery.connectors.pan_os import PanOs
+from services.discovery.connectors.step_ca import StepCa
 from services.discovery.connectors.upload import Upload
 from services.discovery.connectors.vault_pki import VaultPki
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (
-    LinuxHost,
-    BigIp,
-    CitrixAdc,
-    VaultPki,
-    Ejbca,
-    FortiGate,
-    PanOs,
-    KubernetesCluster,
-    AzureKeyVault,
-    GoogleCertificates,
-    AwsAccounts,
-)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault, GoogleCertificates, AwsAccounts, StepCa,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
