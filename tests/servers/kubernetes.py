@@ -76,7 +76,7 @@ class KubernetesApi:
         self.tokens: dict[str, str] = {}
         self.rules: list[Rule] = []
         self.crds = {"gateway.networking.k8s.io", "cert-manager.io"}
-        self.gateway_versions = ("v1", "v1beta1")
+        self.gateway_versions: tuple[str, ...] = ("v1", "v1beta1")
         self.gives_token_when_expired = True
         self.writes: list[Asked] = []
         self._store = _Store()

@@ -295,8 +295,10 @@ async def _token(vault: WebApi, authority: WebApi, application: Application, *, 
         "GET",
         "/certificates",
         params={"api-version": API_VERSION, "maxresults": "1"},
-        accepted={HTTPStatus.UNAUTHORIZED},
+        accepted={HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN},
     )
+    if answer.status == HTTPStatus.FORBIDDEN:
+        raise _forbidden("/certificates", answer)
     told = dict(_CHALLENGED.findall(answer.headers.get("WWW-Authenticate", "")))
     resource = _resource(told.get("resource", ""), host=host)
     expected = f"{application.authority}/{application.tenant}".lower()

@@ -107,8 +107,9 @@ class _Granted(BaseModel):
 
 async def granted(api: WebApi, path: str, form: dict[str, str]) -> Token:
     """Ask a token endpoint (RFC 6749 §4) for a token. Raises `Refused` where the credential is not taken."""
-    answer = await api.ask("POST", path, data=form, accepted={HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
-    if answer.status != HTTPStatus.OK:
+    refusals = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+    answer = await api.ask("POST", path, data=form, accepted=refusals)
+    if answer.status in refusals:
         raise Refused(
             f"No token is given: {_refusal(answer)}.",
             next_step="Check the settings of the source, and store a new credential where they are right.",

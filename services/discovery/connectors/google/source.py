@@ -102,9 +102,9 @@ class GoogleCertificates:
         try:
             async with aclosing(self._project.parts(lists.MAPS, size=1)) as parts:
                 part = await anext(parts)
-        except NotPermitted:
+            return [CertificateMap.model_validate(each).name for each in part.items[:1]]
+        except (NotPermitted, ValidationError):
             return []
-        return [CertificateMap.model_validate(each).name for each in part.items[:1]]
 
     async def _may_list(self, what: List, *, parent: str = "") -> Check:
         try:
