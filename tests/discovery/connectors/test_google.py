@@ -1,6 +1,7 @@
 """Google Cloud projects: what uses a certificate, which permission is missing, and where a key may be used."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.servers.google import PERMISSIONS
 MANAGER = f"projects/{PROJECT}/locations/global"
 MAP = f"{MANAGER}/certificateMaps/front"
 IP = "203.0.113.20"
+HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "read-cloud-stores.md"
 
 
 @pytest.fixture
@@ -319,3 +321,10 @@ async def test_a_list_without_end_ends_the_run(project: CloudProject, monkeypatc
     )
     with pytest.raises(Unavailable, match="no end"):
         await pages(project)
+
+
+async def test_the_permissions_of_the_how_to_are_exactly_those_that_are_needed():
+    table = HOW_TO.read_text().partition("A role of your own")[2].partition("```")[0]
+    named = set(re.findall(r"`((?:certificatemanager|compute)\.[A-Za-z.]+)`", table))
+    assert named == PERMISSIONS
+    assert named == {each.permission for each in vars(lists).values() if isinstance(each, lists.List)}
