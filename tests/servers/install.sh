@@ -37,6 +37,7 @@ need sudo sudo
 need keytool default-jre-headless
 need caddy caddy
 need xrdp xrdp
+need kubectl kubernetes-client
 [ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"
 [ -n "$missing" ] || exit 0
 

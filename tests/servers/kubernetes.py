@@ -117,6 +117,11 @@ class KubernetesApi:
         self._store.version += 1
         del self._store.objects[group, plural][f"{namespace}/{name}"]
 
+    def objects(self, resource: str) -> list[dict[str, Any]]:
+        """Return all objects of a resource."""
+        plural, _, group = resource.partition(".")
+        return list(self._store.objects.get((group, plural), {}).values())
+
     def compact(self) -> None:
         """Forget the past: every continue token has expired."""
         self._store.snapshots.clear()
