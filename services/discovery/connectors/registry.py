@@ -15,10 +15,11 @@ from services.discovery.connectors.pan_os import PanOs
 from services.discovery.connectors.step_ca import StepCa
 from services.discovery.connectors.upload import Upload
 from services.discovery.connectors.vault_pki import VaultPki
+from services.discovery.connectors.windows import WindowsHost
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault, GoogleCertificates, AwsAccounts, StepCa,)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault, GoogleCertificates, AwsAccounts, StepCa, WindowsHost,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""

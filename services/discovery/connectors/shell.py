@@ -97,8 +97,8 @@ def _pattern(text: str) -> str:
 
 
 @asynccontextmanager
-async def shell(login: Login, *, sudo: bool, limits: Limits) -> AsyncIterator[Shell]:
-    """Log in, and open a shell; with `sudo` it runs as root, where the host allows that without a password."""
+async def logged_in(login: Login, *, limits: Limits) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Log in for one piece of work; raises `Refused` or `Unavailable`, with what to do."""
     try:
         async with asyncio.timeout(limits.connect.total_seconds()):
             connection = await log_in(login)
@@ -107,4 +107,11 @@ async def shell(login: Login, *, sudo: bool, limits: Limits) -> AsyncIterator[Sh
             f"{login.where} did not answer in time.", next_step="Check that it is up."
         ) from error
     async with connection:
+        yield connection
+
+
+@asynccontextmanager
+async def shell(login: Login, *, sudo: bool, limits: Limits) -> AsyncIterator[Shell]:
+    """Log in, and open a shell; with `sudo` it runs as root, where the host allows that without a password."""
+    async with logged_in(login, limits=limits) as connection:
         yield Shell(connection, command="sudo -n /bin/sh -s" if sudo else "/bin/sh -s", limits=limits)
