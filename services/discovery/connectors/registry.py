@@ -1,6 +1,7 @@
 """Every way of looking."""
 
 from services.discovery.connectors import Prober, Source, SourceKind
+from services.discovery.connectors.adcs import Adcs
 from services.discovery.connectors.aws.source import AwsAccounts
 from services.discovery.connectors.azure import AzureKeyVault
 from services.discovery.connectors.bigip import BigIp
@@ -19,7 +20,7 @@ from services.discovery.connectors.windows import WindowsHost
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault, GoogleCertificates, AwsAccounts, StepCa, WindowsHost,)
+SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault, GoogleCertificates, AwsAccounts, StepCa, WindowsHost, Adcs,)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
