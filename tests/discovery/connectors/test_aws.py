@@ -6,19 +6,22 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import pytest
+from pydantic import SecretStr
 
-from services.discovery.connectors import Check
+from services.discovery.connectors import Access, Check
 from services.discovery.connectors.aws.acm import AcmShelf
 from services.discovery.connectors.aws.actions import ALWAYS_PERMITTED, CALLS
 from services.discovery.connectors.aws.join import Using
-from services.discovery.connectors.aws.settings import AwsSettings
+from services.discovery.connectors.aws.settings import AwsCredential, AwsSettings
 from services.discovery.connectors.aws.source import AwsAccounts
 from services.discovery.connectors.aws.transport import Sender, client_of, isolated_session
 from services.discovery.domain.holdings import Gap, Holding, Listener
 from shared import x509
 from shared.errors import Refused, Unavailable
 from shared.outbound import Policy
+from tests.builders import LOOPBACK
 from tests.discovery.connectors.aws_estate import POLICY, Estate
 from tests.discovery.workshops import access_to
 from tests.discovery.workshops.aws import (
@@ -30,8 +33,10 @@ from tests.discovery.workshops.aws import (
     policy_without,
 )
 from tests.servers.aws import ACCOUNT, OTHER, certificate_id
+from tests.servers.webhook import Answer, Webhook
 
-OWN_ONLY: dict[str, Any] = {"accounts": []}
+OWN_ONLY: dict[str, Any] = {"accounts": [], "regions": ["eu-west-1"]}
+OTHER_ONLY: dict[str, Any] = {"own_account": False, "regions": ["eu-west-1"]}
 _ELB = "elasticloadbalancing"
 
 
@@ -125,9 +130,9 @@ async def test_classic_balancers_distributions_and_domains_are_uses_too(shop: Ac
 async def test_certificates_of_cloudfront_are_read_whatever_regions_are_named(shop: Accounts):
     with shop.aws.unlocked():
         edge = Estate(shop.aws).acm("e.test", region="us-east-1")
-    found, _ = await read(shop, regions=["eu-west-1"], **OWN_ONLY)
+    found, _ = await read(shop, **OWN_ONLY)
     assert edge in found
-    found, _ = await read(shop, regions=["eu-west-1"], services=["acm"], **OWN_ONLY)
+    found, _ = await read(shop, services=["acm"], **OWN_ONLY)
     assert edge not in found
 
 
@@ -137,12 +142,58 @@ async def test_acm_lists_keys_of_all_types_over_many_pages(shop: Accounts):
         put = {estate.acm(f"c{number}.test") for number in range(101)}
         put.add(estate.acm(issued=estate.authority.issue("rsa.test", kind="rsa")))
         shop.aws.pages_of(30)
+        before = len(shop.aws.calls())
     async with AwsAccounts.open(access(shop, **OWN_ONLY)) as source:
         shelf = AcmShelf(source._own, "eu-west-1", Using())
         listed = [each[0] async for each in shelf.listed() if not isinstance(each, Gap)]
     assert len(listed) == len(put)
     assert {*listed} == put
-    assert shop.aws.calls().count("acm:ListCertificates") == 5
+    assert shop.aws.calls()[before:].count("acm:ListCertificates") == 5
+
+
+async def test_a_certificate_that_is_used_and_kept_where_nothing_is_read_is_a_gap(shop: Accounts):
+    with shop.aws.unlocked():
+        estate = Estate(shop.aws)
+        held = estate.acm("r.test")
+        estate.rest_domain("rest.test", held)
+    _, (gap,) = await read(shop, services=["apigateway", "iam"], **OWN_ONLY)
+    assert gap.hides(held)
+    assert "domainnames/rest.test" in gap.reason
+
+
+async def test_a_position_that_the_settings_do_not_know_any_more_begins_anew(shop: Accounts):
+    with shop.aws.unlocked():
+        held = Estate(shop.aws).acm("r.test")
+    async with AwsAccounts.open(access(shop, **OWN_ONLY)) as source:
+        for after, expected in (
+            (f"{OTHER} acm eu-west-1|arn:z", [held]),
+            (f"{ACCOUNT} acm eu-west-1|{held}", []),
+        ):
+            async with aclosing(source.read(after=after)) as pages:
+                assert [each.path async for page in pages for each in page.holdings] == expected
+
+
+async def test_reading_that_is_given_up_ends_at_once_though_nothing_answers(shop: Accounts):
+    async with AwsAccounts.open(access(shop)) as source:
+        shop.stall()
+        start = time.monotonic()
+        with anyio.move_on_after(0.3) as scope:
+            await source.check()
+        assert scope.cancelled_caught
+        assert time.monotonic() - start < 5
+
+
+async def test_what_is_no_answer_of_aws_is_unavailable(webhook: Webhook):
+    webhook.default = Answer(body=b"<html>welcome</html>", headers={"Content-Type": "text/html"})
+    given = AwsSettings(regions=["eu-west-1"], endpoint_url=webhook.url)
+    credential = AwsCredential(access_key_id="A" * 16, secret_access_key=SecretStr("s" * 40))
+    for body in (b"<html>welcome</html>", b"", b"{}"):
+        webhook.default = Answer(body=body)
+        with pytest.raises(Unavailable):
+            async with AwsAccounts.open(
+                Access(settings=given, credential=credential, policy=Policy(LOOPBACK))
+            ):
+                pass
 
 
 async def test_what_a_private_ca_issued_is_read_from_the_newest_report_in_a_bucket(shop: Accounts):
@@ -205,10 +256,10 @@ async def test_a_denied_listing_is_a_gap_that_names_it_and_nothing_is_told_unuse
         idle = estate.acm("idle.test")
         estate.listener(estate.acm("d.test"))
         shop.allow(policy_without(action))
-    found, gaps = await read(shop, own_account=False)
+    found, gaps = await read(shop, **OTHER_ONLY)
     assert found[idle].in_use is (None if hides_use else False)
     assert [gap.reason for gap in gaps] == [f"{action} in eu-west-1 of {OTHER} is denied."] * hides_use
-    denied = [each.text for each in await check(shop, own_account=False) if not each.ok]
+    denied = [each.text for each in await check(shop, **OTHER_ONLY) if not each.ok]
     assert [action in text and "eu-west-1" in text for text in denied] == [True] * hides_use
 
 
@@ -217,7 +268,7 @@ async def test_certificates_that_may_be_listed_and_not_read_are_one_gap_where_th
         estate = Estate(shop.aws, account=OTHER)
         put = [estate.acm(f"c{number}.test") for number in range(15)]
         shop.allow(policy_without("acm:GetCertificate"))
-    found, gaps = await read(shop, own_account=False)
+    found, gaps = await read(shop, **OTHER_ONLY)
     assert found == {}
     assert len(gaps) == 10
     assert all(any(gap.hides(path) for gap in gaps) for path in put)
@@ -270,7 +321,7 @@ async def test_a_session_that_ends_while_it_reads_is_begun_anew_and_an_own_one_i
         held = Estate(shop.aws, account=OTHER).acm("a.test")
         Estate(shop.aws).acm("b.test")
     shop.aws.fail("acm:GetCertificate", code="ExpiredTokenException")
-    found, gaps = await read(shop, own_account=False)
+    found, gaps = await read(shop, **OTHER_ONLY)
     assert (list(found), gaps) == ([held], [])
     assert [session["external_id"] for session in shop.aws.sessions()] == [EXTERNAL_ID] * 2
     shop.aws.fail("acm:GetCertificate", code="ExpiredTokenException")
@@ -330,7 +381,7 @@ async def test_nothing_of_this_machine_is_used_and_nothing_passes_by_the_guard(
     for name, value in {
         "AWS_CONFIG_FILE": str(config),
         "AWS_SHARED_CREDENTIALS_FILE": str(config),
-        "AWS_PROFILE": "p",
+        "AWS_PROFILE": "not-there",
         "AWS_DEFAULT_REGION": "xx-nowhere-1",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
         "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1",

@@ -161,6 +161,7 @@ async def accounts() -> AsyncIterator[Accounts]:
     """Give two fresh accounts, which may be cut off."""
     aws = shared_aws()
     aws.reset()
+    aws.pages_of(20)
     proxy = FaultProxy(("127.0.0.1", aws.port))
     await proxy.start()
     try:

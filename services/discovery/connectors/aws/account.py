@@ -17,6 +17,8 @@ from shared.errors import Unavailable
 
 MOST_LISTED = 20_000
 """Of one kind in one region of one account."""
+_MOST_PAGES = 2_000
+"""Of one listing; there may be empty ones."""
 Keys = Mapping[str, str | None]
 
 
@@ -108,15 +110,22 @@ class Account:
         client, action = await self._login.client(service, region), CALLS[service][call]
         pages = iter(client.get_paginator(call).paginate(**parameters))
         count = 0
-        while (page := await self._ask(partial(next, pages, None), action=action, region=region)) is not None:
+        for _ in range(_MOST_PAGES):
+            page = await self._ask(partial(next, pages, None), action=action, region=region)
+            if page is None:
+                return
             for each in _members(page, under):
+                if count == MOST_LISTED:
+                    raise self._too_many(action, region, limit=f"{MOST_LISTED} of them")
                 count += 1
-                if count > MOST_LISTED:
-                    raise Declined(
-                        f"{action} in {region} of {self.id}: there are more than {MOST_LISTED}.",
-                        next_step="The rest is not read.",
-                    )
                 yield each
+        raise self._too_many(action, region, limit=f"{_MOST_PAGES} pages of them")
+
+    def _too_many(self, action: str, region: str, *, limit: str) -> Declined:
+        return Declined(
+            f"{action} in {region} of {self.id}: there are more than {limit}.",
+            next_step="The rest is not read.",
+        )
 
     async def _ask(self, ask: Callable[[], Any], *, action: str, region: str) -> Any:
         where = f"{region} of {self.id}"

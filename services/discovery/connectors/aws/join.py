@@ -5,10 +5,11 @@ certificate of IAM is used from any region.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from services.discovery.connectors.aws.errors import Declined
 from services.discovery.connectors.aws.settings import Service
 from services.discovery.domain.holdings import Gap, Use
 from services.discovery.domain.targets import is_address
@@ -17,6 +18,8 @@ from shared.errors import Invalid
 
 EDGE_REGION = "us-east-1"
 """Where the certificates of CloudFront and of edge-optimised domains are kept (CloudFront developer guide)."""
+MOST_USES = 50_000
+"""Of one account."""
 _OWN_NAME = "elbv2"
 """Its listeners choose by the names of the certificates themselves, except the default one."""
 
@@ -29,9 +32,16 @@ class Using:
     gaps: list[Gap] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)
     """Regions in which a listing was refused."""
+    count: int = 0
 
     def add(self, use: Use) -> None:
-        """Keep one."""
+        """Keep one. Raises `Declined` where there are too many."""
+        self.count += 1
+        if self.count > MOST_USES:
+            raise Declined(
+                f"More than {MOST_USES} uses of certificates are in the account.",
+                next_step="The rest is not read.",
+            )
         self.by_certificate[use.certificate].append(use)
 
     def miss(self, gap: Gap, *, region: str, service: Service) -> None:
@@ -49,6 +59,17 @@ class Using:
     def may_miss(self, region: str) -> bool:
         """Return whether a use of a certificate of this region may be among what could not be read."""
         return region in self.unread
+
+    def elsewhere(self, scopes: Iterable[str]) -> Iterator[Gap]:
+        """Yield a gap for each certificate that something uses, and that is kept where nothing is read."""
+        read = tuple(f"{scope}/" for scope in scopes)
+        for name, uses in sorted(self.by_certificate.items()):
+            if name.startswith("arn:") and not name.startswith(read):
+                yield Gap(
+                    scope=name,
+                    reason=f"{uses[0].file} uses it, and where it is kept is not read.",
+                    next_step="Name its service, region and account in the settings.",
+                )
 
     def names_in(self, beginning: str) -> set[str]:
         """Return the certificates with such a beginning that something uses."""

@@ -1,7 +1,7 @@
 """AWS accounts as a source: one account after the other, what uses certificates first, then these by their ARN."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
@@ -21,7 +21,7 @@ from services.discovery.connectors.aws.shelves import Shelf
 from services.discovery.connectors.aws.transport import Sender, isolated_session
 from services.discovery.connectors.web import trusting
 from services.discovery.domain.holdings import Gap, Holding, Page, Use
-from shared.errors import NotFound
+from shared.errors import NotFound, Unavailable
 from shared.outbound import guarded_client
 
 PER_PAGE = 100
@@ -75,11 +75,16 @@ class AwsAccounts:
                 sender=Sender(client, seconds=seconds),
                 endpoint_url=settings.endpoint_url,
             )
-            own = await own_account(login, region=settings.regions[0])
+            with _as_documented():
+                own = await own_account(login, region=settings.regions[0])
             yield cls(own, login=login, settings=settings)
 
     async def check(self) -> Sequence[Check]:
         """Assume every role, and try each service in each region: to list, and to read the first of what is there."""
+        with _as_documented():
+            return await self._checks()
+
+    async def _checks(self) -> list[Check]:
         checks = []
         for count, role in enumerate(self._roles()):
             name = f"account {self._id(role)}"
@@ -100,7 +105,7 @@ class AwsAccounts:
         holdings: list[Holding] = []
         gaps: list[Gap] = []
         async with aclosing(self._found(after)) as found:
-            async for each in found:
+            while each := await _next(found):
                 if isinstance(each.what, Gap):
                     gaps.append(each.what)
                 else:
@@ -126,9 +131,10 @@ class AwsAccounts:
                     yield _Found(what=gap)
                 continue
             using = await self._using(account)
-            for gap in using.gaps:
+            shelves = self._shelves(account, using)
+            for gap in (*using.gaps, *using.elsewhere(shelf.scope for shelf in shelves)):
                 yield _Found(what=gap)
-            for shelf in self._shelves(account, using):
+            for shelf in shelves:
                 name = f"{account.id} {shelf.name}"
                 if name in ours:
                     async for each in _on(shelf, name=name, after=path if name == section else ""):
@@ -206,6 +212,20 @@ class AwsAccounts:
             yield await _check(
                 f"{shelf.name.replace(' ', ' in ')} of {account.id}", _on(shelf, name="", after="")
             )
+
+
+async def _next(found: AsyncGenerator[_Found]) -> _Found | None:
+    with _as_documented():
+        return await anext(found, None)
+
+
+@contextmanager
+def _as_documented() -> Iterator[None]:
+    """An answer that lacks what AWS documents is none of AWS."""
+    try:
+        yield
+    except (KeyError, IndexError) as error:
+        raise Unavailable(f"An answer lacks {error}.", next_step="Check `endpoint_url`.") from error
 
 
 async def _on(shelf: Shelf, *, name: str, after: str) -> AsyncGenerator[_Found]:
