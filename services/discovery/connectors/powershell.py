@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, cast
 
 import asyncssh
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.discovery.connectors import Access, Limits
 from services.discovery.connectors.shell import logged_in
 from shared.errors import Invalid, Refused, Unavailable
-from shared.ssh import Credential, Login, read_host_key, read_private_key
+from shared.ssh import Credential, HostKey, HostName, Login, UserName, refuse_unreadable
 
 MOST_BYTES = 32 * 1024 * 1024
 """Of one answer, as sent."""
@@ -52,25 +52,10 @@ class WindowsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field(
-        min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["iis-1.example.com"]
-    )
+    host: HostName
     port: int = Field(22, ge=1, le=65535)
-    username: str = Field(
-        min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$", examples=["EXAMPLE\\everleaf"]
-    )
-    host_key: str = Field(
-        min_length=20, max_length=4000, description="The OpenSSH public key that it must prove to have."
-    )
-
-    @field_validator("host_key")
-    @classmethod
-    def _is_a_key(cls, line: str) -> str:
-        try:
-            read_host_key(line)
-        except Invalid as error:
-            raise ValueError(str(error)) from error
-        return " ".join(line.split()[:2])
+    username: UserName
+    host_key: HostKey
 
 
 class WindowsCredential(Credential):
@@ -79,8 +64,7 @@ class WindowsCredential(Credential):
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
         try:
-            if self.private_key is not None:
-                read_private_key(self)
+            refuse_unreadable(self)
         except Invalid as error:
             raise ValueError(str(error)) from None
         return self
@@ -207,6 +191,8 @@ async def powershell(access: Access) -> AsyncIterator[PowerShell]:
         username=settings.username,
         host_key=settings.host_key,
         credential=cast("WindowsCredential", access.credential),
+        agent=access.ssh_agent,
+        reach=access.reach,
     )
     async with logged_in(login, limits=access.limits) as connection:
         yield PowerShell(connection, limits=access.limits)

@@ -20,7 +20,22 @@ from services.discovery.connectors.windows import WindowsHost
 from shared.errors import Invalid
 
 PROBERS: tuple[type[Prober], ...] = (Network,)
-SOURCES: tuple[type[Source], ...] = (LinuxHost, BigIp, CitrixAdc, VaultPki, Ejbca, FortiGate, PanOs, KubernetesCluster, AzureKeyVault, GoogleCertificates, AwsAccounts, StepCa, WindowsHost, Adcs,)
+SOURCES: tuple[type[Source], ...] = (
+    LinuxHost,
+    BigIp,
+    CitrixAdc,
+    VaultPki,
+    Ejbca,
+    FortiGate,
+    PanOs,
+    KubernetesCluster,
+    AzureKeyVault,
+    GoogleCertificates,
+    AwsAccounts,
+    StepCa,
+    WindowsHost,
+    Adcs,
+)
 
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
