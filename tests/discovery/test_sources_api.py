@@ -230,7 +230,10 @@ async def test_a_file_cannot_speak_for_the_host(
     source = await made(client, body(sshd, nginx))
     run = await run_of(client, service, source)
     assert (run["state"], run["holdings"]) == ("finished", 1)
-    assert [gap["reason"] for gap in run["gaps"]] == ["Its name is not plain UTF-8."]
+    assert {(gap["scope"], gap["reason"]) for gap in run["gaps"][1:]} == {
+        (str(liar), "It holds a certificate that cannot be read.")
+    }
+    assert run["gaps"][0]["reason"] == "Its name is not plain UTF-8."
 
 
 async def test_a_private_key_stays_on_the_host_even_where_a_configuration_includes_it(

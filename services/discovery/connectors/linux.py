@@ -4,19 +4,35 @@ Only certificates leave the host. Of a private key it says path, owner, mode, an
 which the host itself computes.
 """
 
+import posixpath
 import re
-import shlex
 import stat
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Self, cast
+from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from services.discovery.connectors import Access, Check
 from services.discovery.connectors.apart import read_apart
+from services.discovery.connectors.keystores import Entry, read_java, read_pkcs7, read_pkcs12
+from services.discovery.connectors.linux_files import (
+    STORES,
+    File,
+    find_files,
+    find_keys,
+    find_stores,
+    quoted,
+    read_files,
+    read_keys,
+    read_refusals,
+    read_stores,
+    show_files,
+    show_keys,
+)
 from services.discovery.connectors.shell import Shell, shell
 from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
 from services.discovery.domain.targets import is_address
@@ -35,9 +51,10 @@ from shared.ssh import (
 
 FILES_PER_PAGE = 100
 MOST_FOUND = 5_000
+LONGEST_PATH = 1000
 MOST_ADDRESSES = 100
-_DEEP, _KILOBYTES = 10, 1024
-_PATTERNS = ("*.pem", "*.crt", "*.cer", "*.der")
+MOST_ENTRIES = 500
+"""Of one keystore."""
 FOLDERS = (
     "/etc/ssl/private",
     "/etc/nginx",
@@ -78,6 +95,11 @@ class LinuxSettings(BaseModel):
 class LinuxCredential(Credential):
     """A private key, perhaps with an OpenSSH certificate; a password; or the ssh-agent of the platform."""
 
+    store_passwords: list[SecretStr] = Field(
+        [],
+        max_length=20,
+        description="Tried on PKCS#12 files there, after none and `changeit`. Java keystores need none.",
+    )
     jumps: list[Credential] = Field(
         [],
         max_length=5,
@@ -96,17 +118,30 @@ class LinuxCredential(Credential):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
-    """What the host says of one certificate file."""
+class _Slot:
+    """One certificate with its chain in a file; `alias` is its name there, where the file is a keystore."""
 
-    path: str
-    mode: int
-    owner: str
-    group: str
-    holds_key: bool
-    format: str
-    pem: str
-    """Its certificates, whatever the format of the file."""
+    alias: str | None = None
+    chain: tuple[bytes, ...]
+    has_key: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What of a host is asked once for all its files."""
+
+    uses: Mapping[str, Sequence[Use]]
+    """By file; of a keystore those of each of its entries."""
+    keys: Mapping[str, Key]
+    """By path: keys in the folders."""
+    addresses: tuple[str, ...]
+
+    def key_of(self, file: File, leaf: bytes) -> Key | None:
+        """Return the key that belongs to a certificate: best the one that lies beside it."""
+        fingerprint = _key_fingerprint(leaf)
+        fitting = [key for key in self.keys.values() if key.spki_sha256 and key.spki_sha256 == fingerprint]
+        folder = posixpath.dirname(file.path)
+        return min(fitting, key=lambda key: (posixpath.dirname(key.path) != folder, key.path), default=None)
 
 
 class LinuxHost:
@@ -117,21 +152,26 @@ class LinuxHost:
     settings_type: ClassVar[type[BaseModel]] = LinuxSettings
     credential_type: ClassVar[type[BaseModel]] = LinuxCredential
 
-    def __init__(self, shell: Shell, *, settings: LinuxSettings) -> None:
+    def __init__(self, shell: Shell, *, settings: LinuxSettings, passwords: Sequence[str] = ()) -> None:
         self._shell = shell
         self._settings = settings
+        self._passwords = passwords
 
     @classmethod
     @asynccontextmanager
     async def open(cls, access: Access) -> AsyncIterator[Self]:
         """Connect and log in."""
-        settings = cast("LinuxSettings", access.settings)
+        settings, credential = (
+            cast("LinuxSettings", access.settings),
+            cast("LinuxCredential", access.credential),
+        )
+        passwords = [each.get_secret_value() for each in credential.store_passwords]
         async with shell(_login(access), sudo=settings.sudo, limits=access.limits) as opened:
-            yield cls(opened, settings=settings)
+            yield cls(opened, settings=settings, passwords=passwords)
 
     async def check(self) -> Sequence[Check]:
         """Say who we are there, which tools there are, and which folders may be read."""
-        status, said = await self._shell.run(_CHECK.format(folders=_quoted(self._settings.folders)))
+        status, said = await self._shell.run(_CHECK.format(folders=quoted(self._settings.folders)))
         if status and self._settings.sudo:
             return [
                 Check(name="sudo", ok=False, text="sudo refused: allow `sudo -n /bin/sh -s` for this user.")
@@ -145,15 +185,19 @@ class LinuxHost:
         uses: dict[str, list[Use]] = defaultdict(list)
         for use in (use for reading in readings for use in reading.uses):
             uses[use.certificate].append(use)
-        addresses = await self._addresses()
         found, gaps = await self._find()
         gaps += [gap for reading in readings for gap in reading.gaps]
         gaps += [_nameless(path) for path in uses if not path.isprintable()]
-        uses = {path: using for path, using in uses.items() if path.isprintable()}
-        paths = [path for path in sorted({*found, *uses}) if after is None or path > after]
+        stores = await self._stores([path for path in uses if path.isprintable() and path not in found])
+        by_file: dict[str, list[Use]] = defaultdict(list)
+        for path, using in uses.items():
+            if path.isprintable():
+                by_file[stores.get(path, path)] += using
+        known = _Known(uses=by_file, keys=await self._lying_keys(), addresses=await self._addresses())
+        paths = [path for path in sorted({*found, *by_file}) if after is None or path > after]
         for start in range(0, len(paths), FILES_PER_PAGE):
             chosen = paths[start : start + FILES_PER_PAGE]
-            page = await self._page(chosen, uses=uses, addresses=addresses)
+            page = await self._page(chosen, known=known)
             is_last = start + FILES_PER_PAGE >= len(paths)
             first = tuple(gaps) if start == 0 else ()
             yield Page(
@@ -163,17 +207,19 @@ class LinuxHost:
             yield Page(gaps=tuple(gaps))
 
     async def _find(self) -> tuple[list[str], list[Gap]]:
-        names = " -o ".join(f"-name {shlex.quote(pattern)}" for pattern in _PATTERNS)
-        _, said = await self._shell.run(
-            f'for d in {_quoted(self._settings.folders)}; do [ -e "$d" ] || continue\n'
-            f'find -H "$d" -xdev -maxdepth {_DEEP} \\( -type f -o -type l \\) \\( {names} \\) -size -{_KILOBYTES}k 2>&1\n'
-            f"done | head -n {MOST_FOUND + 1}\n"
-        )
+        _, said = await self._shell.run(find_files(self._settings.folders, most=MOST_FOUND + 1))
         lines = said.decode(errors="replace").splitlines()
         denied = [
             found[1] for line in lines if (found := re.fullmatch(r"find: '?(.*?)'?: Permission denied", line))
         ]
-        gaps = [_gap(path, "It may not be listed.") for path in denied]
+        gaps = [
+            Gap(
+                scope=path,
+                reason="It may not be listed.",
+                next_step="Give the login of the source the right to read it.",
+            )
+            for path in denied
+        ]
         paths = [line for line in lines if line.startswith("/")]
         gaps += [_nameless(path) for path in paths if not _is_plain(path)]
         paths = [path for path in paths if _is_plain(path)]
@@ -192,45 +238,63 @@ class LinuxHost:
         words = [self._shell.address, *said.decode(errors="replace").split()[:MOST_ADDRESSES]]
         return tuple(dict.fromkeys(word for word in words if is_address(word)))
 
-    async def _page(
-        self, paths: Sequence[str], *, uses: Mapping[str, list[Use]], addresses: tuple[str, ...]
-    ) -> Page:
-        _, said = await self._shell.run(_FILES.format(paths=_quoted(paths)))
+    async def _stores(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the keystore for each of these paths that leads into one, and is no file itself."""
+        if not paths:
+            return {}
+        _, said = await self._shell.run(find_stores(paths))
+        return read_stores(said.decode(errors="replace"))
+
+    async def _lying_keys(self) -> dict[str, Key]:
+        _, said = await self._shell.run(find_keys(self._settings.folders))
+        return read_keys(said.decode(errors="replace"))
+
+    async def _page(self, paths: Sequence[str], *, known: _Known) -> Page:
+        _, said = await self._shell.run(show_files(paths, passwords=self._passwords))
         text = said.decode(errors="replace")
-        files, gaps = list(_files(text)), list(_refusals(text))
-        wanted = {file.path: _key_path(file, uses.get(file.path, ())) for file in files}
-        keys = await self._keys([path for path in wanted.values() if path])
-        holdings = []
+        files, gaps = list(read_files(text)), list(read_refusals(text))
+        named = {use.key for path in paths for use in known.uses.get(path, ()) if use.key}
+        wanted = named | {file.path for file in files if file.holds_key}
+        asked = sorted(path for path in wanted if _is_file(path) and path not in known.keys)
+        keys = {**known.keys, **await self._keys(asked)}
+        holdings: list[Holding] = []
         for file in files:
-            chain = _chain(file.pem)
-            if chain:
-                key = keys.get(wanted[file.path] or "")
-                holding = self._holding(file, chain, key=key, uses=uses.get(file.path, ()))
-                holdings.append(replace(holding, addresses=addresses))
+            slots, missing = _slots(file)
+            holdings += self._holdings(file, slots, known=replace(known, keys=keys))
+            gaps += missing
+            gaps += _nowhere(file, slots, uses=known.uses.get(file.path, ()))
         return Page(holdings=tuple(holdings), gaps=tuple(gaps))
 
-    def _holding(
-        self, file: _File, chain: Sequence[bytes], *, key: Key | None, uses: Sequence[Use]
-    ) -> Holding:
-        return Holding(
-            address=self._settings.host,
-            path=file.path,
-            chain=tuple(chain),
-            format=file.format,
-            key=_matched(key, chain[0]),
-            owner=file.owner,
-            group=file.group,
-            mode=file.mode,
-            uses=tuple(uses),
-            in_use=bool(uses),
-        )
+    def _holdings(self, file: File, slots: Sequence[_Slot], *, known: _Known) -> Iterator[Holding]:
+        # A server that names no entry takes the first that has a key.
+        first = next((slot for slot in slots if slot.has_key), None)
+        for slot in slots:
+            path = _path(file, slot)
+            uses = tuple(
+                replace(use, certificate=path)
+                for use in known.uses.get(file.path, ())
+                if _is_meant(slot, _alias_in(file, use), is_first=slot is first)
+            )
+            yield Holding(
+                address=self._settings.host,
+                path=path,
+                chain=slot.chain,
+                format=file.format,
+                key=_key(file, slot, path=path, uses=uses, known=known),
+                owner=file.owner,
+                group=file.group,
+                mode=file.mode,
+                uses=uses,
+                # What else may open a keystore is in no configuration that is read.
+                in_use=bool(uses) or (None if file.format in STORES else False),
+                addresses=known.addresses,
+            )
 
     async def _keys(self, paths: Sequence[str]) -> dict[str, Key]:
         if not paths:
             return {}
-        _, said = await self._shell.run(_KEYS.format(paths=_quoted(dict.fromkeys(paths))))
-        lines = map(_KEY_LINE.fullmatch, said.decode(errors="replace").splitlines())
-        return {line["path"]: _key(line) for line in lines if line}
+        _, said = await self._shell.run(show_keys(paths))
+        return read_keys(said.decode(errors="replace"))
 
 
 _CHECK = """
@@ -240,36 +304,7 @@ else echo "openssl no install openssl, or keys cannot be matched"; fi
 for d in {folders}; do [ -e "$d" ] || continue
 if [ -r "$d" ] && [ -x "$d" ]; then echo "folder yes $d"; else echo "folder no $d may not be read"; fi; done
 """
-_FILES = r"""
-for f in {paths}; do
-if ! [ -f "$f" ]; then echo "#M $f"; continue; fi
-if ! [ -r "$f" ]; then echo "#D $f"; continue; fi
-k=no; grep -q -e '-----BEGIN .*PRIVATE KEY-----' "$f" && k=yes
-t=der; grep -q -e '-----BEGIN' "$f" && t=pem
-echo "#F $(stat -Lc '%a %U %G' "$f") $k $t $f"
-if [ $t = pem ]; then
-sed -n '/-----BEGIN CERTIFICATE-----/,/-----END CERTIFICATE-----/p' "$f" | tr -cd 'A-Za-z0-9+/=\n -'
-else openssl x509 -inform der -in "$f" 2>/dev/null </dev/null; fi
-done; exit 0
-"""
-_KEYS = """
-for f in {paths}; do [ -f "$f" ] || continue
-p=-
-if [ -r "$f" ]; then
-if grep -q -e 'ENCRYPTED' "$f"; then p=encrypted
-elif d=$(openssl pkey -in "$f" -pubout -outform DER 2>/dev/null </dev/null | sha256sum); then p=${{d%% *}}; fi
-fi
-echo "$(stat -Lc '%a %U' "$f") $p $f"; done; exit 0
-"""
 _CHECK_LINE = re.compile(r"(?P<name>\w+) (?P<ok>yes|no) (?P<text>.*)")
-_FILE_LINE = re.compile(
-    r"(?P<mode>[0-7]{1,4}) (?P<owner>\S+) (?P<group>\S+) (?P<holds_key>yes|no) (?P<format>pem|der) (?P<path>/.*)"
-)
-_KEY_LINE = re.compile(
-    r"(?P<mode>[0-7]{1,4}) (?P<owner>\S+) (?P<public>-|encrypted|[0-9a-f]{64}) (?P<path>/.*)"
-)
-_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-"""The SHA-256 of no bytes: what comes where the key could not be read."""
 
 
 def _login(access: Access) -> Login:
@@ -286,14 +321,6 @@ def _login(access: Access) -> Login:
     return through(login, settings.jumps, credentials=credential.jumps)
 
 
-def _quoted(paths: Sequence[str] | Mapping[str, None]) -> str:
-    return " ".join(map(shlex.quote, paths))
-
-
-def _gap(path: str, reason: str) -> Gap:
-    return Gap(scope=path, reason=reason, next_step="Give the login of the source the right to read it.")
-
-
 def _is_plain(path: str) -> bool:
     """Return whether a path can be said in one line, and said again as it was."""
     return path.isprintable() and "\N{REPLACEMENT CHARACTER}" not in path
@@ -303,60 +330,149 @@ def _nameless(path: str) -> Gap:
     return Gap(scope=path, reason="Its name is not plain UTF-8.", next_step="Rename it.")
 
 
-def _files(said: str) -> Iterator[_File]:
-    for part in re.split(r"^#F ", said, flags=re.MULTILINE)[1:]:
-        head, _, pem = part.partition("\n")
-        line = _FILE_LINE.fullmatch(head)
-        if line:  # else it was removed while the host spoke of it
-            yield _File(
-                path=line["path"],
-                mode=int(line["mode"], 8),
-                owner=line["owner"],
-                group=line["group"],
-                holds_key=line["holds_key"] == "yes",
-                format=line["format"],
-                pem=pem,
+def _slots(file: File) -> tuple[list[_Slot], list[Gap]]:
+    """Return the certificates in a file, and what of it could not be read."""
+    if file.format in STORES:
+        return _entries(file)
+    try:
+        chain = _chain(file)
+    except Invalid:
+        return [], [
+            _gap(file.path, "It holds a certificate that cannot be read.", "Look at it with openssl.")
+        ]
+    if not chain and file.format == "other" and file.path.endswith(_STORE_NAMES):
+        return [], [
+            _gap(file.path, "It is a keystore of an unknown format.", "Keep certificates in PKCS#12 or JKS.")
+        ]
+    return [_Slot(chain=tuple(chain), has_key=file.holds_key)] if chain else [], []
+
+
+_STORE_NAMES = (".p12", ".pfx", ".jks", ".jceks", ".keystore", ".truststore", ".p7b", ".p7c")
+
+
+def _chain(file: File) -> Sequence[bytes]:
+    """Return the certificates of a file that is no keystore, leaf first. Raises `Invalid`."""
+    if file.format == "der":
+        x509.load(file.content)
+        return [file.content]
+    if file.format == "pkcs7":
+        return read_pkcs7(file.content)
+    text = file.content.decode(errors="replace")
+    return x509.from_pem(text) if "-----BEGIN CERTIFICATE-----" in text else ()
+
+
+def _entries(file: File) -> tuple[list[_Slot], list[Gap]]:
+    gaps = []
+    if file.format == "pkcs12":
+        entries = read_pkcs12(file.content.decode(errors="replace"), keys=file.keys)
+    else:
+        store = read_java(file.content)
+        entries = list(store.entries)
+        if not store.is_whole:
+            gaps.append(
+                _gap(file.path, "It was read in part: it holds a secret key, or is damaged.", _TO_PKCS12)
+            )
+    slots = {
+        _name(entry): _slot(entry) for entry in entries if entry.chain and _key_fingerprint(entry.chain[0])
+    }
+    if len(slots) > MOST_ENTRIES:
+        gaps.append(_gap(file.path, f"It holds more than {MOST_ENTRIES} entries.", "Split it."))
+    return list(slots.values())[:MOST_ENTRIES], gaps
+
+
+_TO_PKCS12 = "Keep secret keys in a store of their own: keytool -importkeystore."
+
+
+def _slot(entry: Entry) -> _Slot:
+    return _Slot(alias=_name(entry), chain=entry.chain, has_key=entry.has_key)
+
+
+def _name(entry: Entry) -> str:
+    """Return what an entry is called: its alias, else what tells its certificate from others."""
+    return entry.alias or x509.fingerprint(entry.chain[0])[:16]
+
+
+def _path(file: File, slot: _Slot) -> str:
+    if slot.alias is None:
+        return file.path
+    path = f"{file.path}/{quote(slot.alias, safe=_SAFE)}"
+    return path if len(path) <= LONGEST_PATH else f"{file.path}/{x509.fingerprint(slot.chain[0])[:16]}"
+
+
+_SAFE = " !$&'()*+,:;=@._~-"
+
+
+def _alias_in(file: File, use: Use) -> str | None:
+    """Return the entry of a keystore that a configuration names: `store.p12/alias` or `store.p12#alias`."""
+    rest = use.certificate.removeprefix(file.path)
+    return rest[1:].lower() if rest else None
+
+
+def _is_meant(slot: _Slot, alias: str | None, *, is_first: bool) -> bool:
+    if slot.alias is None:
+        return True
+    # Java compares aliases in lower case.
+    return is_first if alias is None else slot.alias.lower() == alias
+
+
+def _nowhere(file: File, slots: Sequence[_Slot], *, uses: Sequence[Use]) -> Iterator[Gap]:
+    """Yield a gap for each entry that a configuration names and the keystore does not have."""
+    for alias in sorted({alias for use in uses if (alias := _alias_in(file, use)) is not None}):
+        if not any(_is_meant(slot, alias, is_first=False) for slot in slots):
+            yield Gap(
+                scope=f"{file.path}/{alias}",
+                reason="The keystore has no entry of this name.",
+                next_step="Check the configuration that names it.",
+                is_absent=True,
             )
 
 
-def _refusals(said: str) -> Iterator[Gap]:
-    for letter, path in re.findall(r"^#([MD]) (.*)$", said, flags=re.MULTILINE):
-        if letter == "D":
-            yield _gap(path, "It may not be read.")
-        else:
-            step = "Check the configuration that names it."
-            yield Gap(scope=path, reason="There is no such file.", next_step=step, is_absent=True)
+def _gap(path: str, reason: str, next_step: str) -> Gap:
+    return Gap(scope=path, reason=reason, next_step=next_step)
 
 
-def _chain(pem: str) -> list[bytes]:
-    try:
-        return x509.from_pem(pem)
-    except Invalid:
-        return []
-
-
-def _key_path(file: _File, uses: Sequence[Use]) -> str | None:
+def _key(file: File, slot: _Slot, *, path: str, uses: Sequence[Use], known: _Known) -> Key | None:
+    if file.format in STORES:
+        return _key_in_store(file, slot, path=path) if slot.has_key else None
     named = next((use.key for use in uses if use.key), None)
-    return named or (file.path if file.holds_key else None)
-
-
-def _key(line: re.Match[str]) -> Key:
-    mode, public = int(line["mode"], 8), line["public"]
-    return Key(
-        path=line["path"],
-        spki_sha256=public if public not in ("-", "encrypted", _NOTHING) else None,
-        mode=mode,
-        owner=line["owner"],
-        is_exposed=bool(mode & stat.S_IROTH),
-        is_encrypted=public == "encrypted",
+    if named and not _is_file(named):
+        # It is kept in hardware; whatever follows a question mark may be its PIN.
+        return Key(path=named.partition("?")[0])
+    key = known.keys.get(named or (file.path if file.holds_key else ""))
+    return (
+        _matched(key, slot.chain[0])
+        if key or named
+        else _matched(known.key_of(file, slot.chain[0]), slot.chain[0])
     )
+
+
+def _key_in_store(file: File, slot: _Slot, *, path: str) -> Key:
+    fingerprint = _key_fingerprint(slot.chain[0])
+    is_match = fingerprint in file.keys
+    return Key(
+        path=path,
+        spki_sha256=fingerprint if is_match else None,
+        is_match=is_match or None,
+        mode=file.mode,
+        owner=file.owner,
+        is_exposed=bool(file.mode & stat.S_IROTH),
+        is_encrypted=True,
+    )
+
+
+def _is_file(path: str) -> bool:
+    return path.startswith("/")
+
+
+def _key_fingerprint(leaf: bytes) -> str | None:
+    try:
+        return x509.read(leaf).key_fingerprint
+    except Invalid:
+        return None
 
 
 def _matched(key: Key | None, leaf: bytes) -> Key | None:
     if key is None or key.spki_sha256 is None:
         return key
-    try:
-        is_match = x509.read(leaf).key_fingerprint == key.spki_sha256
-    except Invalid:
-        return key
-    return replace(key, is_match=is_match)
+    fingerprint = _key_fingerprint(leaf)
+    return replace(key, is_match=fingerprint == key.spki_sha256) if fingerprint else key

@@ -1,7 +1,7 @@
 """A Linux host as an account with few rights sees it, over a real sshd."""
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -38,7 +38,9 @@ def store() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def opened(sshd: Sshd, folder: Path) -> AsyncIterator[LinuxHost]:
+async def opened(
+    sshd: Sshd, folder: Path, *, store_passwords: Sequence[str] = ()
+) -> AsyncIterator[LinuxHost]:
     settings = LinuxSettings(
         host=sshd.host,
         port=sshd.port,
@@ -47,7 +49,9 @@ async def opened(sshd: Sshd, folder: Path) -> AsyncIterator[LinuxHost]:
         folders=[str(folder)],
         configurations={"nginx": str(folder / "nginx.conf")},
     )
-    credential = LinuxCredential(private_key=SecretStr(sshd.client_key))
+    credential = LinuxCredential.model_validate(
+        {"private_key": sshd.client_key, "store_passwords": list(store_passwords)}
+    )
     async with LinuxHost.open(Access(settings=settings, credential=credential)) as host:
         yield host
 
