@@ -13,6 +13,7 @@ from services.discovery.actions.plans import Bounds
 from services.discovery.actions.runs import Runs
 from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.schedules import Schedules
+from services.discovery.actions.source_groups import SourceGroups
 from services.discovery.actions.source_runs import SourceRuns
 from services.discovery.actions.sources import Accesses, Sources
 from services.discovery.actions.transparency import CtLogs
@@ -27,7 +28,7 @@ from services.discovery.domain.looks import LookOptions
 from services.discovery.events import EMITS, reactions
 from services.discovery.scanner.pace import Sockets
 from services.discovery.settings import DiscoverySettings
-from services.discovery.store import Table
+from services.discovery.store import Room, Table
 from services.discovery.workers import ct_logs, upkeep, watching
 from services.discovery.workers import scans as scan_lanes
 from services.discovery.workers import schedules as schedule_worker
@@ -87,7 +88,10 @@ async def _assembled(
     schedules = Schedules(database, scans=scans)
     accesses = Accesses(
         surroundings.sealer,
-        limits=SourceLimits(command=timedelta(seconds=settings.source_timeout)),
+        limits=SourceLimits(
+            connect=timedelta(seconds=settings.source_connect_timeout),
+            command=timedelta(seconds=settings.source_timeout),
+        ),
         policy=surroundings.outbound,
         reach=Reach(
             permits=bounds.limits().permits, settings="EVERLEAF_DISCOVERY_ALLOW or EVERLEAF_DISCOVERY_DENY"
@@ -100,6 +104,7 @@ async def _assembled(
         clock=clock,
         lease=bounds.lease,
         misses_until_lost=settings.misses_until_lost,
+        room=Room(per_host=settings.sources_per_host, per_network=settings.sources_per_network),
     )
     if database.is_sqlite:
         await source_runs.forget_leases()
@@ -118,6 +123,7 @@ async def _assembled(
         schedules=schedules,
         sources=Sources(database, accesses, ring=reading.ring),
         uploads=Uploads(database, misses_until_lost=settings.misses_until_lost),
+        groups=SourceGroups(database, accesses, ring=reading.ring),
         explanations=Explanations(database, bounds=bounds),
         logs=CtLogs(database),
         once=Once(database, clock),

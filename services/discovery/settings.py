@@ -36,6 +36,12 @@ class DiscoverySettings(ServiceSettings):
     """Sources that are read at a time in each process."""
     ssh_agent: str | None = None
     """The socket of an ssh-agent whose keys hosts may be logged into with; left out, there is none."""
+    sources_per_network: int = Field(16, ge=1, le=1000)
+    """Sources that are read at a time in one /24 (IPv6: /64), by all processes together."""
+    sources_per_host: int = Field(2, ge=1, le=1000)
+    """Sources that are read at a time on one host, by all processes together."""
+    source_connect_timeout: float = Field(15, gt=0, le=300)
+    """How long connecting to a host and logging in may take."""
     source_timeout: float = Field(60, gt=0, le=3600)
     """How long one question to a source may take."""
     keep_results: float = Field(30, gt=0, le=3660)

@@ -16,7 +16,9 @@ from services.discovery import store
 from services.discovery.actions.leases import while_held
 from services.discovery.actions.sources import Accesses, recovered, start_run
 from services.discovery.connectors.registry import readable_kind
+from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.holdings import Gap, Holding, Page, Use, is_hidden, with_names
+from services.discovery.domain.networks import network_of
 from services.discovery.domain.targets import parse_server_name
 from shared import x509
 from shared.clock import Clock
@@ -66,12 +68,14 @@ class SourceRuns:
         clock: Clock,
         lease: timedelta,
         misses_until_lost: int,
+        room: store.Room,
     ) -> None:
         self._database = database
         self._accesses = accesses
         self._clock = clock
         self._lease = lease
         self._misses_until_lost = misses_until_lost
+        self._room = room
 
     async def forget_leases(self) -> None:
         """Let go of what a killed process held: only where there can be no other process."""
@@ -81,14 +85,15 @@ class SourceRuns:
     async def claim(self, *, now: datetime) -> SourceClaim | None:
         """Start the runs whose time has come, and take one that nobody works on; None where there is none."""
         async with self._database.read() as session:
-            if not await store.is_run_due(session, now=now):
+            if not await store.is_run_due(session, room=self._room, now=now):
                 return None
         lease = new_id()
         async with self._database.transaction() as tx:
             for source in await store.due_sources(tx, now=now):
                 await _start(tx, source, now=now)
             await tx.session.flush()
-            run = await store.claim_run(tx, lease=lease, until=now + self._lease, now=now)
+            until = now + self._lease
+            run = await store.claim_run(tx, room=self._room, lease=lease, until=until, now=now)
             return SourceClaim(run_id=run.id, source_id=run.source_id, lease=lease) if run else None
 
     async def run(self, claim: SourceClaim) -> None:
@@ -105,11 +110,30 @@ class SourceRuns:
 
         async def work() -> None:
             try:
-                await self._read(claim)
+                if await self._has_room(claim):
+                    await self._read(claim)
             except EverleafError as error:
                 await self._failed(claim, error)
 
         await while_held(work, keep=keep, let_go=let_go, every=min(1.0, self._lease.total_seconds() / 4))
+
+    async def _has_room(self, claim: SourceClaim) -> bool:
+        """Learn the network of a host that is named, once; give the run back where enough are read there."""
+        async with self._database.read() as session:
+            run = await session.get(store.SourceRun, claim.run_id)
+        if run is None or run.host is None or run.network is not None:
+            return True
+        found, _ = await resolve([run.host])
+        async with self._database.transaction() as tx:
+            run = await store.run_to_update(tx, claim.run_id)
+            if run is None or run.lease != claim.lease:
+                return False
+            run.network = next((network_of(each) for each in found.get(run.host or "", ())), None) or ""
+            await tx.session.flush()
+            has_room = await store.has_room(tx, run, room=self._room, now=self._clock())
+            if not has_room:
+                run.state, run.attempts = "queued", run.attempts - 1
+        return has_room
 
     async def _read(self, claim: SourceClaim) -> None:
         async with self._database.read() as session:

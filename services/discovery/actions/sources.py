@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from services.discovery import store
 from services.discovery.connectors import Access, Check, Limits
 from services.discovery.connectors.registry import readable_kind, source_kind
+from services.discovery.domain.networks import host_of, network_of
 from shared.access import Principal
 from shared.documents import read_document, revealed
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
@@ -21,7 +22,7 @@ from shared.sealing import Sealer
 from shared.ssh import Reach
 from shared.store import Database, Transaction
 
-_SEE_KINDS = "See GET /v1/source-kinds for what this kind of source takes."
+SEE_KINDS = "See GET /v1/source-kinds for what this kind of source takes."
 Document = Mapping[str, Any]
 """Settings or a credential as JSON, whose shape the kind of source knows."""
 
@@ -92,10 +93,8 @@ class Sources:
         kind, source_id = source_kind(new.kind), new_id()
         if new.every is not None:
             readable_kind(new.kind)
-        settings = read_document(kind.settings_type, new.settings, at="settings", next_step=_SEE_KINDS)
-        credential = read_document(
-            kind.credential_type, new.credential, at="credential", next_step=_SEE_KINDS
-        )
+        settings = read_document(kind.settings_type, new.settings, at="settings", next_step=SEE_KINDS)
+        credential = read_document(kind.credential_type, new.credential, at="credential", next_step=SEE_KINDS)
         row = store.SourceRow(
             id=source_id,
             name=new.name,
@@ -118,10 +117,12 @@ class Sources:
             tx.after_commit(self._ring)
         return row
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.SourceRow]:
+    async def page(
+        self, *, group: str | None = None, after: str | None, limit: int
+    ) -> Sequence[store.SourceRow]:
         """Return sources, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
-            return await store.list_sources(session, after=after, limit=limit)
+            return await store.list_sources(session, group=group, after=after, limit=limit)
 
     async def get(self, source_id: str) -> store.SourceRow:
         """Return a source. Raises `NotFound`."""
@@ -133,7 +134,7 @@ class Sources:
         async with self._database.transaction() as tx:
             row = _found(await store.source_to_update(tx, source_id), source_id)
             credential = read_document(
-                source_kind(row.kind).credential_type, document, at="credential", next_step=_SEE_KINDS
+                source_kind(row.kind).credential_type, document, at="credential", next_step=SEE_KINDS
             )
             row.credential = self._accesses.seal(credential, source_id=source_id)
             row.version += 1
@@ -188,8 +189,16 @@ class Sources:
 
 def start_run(tx: Transaction, source: store.SourceRow, *, now: datetime) -> store.SourceRun:
     """Add a run to be done at once."""
+    host = host_of(source.settings)
     run = store.SourceRun(
-        id=new_id(), source_id=source.id, state="queued", gaps=[], next_attempt_at=now, created_at=now
+        id=new_id(),
+        source_id=source.id,
+        state="queued",
+        host=host,
+        network=network_of(host) if host else None,
+        gaps=[],
+        next_attempt_at=now,
+        created_at=now,
     )
     tx.session.add(run)
     source.last_run_id = run.id

@@ -5,6 +5,7 @@ that are read, and the sources that are logged into or send by themselves.
 from services.discovery.actions.explanations import Explanations
 from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.schedules import Schedules
+from services.discovery.actions.source_groups import SourceGroups
 from services.discovery.actions.sources import Sources
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.uploads import Uploads
@@ -12,6 +13,7 @@ from services.discovery.api.explanations import add_explanations
 from services.discovery.api.places import add_places
 from services.discovery.api.scans import add_scans
 from services.discovery.api.schedules import add_schedules
+from services.discovery.api.source_groups import add_source_groups
 from services.discovery.api.sources import add_sources
 from services.discovery.api.transparency import add_ct_logs, add_names
 from services.discovery.api.uploads import add_uploads
@@ -26,6 +28,7 @@ def routes(
     schedules: Schedules,
     sources: Sources,
     uploads: Uploads,
+    groups: SourceGroups,
     explanations: Explanations,
     logs: CtLogs,
     once: Once,
@@ -38,6 +41,7 @@ def routes(
     add_schedules(routes, schedules, once=once, clock=clock, pace=pace)
     add_sources(routes, sources, once=once, clock=clock)
     add_uploads(routes, uploads, clock=clock)
+    add_source_groups(routes, groups, clock=clock)
     add_explanations(routes, explanations)
     add_places(routes, scans)
     add_ct_logs(routes, logs, once=once, clock=clock)

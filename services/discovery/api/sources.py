@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import Field, JsonValue
 
 from services.discovery.actions.sources import NewSource, Sources
@@ -52,6 +52,7 @@ class SourceView(View):
     id: str
     name: str
     kind: str
+    group: str | None
     settings: dict[str, Any]
     every: int | None
     next_run_at: datetime | None
@@ -169,8 +170,11 @@ def add_sources(routes: Routes, sources: Sources, *, once: Once, clock: Clock) -
 
 def _add_reading(routes: Routes, sources: Sources) -> None:
     @routes.get("/sources", summary="List sources, newest first")
-    async def list_sources(_caller: Reader, paging: AllPages) -> Page[SourceView]:
-        rows = await sources.page(after=paging.after[0] if paging.after else None, limit=paging.limit)
+    async def list_sources(
+        _caller: Reader, paging: AllPages, group: Annotated[str | None, Query(max_length=100)] = None
+    ) -> Page[SourceView]:
+        after = paging.after[0] if paging.after else None
+        rows = await sources.page(group=group, after=after, limit=paging.limit)
         return paging.page([SourceView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/sources/{source_id}", summary="Show a source")

@@ -1,6 +1,7 @@
 """Sources, the runs that read them, what they hold, and what could not be read."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,8 @@ class SourceRow(Table, table=True):
     id: str = Field(primary_key=True, max_length=36)
     name: str = Field(max_length=200, unique=True)
     kind: str = Field(max_length=50)
+    group: str | None = Field(default=None, max_length=100, index=True)
+    """Those of a group are made known, and read, by one call."""
     settings: dict[str, Any] = Field(sa_type=Json)
     credential: bytes
     """Sealed to this row."""
@@ -44,6 +47,12 @@ class SourceRun(Table, table=True):
     """queued, running, finished, failed; or sending and superseded, where a source sends by itself."""
     position: str | None = Field(default=None, max_length=2000)
     """Where it goes on after a crash or a failure; of a run that is sent, the name of its snapshot."""
+    job_id: str | None = Field(default=None, max_length=36, index=True)
+    """The reading of a whole group that it is part of."""
+    host: str | None = Field(default=None, max_length=253)
+    """What it connects to, as the settings name it; None where that is no host."""
+    network: str | None = Field(default=None, max_length=64)
+    """That host's /24 (IPv6: /64); None until it was resolved, empty where it has no address."""
     attempts: int = 0
     next_attempt_at: datetime = Field(sa_type=Instant)
     holdings: int = 0
@@ -79,9 +88,21 @@ Key = tuple[str, str]
 OPEN, ENDED = ("queued", "running"), ("finished", "failed")
 
 
-async def list_sources(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[SourceRow]:
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How many sources may be read at a time, by all processes together."""
+
+    per_host: int
+    per_network: int
+
+
+async def list_sources(
+    session: AsyncSession, *, group: str | None = None, after: str | None, limit: int
+) -> Sequence[SourceRow]:
     """Return up to `limit + 1` sources, newest first."""
     query = sa.select(SourceRow).order_by(col(SourceRow.id).desc()).limit(limit + 1)
+    if group:
+        query = query.where(col(SourceRow.group) == group)
     if after:
         query = query.where(col(SourceRow.id) < after)
     return (await session.scalars(query)).all()
@@ -144,18 +165,21 @@ async def sending_run(tx: Transaction, source_id: str) -> SourceRun | None:
     return (await tx.session.scalars(query.with_for_update())).first()
 
 
-async def is_run_due(session: AsyncSession, *, now: datetime) -> bool:
+async def is_run_due(session: AsyncSession, *, room: Room, now: datetime) -> bool:
     """Return whether there is a run to be claimed, or a source whose time has come."""
     is_due = sa.select(col(SourceRow.id)).where(col(SourceRow.next_run_at) <= now).limit(1)
     if await session.scalar(is_due) is not None:
         return True
-    return await session.scalar(_waiting(now).with_only_columns(col(SourceRun.id))) is not None
+    return await session.scalar(_waiting(room, now).with_only_columns(col(SourceRun.id))) is not None
 
 
-async def claim_run(tx: Transaction, *, lease: str, until: datetime, now: datetime) -> SourceRun | None:
-    """Take the run that waits longest; it runs from now on."""
+async def claim_run(
+    tx: Transaction, *, room: Room, lease: str, until: datetime, now: datetime
+) -> SourceRun | None:
+    """Take the run that waits longest of those that there is room for; it runs from now on."""
+    await _one_claims(tx)
     run: SourceRun | None = (
-        await tx.session.scalars(_waiting(now).with_for_update(skip_locked=True))
+        await tx.session.scalars(_waiting(room, now).with_for_update(skip_locked=True))
     ).first()
     if run is not None:
         run.lease, run.lease_until, run.state = lease, until, "running"
@@ -163,10 +187,41 @@ async def claim_run(tx: Transaction, *, lease: str, until: datetime, now: dateti
     return run
 
 
-def _waiting(now: datetime) -> Any:
+async def _one_claims(tx: Transaction) -> None:
+    """Let replicas claim one after the other: at the same time both would count the same as free."""
+    if tx.session.get_bind().dialect.name == "postgresql":
+        await tx.session.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLAIMING)))
+
+
+_CLAIMING = 7305811
+
+
+async def has_room(tx: Transaction, run: SourceRun, *, room: Room, now: datetime) -> bool:
+    """Return whether a run that is claimed is within the limit of its network."""
+    await _one_claims(tx)
+    mine = (col(SourceRun.network) == run.network, col(SourceRun.lease_until) >= now)
+    count = await tx.session.scalar(sa.select(sa.func.count()).select_from(SourceRun).where(*mine))
+    return not run.network or (count or 0) <= room.per_network
+
+
+def _waiting(room: Room, now: datetime) -> Any:
     is_free = sa.or_(col(SourceRun.lease_until).is_(None), col(SourceRun.lease_until) < now)
     is_due = (col(SourceRun.state).in_(OPEN), is_free, col(SourceRun.next_attempt_at) <= now)
-    return sa.select(SourceRun).where(*is_due).order_by(col(SourceRun.next_attempt_at)).limit(1)
+    has_room = (
+        _has_room(col(SourceRun.host), most=room.per_host, now=now),
+        _has_room(col(SourceRun.network), most=room.per_network, now=now),
+    )
+    return sa.select(SourceRun).where(*is_due, *has_room).order_by(col(SourceRun.next_attempt_at)).limit(1)
+
+
+def _has_room(column: Any, *, most: int, now: datetime) -> Any:
+    full = (
+        sa.select(column)
+        .where(col(SourceRun.lease_until) >= now, column.is_not(None), column != "")
+        .group_by(column)
+        .having(sa.func.count() >= most)
+    )
+    return sa.or_(column.is_(None), column.not_in(full))
 
 
 async def keep_run_lease(tx: Transaction, run_id: str, *, lease: str, until: datetime) -> bool:
