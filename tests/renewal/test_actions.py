@@ -1,3 +1,4 @@
+import base64
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from services.renewal import store
+from services.renewal.actions.attempt import Attempt
 from services.renewal.actions.keys import key_row
 from services.renewal.connectors import Issued, NotNow, Pending
 from services.renewal.domain.orders import State
@@ -343,6 +345,28 @@ async def test_a_killed_process_is_followed_by_one_that_goes_on_when_the_lease_h
     shop.time.passes(timedelta(seconds=31))
     await shop.work_off()
     assert (await shop.only()).state == State.RENEWED
+
+
+async def test_what_an_authority_signed_for_a_process_that_died_before_it_kept_it_is_told_by_nobody(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed: list[bytes] = []
+
+    async def dies(_attempt: Attempt, _task: object, told: Issued, **_: object) -> None:
+        signed.append(told.chain[0])
+        raise store.LeaseLost
+
+    await shop.order()
+    with monkeypatch.context() as patched:
+        patched.setattr(Attempt, "_issued", dies)
+        await shop.work_off()
+    killed = await shop.only()
+    assert (killed.chain, await shop.events(CertificateRenewed), len(signed)) == (None, [], 1)
+    shop.time.passes(timedelta(seconds=31))
+    await shop.work_off()
+    order, [told] = await shop.only(), await shop.events(CertificateRenewed)
+    assert [base64.b64encode(der).decode() for der in told.chain] == order.chain
+    assert told.chain[0] not in signed
 
 
 async def test_an_order_keeps_its_key_over_a_crash_and_the_first_step_says_that_it_is_resumed(

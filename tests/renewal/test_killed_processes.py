@@ -1,7 +1,6 @@
 """A renewal service of its own process is killed with SIGKILL in the middle of an order, and started again."""
 
 import asyncio
-import base64
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -86,27 +85,6 @@ async def test_a_service_that_was_really_killed_ends_in_one_certificate(
     )
     [told] = await heard(bus)
     assert (told.order_id, told.fingerprint) == (order.id, order.fingerprint)
-
-
-async def test_what_the_built_in_authority_signs_is_told_or_is_nowhere(
-    shop: Workshop, bus: SqliteBus, tmp_path: Path
-) -> None:
-    port = free_port()
-    await shop.order()
-    child = await service(tmp_path, port, "download")  # signed, and killed before anything of it is kept
-    assert await asyncio.wait_for(child.wait(), 30) == -signal.SIGKILL
-    killed = await shop.only()
-    assert (killed.chain, killed.fingerprint, await left_to_tell(shop)) == (None, None, 0)
-    child = await service(tmp_path, port, NO_STEP)
-    try:
-        await until_told(shop)
-    finally:
-        child.kill()
-        await child.wait()
-    order = await shop.only()
-    [told] = await heard(bus)
-    assert (told.order_id, told.fingerprint) == (order.id, order.fingerprint)
-    assert [base64.b64encode(der).decode() for der in told.chain] == order.chain
 
 
 async def service(folder: Path, port: int, step: str) -> Process:
