@@ -263,6 +263,20 @@ async def test_a_denied_listing_is_a_gap_that_names_it_and_nothing_is_told_unuse
     assert [action in text and "eu-west-1" in text for text in denied] == [True] * hides_use
 
 
+async def test_where_acm_may_not_say_what_uses_a_certificate_it_is_told_all_the_same(shop: Accounts):
+    with shop.aws.unlocked():
+        estate = Estate(shop.aws, account=OTHER)
+        used, more = estate.acm("used.test"), estate.acm("more.test")
+        estate.listener(used, more)
+        shop.allow(policy_without("acm:DescribeCertificate"))
+    found, (gap,) = await read(shop, **OTHER_ONLY)
+    assert [found[path].in_use for path in (used, more)] == [True, True]
+    assert gap.reason == f"acm:DescribeCertificate in eu-west-1 of {OTHER} is denied."
+    assert not gap.hides(used)
+    denied = [each.text for each in await check(shop, **OTHER_ONLY) if not each.ok]
+    assert ["acm:DescribeCertificate" in text for text in denied] == [True]
+
+
 async def test_certificates_that_may_be_listed_and_not_read_are_one_gap_where_they_are_many(shop: Accounts):
     with shop.aws.unlocked():
         estate = Estate(shop.aws, account=OTHER)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
+from services.discovery.connectors.aws.errors import Declined
 from services.discovery.connectors.aws.join import unexplained
 from services.discovery.connectors.aws.shelves import Shelf, chain_of, unreadable
 from services.discovery.domain.holdings import Gap, Holding
@@ -37,6 +38,9 @@ class AcmShelf(Shelf):
 
     service: ClassVar[str] = "acm"
     resource: ClassVar[str] = "certificate"
+
+    _is_denied = False
+    """It may not be asked what uses a certificate."""
 
     async def listed(self) -> AsyncIterator[tuple[str, Any] | Gap]:
         """Yield what ACM lists, and what services use beside: some they keep to themselves."""
@@ -80,15 +84,22 @@ class AcmShelf(Shelf):
 
     async def _in_use_by(self, path: str, listed: Any) -> list[str]:
         """Return the resources that use it; the listing says where there are none."""
-        if listed.get("InUse") is False:
+        if listed.get("InUse") is False or self._is_denied:
             return []
-        answer = await self.account.call(
-            "acm", "describe_certificate", region=self.region, CertificateArn=path
-        )
+        try:
+            answer = await self.account.call(
+                "acm", "describe_certificate", region=self.region, CertificateArn=path
+            )
+        except Declined as error:
+            self._is_denied = True
+            scope = self.account.arn("acm", self.region, "in-use-by")
+            self.gaps.append(Gap(scope=scope, reason=error.detail, next_step=error.next_step))
+            return []
         return list(answer["Certificate"].get("InUseBy") or ())
 
     def _is_in_use(self, listed: Any, *, is_used: bool) -> bool | None:
         if is_used or listed.get("InUse"):
             return True
-        # Of one that was exported, AWS cannot say who uses it.
-        return None if listed.get("Exported") or self.using.may_miss(self.region) else False
+        if listed.get("Exported") or self.using.may_miss(self.region):
+            return None  # of one that was exported, AWS cannot say who uses it
+        return None if self._is_denied and "InUse" not in listed else False

@@ -1,6 +1,7 @@
 """What AWS's errors mean: a login that is wrong, a right that is missing, or no usable answer."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from services.discovery.connectors.web import NotPermitted
@@ -80,8 +81,6 @@ def error_of(answer: Mapping[str, Any], *, action: str, where: str) -> EverleafE
     error = answer.get("Error", {})
     code, status = str(error.get("Code", "")), answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = f"{action} in {where}: {code or status}{_words(error.get('Message'))}"
-    if code in _NOT_PERMITTED:
-        return Declined(f"{action} in {where} is denied.", next_step=f"Allow {action} to the login there.")
     if code in _TRY_AGAIN or status >= _SERVER_ERROR:
         return Unavailable(said, next_step="It is tried again by itself.")
     if code in _NO_SUCH or code.endswith("NotFound"):
@@ -89,6 +88,8 @@ def error_of(answer: Mapping[str, Any], *, action: str, where: str) -> EverleafE
     for codes, kind, next_step in _LOGIN:
         if code in codes:  # whose words may repeat what was sent
             return kind(f"{action} in {where}: {code}.", next_step=next_step)
+    if code in _NOT_PERMITTED or status == HTTPStatus.FORBIDDEN:
+        return Declined(f"{action} in {where} is denied.", next_step=f"Allow {action} to the login there.")
     return Declined(said, next_step=f"Check that {action} can be asked there.")
 
 

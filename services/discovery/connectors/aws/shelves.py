@@ -21,6 +21,8 @@ class Shelf(ABC):
         self.account = account
         self.region = region
         self.using = using
+        self.gaps: list[Gap] = []
+        """What a fetch could not read beside the certificate itself."""
 
     @property
     def name(self) -> str:

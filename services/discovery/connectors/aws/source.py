@@ -240,22 +240,27 @@ async def _on(shelf: Shelf, *, name: str, after: str) -> AsyncGenerator[_Found]:
     except Declined as error:
         yield _Found(what=_gap(shelf.scope, error))
     denied = 0
-    for path in sorted(lying):
-        if path <= after:
-            continue
-        try:
-            what = await shelf.fetch(path, lying[path])
-        except NotFound:
-            continue  # it was deleted a moment ago
-        except Declined as error:
-            denied += 1
-            if denied >= MOST_DENIED:
-                yield _Found(what=_gap(shelf.scope, error))
-                return
-            what = _gap(path, error)
-        else:
-            denied = 0
-        yield _Found(what=what, position=f"{name}|{path}")
+    for path in sorted(path for path in lying if path > after):
+        what = await _fetched(shelf, path, lying[path])
+        denied = denied + 1 if isinstance(what, Declined) else 0
+        if isinstance(what, Declined):
+            what = _gap(path if denied < MOST_DENIED else shelf.scope, what)
+        while shelf.gaps:
+            yield _Found(what=shelf.gaps.pop())
+        if what is not None:
+            yield _Found(what=what, position=f"{name}|{path}" if denied < MOST_DENIED else None)
+        if denied == MOST_DENIED:
+            return
+
+
+async def _fetched(shelf: Shelf, path: str, listed: Any) -> Holding | Gap | Declined | None:
+    """Return one; None where it was deleted a moment ago."""
+    try:
+        return await shelf.fetch(path, listed)
+    except NotFound:
+        return None
+    except Declined as error:
+        return error
 
 
 async def _check(name: str, found: AsyncGenerator[_Found] | AsyncGenerator[Use]) -> Check:
