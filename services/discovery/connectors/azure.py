@@ -32,7 +32,9 @@ AT_ONCE = 4
 MOST_CERTIFICATES = 20_000
 MOST_VERSIONS = 100
 """Of one certificate."""
-LONGEST_TOKEN = 1900
+_TOKEN = re.compile(r"[!-~]{1,1900}")
+"""A skip token, which is kept as the position of a run."""
+_KEY = re.compile(r"/(?P<path>keys/[0-9A-Za-z-]{1,127}/[0-9A-Za-z]{1,64})")
 _GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _ID = re.compile(r"/certificates/(?P<name>[0-9A-Za-z-]{1,127})(/(?P<version>[0-9A-Za-z]{1,64}))?")
 _CHALLENGED = re.compile(r'(\w+)="([^"]*)"')
@@ -264,14 +266,14 @@ class AzureKeyVault:
     def _holding(self, bundle: _Bundle, path: str) -> Holding:
         der = base64.b64decode(bundle.cer, validate=True)
         facts = x509.read(der)
-        key = urlsplit(bundle.kid or "").path.removeprefix("/")
+        key = _KEY.fullmatch(urlsplit(bundle.kid or "").path)
         return Holding(
             address=self._address,
             path=path,
             chain=(der,),
             format=self.kind,
             # A vault takes no certificate that does not fit the key it made for it.
-            key=Key(path=key, spki_sha256=facts.key_fingerprint, is_match=True) if key else None,
+            key=Key(path=key["path"], spki_sha256=facts.key_fingerprint, is_match=True) if key else None,
             # Nobody can use a disabled version.
             in_use=None if bundle.attributes.enabled else False,
         )
@@ -332,7 +334,7 @@ def _skip_token(link: str | None, *, host: str, path: str) -> str | None:
     parts = urlsplit(link)
     token = parse_qs(parts.query).get("$skiptoken", [""])[0]
     is_here = (parts.scheme, parts.hostname, parts.path.rstrip("/")) == ("https", host.lower(), path)
-    if not is_here or not 0 < len(token) <= LONGEST_TOKEN:
+    if not is_here or not _TOKEN.fullmatch(token):
         raise Unavailable(
             "The vault names a next page that is not its own.",
             next_step="Check that the address is a vault's.",

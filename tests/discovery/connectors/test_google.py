@@ -305,7 +305,9 @@ async def test_pem_that_makes_no_sense_is_a_gap_of_its_own(project: CloudProject
     assert gap.scope == path
 
 
-@pytest.mark.parametrize("document", [[], {"nextPageToken": 7}, {"nextPageToken": "x" * 3000}])
+@pytest.mark.parametrize(
+    "document", [[], {"nextPageToken": 7}, {"nextPageToken": 'a"b'}, {"nextPageToken": "x" * 3000}]
+)
 async def test_a_list_that_makes_no_sense_ends_the_run(project: CloudProject, document: object):
     project.cloud.api.twist = lambda asked, told: (
         Told(document=document) if asked.path.endswith("/certificates") else told

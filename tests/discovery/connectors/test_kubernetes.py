@@ -429,7 +429,9 @@ async def test_objects_that_are_not_as_the_api_defines_them_are_gaps(cluster: Cl
 
     def odd(asked: Asked, told: Told) -> Told:
         if asked.path.endswith("/ingresses"):
+            spec = {"tls": [{"hosts": ["a\x00b"], "secretName": "good"}]}
             items = [
+                {"metadata": {"name": "c", "namespace": "b"}, "spec": spec},
                 {"metadata": {"name": "a", "namespace": "b"}, "spec": {"tls": "x"}},
                 7,
                 {"metadata": None},
@@ -440,12 +442,18 @@ async def test_objects_that_are_not_as_the_api_defines_them_are_gaps(cluster: Cl
     cluster.server.api.twist = odd
     holdings, gaps = await read(cluster)
     assert set(holdings) == {"secrets/shop/good"}
-    assert [gap.scope for gap in gaps] == ["ingresses/b/a", "ingresses", "ingresses"]
+    assert [gap.scope for gap in gaps] == ["ingresses/b/c", "ingresses/b/a", "ingresses", "ingresses"]
 
 
 @pytest.mark.parametrize(
     "document",
-    [[], {"items": 7}, {"metadata": {"continue": "x" * 5000}, "items": []}, {"metadata": 1, "items": []}],
+    [
+        [],
+        {"items": 7},
+        {"metadata": {"continue": 'x"\\'}, "items": []},
+        {"metadata": {"continue": "x" * 5000}, "items": []},
+        {"metadata": 1, "items": []},
+    ],
 )
 async def test_an_answer_that_is_no_list_is_no_usable_answer(cluster: Cluster, document: object):
     cluster.server.api.twist = lambda asked, told: (

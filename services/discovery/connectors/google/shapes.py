@@ -5,9 +5,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-Text = Annotated[str, StringConstraints(max_length=2000)]
-_PAGE_TOKEN = 1800
-"""Of a page token, which is kept with the position of a run."""
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=2000)]
+"""One line; some databases take no control characters."""
+_NAME = r"^projects/[^\x00-\x20\x7f]+$"
+_PAGE_TOKEN = r"^[!#-\[\]-~]{0,1800}$"  # noqa: S105 - a pattern
+"""A page token, which is kept with the position of a run: printable, with nothing that JSON would escape."""
 
 
 class Shape(BaseModel):
@@ -19,13 +21,13 @@ class Shape(BaseModel):
 class Named(Shape):
     """A resource with its full name."""
 
-    name: str = Field(pattern=r"^projects/[^\s]+$", max_length=900)
+    name: str = Field(pattern=_NAME, max_length=900)
 
 
 class Listed(Shape):
     """A page of a list: what is in it is under a name of its own, which differs from list to list."""
 
-    next_page_token: str | None = Field(None, max_length=_PAGE_TOKEN)
+    next_page_token: str | None = Field(None, pattern=_PAGE_TOKEN)
     unreachable: Annotated[list[Text], Field(max_length=1000)] = []
     """Of Certificate Manager: locations."""
     unreachables: Annotated[list[Text], Field(max_length=1000)] = []
@@ -34,7 +36,6 @@ class Listed(Shape):
 
 class _Issue(Shape):
     reason: Text = ""
-    details: Text = ""
 
 
 class _Managed(Shape):
@@ -84,7 +85,7 @@ def relative(url: object) -> object:
     return found + rest
 
 
-Link = Annotated[str, BeforeValidator(relative), Field(max_length=900)]
+Link = Annotated[Text, BeforeValidator(relative), Field(max_length=900)]
 
 
 class _ComputeManaged(Shape):
@@ -94,7 +95,7 @@ class _ComputeManaged(Shape):
 class SslCertificate(Shape):
     """Of Compute Engine."""
 
-    self_link: Annotated[Link, Field(pattern=r"^projects/[^\s]+$")]
+    self_link: Annotated[Link, Field(pattern=_NAME)]
     certificate: str | None = None
     managed: _ComputeManaged | None = None
 

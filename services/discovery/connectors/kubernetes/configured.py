@@ -129,7 +129,7 @@ def shaped(items: Sequence[Any], shape: type[_O], *, resource: Resource) -> Iter
             yield shape.model_validate(item)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
+            where = uses.plain(".".join(map(str, first["loc"])))
             yield Gap(
                 scope=_scope_of(item, resource),
                 reason=f"An object is not as the API defines it ({where}: {first['msg']})."[:500],

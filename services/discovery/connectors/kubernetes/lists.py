@@ -16,8 +16,8 @@ from services.discovery.connectors.web import Answer, NotPermitted, TooLong
 from shared.errors import NotFound, Unavailable
 
 MOST_RESTARTS = 5
-LONGEST_TOKEN = 1500
-"""Of a continue token, which is kept with the position of a run."""
+_TOKEN = r"^[0-9A-Za-z+/=._~:-]{0,1500}$"  # noqa: S105 - a pattern
+"""A continue token, which is kept with the position of a run; it is opaque, and base64 in truth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Part:
 
 
 class _Metadata(BaseModel):
-    token: str | None = Field(None, alias="continue")
+    token: str | None = Field(None, alias="continue", pattern=_TOKEN)
 
 
 class _Listed(BaseModel):
@@ -77,6 +77,10 @@ class _Listed(BaseModel):
     @classmethod
     def _none_is_empty(cls, items: object) -> object:
         return [] if items is None else items
+
+
+class _Expired(BaseModel):
+    metadata: _Metadata
 
 
 class Lists:
@@ -172,7 +176,7 @@ def _listed(answer: Answer, resource: Resource) -> _Listed:
         listed = _Listed.model_validate_json(answer.body)
     except ValidationError:
         listed = None  # the error quotes the answer, which may hold keys
-    if listed is None or len(listed.metadata.token or "") > LONGEST_TOKEN:
+    if listed is None:
         raise Unavailable(
             f"{resource.full_name}: the answer is no list of objects.",
             next_step="Check that the server is a cluster's API.",
@@ -183,8 +187,7 @@ def _listed(answer: Answer, resource: Resource) -> _Listed:
 def _token_of_expired(answer: Answer) -> str | None:
     """Return the token in the Status that says that another one has expired."""
     try:
-        told = answer.json()
-        token = told["metadata"]["continue"]
-    except (Unavailable, KeyError, TypeError):
+        told = _Expired.model_validate_json(answer.body)
+    except ValidationError:
         return None
-    return token if isinstance(token, str) and 0 < len(token) <= LONGEST_TOKEN else None
+    return told.metadata.token or None

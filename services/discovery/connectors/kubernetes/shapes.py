@@ -21,7 +21,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]([0-9a-z.-]*[0-9a-z])
 """A DNS subdomain, as the API demands of names."""
 _Named = Annotated[str, StringConstraints(pattern=r"^[^/\x00-\x1f]*$", max_length=253)]
 """What should be a name."""
-Text = Annotated[str, StringConstraints(max_length=1000)]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=1000)]
+"""One line; some databases take no control characters."""
 Many = Annotated[list[T], _or(list), Field(default_factory=list, max_length=10_000)]
 
 

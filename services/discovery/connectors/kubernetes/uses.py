@@ -116,7 +116,7 @@ def renewal_trouble(certificate: Certificate) -> Gap | None:
         )
     elif ready is None or ready.status != "True":
         why = f" ({ready.reason}: {ready.message})" if ready else ""
-        reason = f"cert-manager says that it is not ready{_plain(why)}."
+        reason = f"cert-manager says that it is not ready{plain(why)}."
     else:
         return None
     return Gap(scope=where, reason=reason, next_step=step, is_absent=True)
@@ -177,5 +177,6 @@ def _not_granted(use: Use, namespace: str) -> Gap:
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return what somebody else wrote as the beginning of one line."""
     return "".join(each if each.isprintable() else " " for each in text)[:_SHOWN]
