@@ -5,13 +5,20 @@ from typing import Any
 from services.discovery.actions.watches import Watches
 from shared.clock import Clock
 from shared.events import Event
-from shared.events.discovery import CertificateFound, PlaceLost, ScanFinished, SourceFailed, SourceRecovered
+from shared.events.discovery import (
+    CertificateFound,
+    PlaceLost,
+    ScanFinished,
+    SourceFailed,
+    SourceRead,
+    SourceRecovered,
+)
 from shared.events.provisioner import CertificateDeployed
 from shared.events.renewal import CertificateRenewed
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS = (CertificateFound, PlaceLost, ScanFinished, SourceFailed, SourceRecovered)
+EMITS = (CertificateFound, PlaceLost, ScanFinished, SourceFailed, SourceRead, SourceRecovered)
 
 
 def reactions(watches: Watches, *, clock: Clock) -> tuple[Reaction[Any], ...]:

@@ -6,14 +6,20 @@ from services.inventory.actions.observations import Observations
 from services.inventory.actions.renewals import Renewals
 from shared.clock import Clock
 from shared.events import Event
-from shared.events.discovery import CertificateFound, PlaceLost
-from shared.events.inventory import CertificateExpiring, CertificateReplaced, CertificateStale
+from shared.events.discovery import CertificateFound, PlaceLost, SourceRead
+from shared.events.inventory import (
+    CertificateExpiring,
+    CertificateReplaced,
+    CertificateStale,
+    PlaceFlawed,
+    PlaceMended,
+)
 from shared.events.provisioner import CertificateDeployed
 from shared.events.renewal import CertificateRenewed
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS = (CertificateExpiring, CertificateReplaced, CertificateStale)
+EMITS = (CertificateExpiring, CertificateReplaced, CertificateStale, PlaceFlawed, PlaceMended)
 
 
 def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -> tuple[Reaction[Any], ...]:
@@ -25,6 +31,9 @@ def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -
     async def lost(tx: Transaction, event: Event[PlaceLost]) -> None:
         await observations.lost(tx, event, now=clock())
 
+    async def read(tx: Transaction, event: Event[SourceRead]) -> None:
+        await observations.read(tx, event, now=clock())
+
     async def renewed(tx: Transaction, event: Event[CertificateRenewed]) -> None:
         await renewals.renewed(tx, event, now=clock())
 
@@ -34,6 +43,7 @@ def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -
     return (
         Reaction(CertificateFound, found),
         Reaction(PlaceLost, lost),
+        Reaction(SourceRead, read),
         Reaction(CertificateRenewed, renewed),
         Reaction(CertificateDeployed, deployed),
     )

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.inventory.actions.access import Access
+from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
 from services.inventory.actions.first_start import FirstStart
 from services.inventory.actions.observations import Observations
@@ -56,7 +57,7 @@ async def _assembled(surroundings: Surroundings, settings: InventorySettings, da
     first_start = FirstStart(database, access, CredentialFiles(surroundings.data_dir))
     await first_start.prepare(clock())
     reacts = reactions(
-        Observations(replacements=replacements, crossings=crossings),
+        Observations(replacements=replacements, crossings=crossings, comparisons=Comparisons()),
         Renewals(replacements=replacements, crossings=crossings),
         clock=clock,
     )

@@ -13,11 +13,18 @@ from services.notifier.domain.evidence import (
     of_stale,
     source_subject,
 )
+from services.notifier.domain.flaws import flaw_subject, of_flaw
 from services.notifier.domain.text import clean, instant
 from shared.clock import Clock
 from shared.events import Event, Payload
 from shared.events.discovery import SourceFailed, SourceRecovered
-from shared.events.inventory import CertificateExpiring, CertificateReplaced, CertificateStale
+from shared.events.inventory import (
+    CertificateExpiring,
+    CertificateReplaced,
+    CertificateStale,
+    PlaceFlawed,
+    PlaceMended,
+)
 from shared.events.notifier import AlertOpened, AlertResolved
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.events.renewal import CertificateRenewed, RenewalFailed
@@ -40,6 +47,8 @@ def reactions(alerts: Alerts, *, clock: Clock) -> tuple[Reaction[Any], ...]:
         Reaction(CertificateDeployed, handlers.deployed),
         Reaction(SourceFailed, handlers.source_failed),
         Reaction(SourceRecovered, handlers.source_recovered),
+        Reaction(PlaceFlawed, handlers.flawed),
+        Reaction(PlaceMended, handlers.mended),
     )
 
 
@@ -93,6 +102,23 @@ class Handlers:
             subject=source_subject(data.source_id), outgoing="", fingerprint="", observed_at=data.recovered_at
         )
         await self._alerts.end(tx, end, reason=clean(data.reason), now=self._clock())
+
+    async def flawed(self, tx: Transaction, event: Event[PlaceFlawed]) -> None:
+        """Open an alert for this place and flaw, unless it is one that nobody needs to be told of."""
+        evidence = of_flaw(event.data)
+        if evidence is not None:
+            await self._alerts.tell(tx, evidence, now=self._clock())
+
+    async def mended(self, tx: Transaction, event: Event[PlaceMended]) -> None:
+        """Resolve it."""
+        data = event.data
+        end = Replacement(
+            subject=flaw_subject(data.place, data.flaw),
+            outgoing="",
+            fingerprint="",  # by its time alone: the same certificate may be in the same trouble again
+            observed_at=data.ended_at,
+        )
+        await self._alerts.end(tx, end, reason="It was seen to be so no more.", now=self._clock())
 
     async def renewed(self, tx: Transaction, event: Event[CertificateRenewed]) -> None:
         """Note it: a certificate that is nowhere in place ends no problem."""

@@ -98,8 +98,10 @@ class Held(BaseModel):
     in_use: bool | None = None
     """Empty where the source cannot tell."""
     uses: list[ConfiguredUse] = []
-    """At most 20 of them, each with at most 20 listeners and names."""
+    """At most 100 of them, with at most 200 listeners and 2,000 names among them."""
     use_count: int = 0
+    is_abridged: bool = False
+    """There are more uses, listeners or names than are told."""
     addresses: list[str] = []
     """The IP addresses of the host that holds it, at most 20; empty where it is no host."""
 
@@ -181,6 +183,24 @@ class ScanFinished(Payload):
     def subject(self) -> str:
         """Return the scan's id."""
         return self.scan_id
+
+
+class SourceRead(Payload):
+    """A source was read to its end: what it has not shown in this run, it does not hold."""
+
+    type: ClassVar[str] = "source.read"
+
+    source_id: str
+    run_id: str
+    """The `scan_id` of each `certificate.found` of this run."""
+    is_complete: bool
+    """Nothing was left unread that could hold a certificate or name one."""
+    started_at: datetime
+    finished_at: datetime
+
+    def subject(self) -> str:
+        """Return the source's id."""
+        return self.source_id
 
 
 class SourceFailed(Payload):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
 from services.inventory.actions.observations import Observations
 from services.inventory.actions.reading import Reading
@@ -20,7 +21,7 @@ from services.inventory.store.tables import Certificate, Replacement
 from shared.bus import Delivery, Message, Verdict
 from shared.bus.sqlite import SqliteBus
 from shared.events import Event, Payload
-from shared.events.discovery import CertificateFound, Held, Place, PlaceLost
+from shared.events.discovery import CertificateFound, Held, Place, PlaceLost, SourceRead
 from shared.events.inventory import Urgency
 from shared.events.provisioner import CertificateDeployed
 from shared.events.renewal import CertificateRenewed
@@ -54,7 +55,13 @@ def found(issued: Issued, where: Place, at: datetime) -> Event[Any]:
 
 
 def stored(
-    issued: Issued, host: str, at: datetime, *, held: Held, path: str = "/etc/tls/a.pem"
+    issued: Issued,
+    host: str,
+    at: datetime,
+    *,
+    held: Held | None,
+    path: str = "/etc/tls/a.pem",
+    run: str | None = None,
 ) -> Event[Any]:
     """Return discovery's event of a certificate that a store holds."""
     payload = CertificateFound.model_construct(
@@ -63,8 +70,15 @@ def stored(
         chain=chain(issued),
         observed_at=at,
         held=held,
+        scan_id=run,
     )
     return Event[CertificateFound].of(payload, source="discovery", now=at)
+
+
+def read(run: str, at: datetime, *, source: str = "source", is_complete: bool = True) -> Event[Any]:
+    """Return discovery's event of a source that was read to its end, in no time."""
+    payload = SourceRead(source_id=source, run_id=run, is_complete=is_complete, started_at=at, finished_at=at)
+    return Event[SourceRead].of(payload, source="discovery", now=at)
 
 
 def found_bytes(fingerprint: str, ders: list[bytes], where: Place, at: datetime) -> Event[Any]:
@@ -130,7 +144,9 @@ class Ledger:
         self.now = now
         self.crossings = Crossings(database, limits=limits or {})
         self.replacements = Replacements(database, stale_after=DAY)
-        observations = Observations(replacements=self.replacements, crossings=self.crossings)
+        observations = Observations(
+            replacements=self.replacements, crossings=self.crossings, comparisons=Comparisons()
+        )
         renewals = Renewals(replacements=self.replacements, crossings=self.crossings)
         table = reactions(observations, renewals, clock=lambda: self.now)
         self.reactor = Reactor(database, bus, table, clock=lambda: self.now)

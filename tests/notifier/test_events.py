@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.events import Event, Payload
-from shared.events.inventory import Urgency
+from shared.events.inventory import Flaw, Urgency
 from shared.ids import new_id
 from shared.store import Database
 from tests.notifier.workshop import (
@@ -23,6 +23,8 @@ from tests.notifier.workshop import (
     deployed,
     deployment_failed,
     expiring,
+    flawed,
+    mended,
     renewal_failed,
     renewed,
     replaced,
@@ -255,3 +257,31 @@ async def test_a_source_that_cannot_be_read_is_one_alert_until_it_was_read_again
 async def test_a_failure_told_late_does_not_open_what_is_over(small_shop: Workshop) -> None:
     await small_shop.hear(source_recovered(at=NOON + MINUTE), source_failed(at=NOON))
     assert await small_shop.alerts.page(only={"state": "open"}, after=None, limit=10) == []
+
+
+async def test_a_flaw_of_a_place_is_one_alert_until_it_is_mended(shop: Workshop) -> None:
+    await shop.hear(flawed(at=NOON), flawed(Flaw.KEY_EXPOSED, at=NOON), flawed(at=NOON))
+    alert = await shop.alert(problem="not-served")
+    assert (alert.state, alert.severity, alert.lineage_id) == ("open", "warning", "lineage-1")
+    assert alert.summary == "web-1: /etc/tls/a.pem is configured, and another certificate is served"
+    assert (await shop.alert(problem="key-exposed")).severity == "error"
+
+    await shop.hear(mended(at=NOON + MINUTE))
+    alert = await shop.alert(problem="not-served")
+    assert (alert.state, alert.resolved_because) == ("resolved", "It was seen to be so no more.")
+    assert (await shop.alert(problem="key-exposed")).state == "open", "the other flaw of the place stands"
+
+
+async def test_a_flaw_that_is_heard_of_after_its_end_opens_nothing(small_shop: Workshop) -> None:
+    await small_shop.hear(mended(at=NOON + MINUTE), flawed(at=NOON))
+    assert await small_shop.alerts.page(only={}, after=None, limit=10) == []
+    await small_shop.hear(flawed(at=NOON + 2 * MINUTE))
+    assert (await small_shop.alert(problem="not-served")).state == "open", "it began again"
+
+
+async def test_a_shared_key_is_told_to_nobody_unasked_and_what_nothing_uses_is_no_alert(
+    shop: Workshop,
+) -> None:
+    await shop.hear(flawed(Flaw.KEY_SHARED), flawed(Flaw.UNUSED))
+    [alert] = await shop.alerts.page(only={}, after=None, limit=10)
+    assert (alert.problem, alert.severity) == ("key-shared", "info")

@@ -22,7 +22,15 @@ from shared.access import Principal
 from shared.bus import Delivery, Message, Verdict
 from shared.events import Event, Payload
 from shared.events.discovery import Place, SourceFailed, SourceRecovered
-from shared.events.inventory import CertificateExpiring, CertificateReplaced, CertificateStale, Urgency
+from shared.events.inventory import (
+    CertificateExpiring,
+    CertificateReplaced,
+    CertificateStale,
+    Flaw,
+    PlaceFlawed,
+    PlaceMended,
+    Urgency,
+)
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.events.renewal import CertificateRenewed, RenewalFailed
 from shared.outbound import Policy
@@ -295,3 +303,24 @@ def source_recovered(source_id: str = "source-1", *, at: datetime = NOON) -> Sou
     return SourceRecovered(
         source_id=source_id, name="db-1", reason="It was read to its end.", recovered_at=at
     )
+
+
+WHERE = Place(kind="store", address="web-1", path="/etc/tls/a.pem")
+
+
+def flawed(flaw: Flaw = Flaw.NOT_SERVED, *, place: Place = WHERE, at: datetime = NOON) -> PlaceFlawed:
+    """Return the event that something is wrong with a place."""
+    return PlaceFlawed(
+        place=place,
+        flaw=flaw,
+        fingerprint=OLD,
+        lineage_id="lineage-1",
+        names=["shop.example.test"],
+        beside=[],
+        began_at=at,
+    )
+
+
+def mended(flaw: Flaw = Flaw.NOT_SERVED, *, place: Place = WHERE, at: datetime = NOON) -> PlaceMended:
+    """Return the event that it is over."""
+    return PlaceMended(place=place, flaw=flaw, fingerprint=OLD, ended_at=at)

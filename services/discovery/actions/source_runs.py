@@ -3,9 +3,10 @@
 What a page shows, the events that tell of it, and the position change in one transaction.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -17,9 +18,9 @@ from services.discovery.actions.leases import while_held
 from services.discovery.actions.sources import Accesses, recovered, start_run
 from services.discovery.connectors.registry import readable_kind
 from services.discovery.connectors.resolve import resolve
-from services.discovery.domain.holdings import Gap, Holding, Page, Use, is_hidden, with_names
+from services.discovery.domain.holdings import Gap, Holding, Listener, Page, Use, is_hidden, with_names
 from services.discovery.domain.networks import network_of
-from services.discovery.domain.targets import parse_server_name
+from services.discovery.domain.targets import is_address, parse_server_name
 from shared import x509
 from shared.clock import Clock
 from shared.errors import EverleafError, Invalid, Unavailable
@@ -32,13 +33,21 @@ from shared.events.discovery import (
     Place,
     PlaceLost,
     SourceFailed,
+    SourceRead,
 )
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
 LONGEST_NAME = 253
-MOST_TOLD = 20
-"""Uses of one certificate, listeners and names of one use, and addresses of one host, in an event; all of them are with the holding."""
+MOST_USES = 100
+MOST_LISTENERS = 200
+MOST_TOLD_NAMES = 2_000
+MOST_ADDRESSES = 20
+"""Of one certificate, in an event; all of them are with the holding."""
+MOST_HOSTS = 200
+"""Names of listeners that are resolved for one page."""
+HOST_PATIENCE, HOSTS_PATIENCE = timedelta(seconds=2), timedelta(seconds=10)
+"""For one name, and for all of a page."""
 MOST_NAMES = 10_000
 """Configured names that are remembered of one page, counted for each address."""
 MOST_GAPS = 1_000
@@ -145,7 +154,7 @@ class SourceRuns:
             pages = opened.read(after=run.position)
             async with aclosing(pages):
                 async for page in pages:
-                    await self._keep(claim, page)
+                    await self._keep(claim, await addressed(page))
 
     async def _keep(self, claim: SourceClaim, page: Page) -> None:
         now = self._clock()
@@ -196,6 +205,7 @@ async def finish(tx: Transaction, run: store.SourceRun, *, misses_until_lost: in
         if not is_hidden(row.path, is_used=bool(row.details["uses"]), gaps=gaps):
             await _miss(tx, row, misses_until_lost=misses_until_lost, now=now)
     source = await tx.session.get_one(store.SourceRow, run.source_id)
+    tx.emit(_read(run, gaps=gaps, now=now), now=now)
     if await store.has_failed(tx, source.id, before=run.id):
         tx.emit(recovered(source, reason="It was read to its end.", now=now), now=now)
 
@@ -232,6 +242,16 @@ def _failure(source: store.SourceRow, *, run: store.SourceRun, now: datetime) ->
     )
 
 
+def _read(run: store.SourceRun, *, gaps: Sequence[Gap], now: datetime) -> SourceRead:
+    return SourceRead(
+        source_id=run.source_id,
+        run_id=run.id,
+        is_complete=all(gap.is_absent for gap in gaps),
+        started_at=run.created_at,
+        finished_at=now,
+    )
+
+
 def _with_gaps(kept: Sequence[dict[str, Any]], more: Sequence[Gap]) -> list[dict[str, Any]]:
     """Return all gaps; where they are too many to be kept, a last one says so and hides everything."""
     # A run that is taken up again comes upon the gaps of its beginning once more.
@@ -245,8 +265,9 @@ def _with_gaps(kept: Sequence[dict[str, Any]], more: Sequence[Gap]) -> list[dict
 
 
 def held(holding: Holding) -> Held:
-    """Return what others are told of how a certificate is kept; of very many uses only the first."""
+    """Return what others are told of how a certificate is kept; of very many uses and names only the first."""
     key = holding.key
+    uses = tuple(_uses(holding.uses))
     return Held(
         format=holding.format,
         owner=holding.owner,
@@ -254,16 +275,62 @@ def held(holding: Holding) -> Held:
         mode=holding.mode,
         key=HeldKey(fingerprint=key.spki_sha256, **_same(HeldKey, key)) if key else None,
         in_use=holding.in_use,
-        uses=[_use(use) for use in holding.uses[:MOST_TOLD]],
+        uses=[use for use, _ in uses],
         use_count=len(holding.uses),
-        addresses=list(holding.addresses[:MOST_TOLD]),
+        is_abridged=len(uses) < len(holding.uses) or any(is_abridged for _, is_abridged in uses),
+        addresses=list(holding.addresses[:MOST_ADDRESSES]),
     )
 
 
-def _use(use: Use) -> ConfiguredUse:
-    listeners = [Listening(**_same(Listening, each)) for each in use.listeners[:MOST_TOLD]]
-    told = {name: value for name, value in _same(ConfiguredUse, use).items() if name != "listeners"}
-    return ConfiguredUse(**told | {"server_names": _told_names(use.server_names)}, listeners=listeners)
+def _uses(uses: Sequence[Use]) -> Iterator[tuple[ConfiguredUse, bool]]:
+    """Yield what is told of uses, as long as there is room for it, and whether that is less than there is."""
+    listeners_left, names_left = MOST_LISTENERS, MOST_TOLD_NAMES
+    for use in uses[:MOST_USES]:
+        listeners, names = use.listeners[:listeners_left], _told_names(use.server_names)[:names_left]
+        if (use.listeners and not listeners) or (use.server_names and not names):
+            return
+        listeners_left, names_left = listeners_left - len(listeners), names_left - len(names)
+        is_abridged = (len(listeners), len(names)) < (len(use.listeners), len(use.server_names))
+        yield _use(use, listeners=listeners, names=names), is_abridged
+
+
+def _use(use: Use, *, listeners: Sequence[Listener], names: Sequence[str]) -> ConfiguredUse:
+    told = _same(ConfiguredUse, use) | {
+        "server_names": list(names),
+        "listeners": [Listening(**_same(Listening, each)) for each in listeners],
+    }
+    return ConfiguredUse(**told)
+
+
+async def addressed(page: Page) -> Page:
+    """Return a page with the addresses of listeners that are given by a name, where the source itself tells none.
+
+    A cloud's load balancer is such a listener. A name that is not resolved in time leaves its holding as it was.
+    """
+    unknown = [holding for holding in page.holdings if not holding.addresses]
+    names = list(dict.fromkeys(name for holding in unknown for name in _hosts(holding)))[:MOST_HOSTS]
+    if not names:
+        return page
+    found: dict[str, list[str]] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HOSTS_PATIENCE.total_seconds()):
+            found, _ = await resolve(names, patience=HOST_PATIENCE)
+    return replace(page, holdings=tuple(_addressed(holding, found) for holding in page.holdings))
+
+
+def _addressed(holding: Holding, found: Mapping[str, Sequence[str]]) -> Holding:
+    if holding.addresses:
+        return holding
+    addresses = [address for name in _hosts(holding) for address in found.get(name, ())]
+    return replace(holding, addresses=tuple(dict.fromkeys(addresses))[:MOST_ADDRESSES])
+
+
+def _hosts(holding: Holding) -> Iterator[str]:
+    """Yield the host names that it listens at."""
+    for listener in (each for use in holding.uses for each in use.listeners):
+        if listener.address is not None and not is_address(listener.address):
+            with suppress(Invalid):  # a pattern, or no host name at all
+                yield parse_server_name(listener.address, pointer="")
 
 
 def _names(holdings: Iterable[Holding]) -> Iterator[tuple[str, str]]:
@@ -276,7 +343,7 @@ def _names(holdings: Iterable[Holding]) -> Iterator[tuple[str, str]]:
 
 
 def _told_names(names: Sequence[str]) -> list[str]:
-    return [name for name in names if len(name) <= LONGEST_NAME][:MOST_TOLD]
+    return [name for name in names if len(name) <= LONGEST_NAME]
 
 
 def _same(model: type[BaseModel], value: object) -> dict[str, Any]:

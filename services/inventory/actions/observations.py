@@ -4,58 +4,88 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.inventory.actions.certificates import Chain, chain_of, know
+from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
 from services.inventory.actions.replacements import Replacements, Succession
 from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain.certificates import chain_digest, have_same_names
+from services.inventory.domain.holdings import is_proof
 from services.inventory.domain.servings import Serving, observe
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import certificates, holdings, places, replacements
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import Certificate
 from shared.events import Event
-from shared.events.discovery import CertificateFound, PlaceLost
+from shared.events.discovery import CertificateFound, PlaceLost, SourceRead
 from shared.store import Transaction
 
 
 class Observations:
     """What was seen, worked into the inventory."""
 
-    def __init__(self, *, replacements: Replacements, crossings: Crossings) -> None:
+    def __init__(self, *, replacements: Replacements, crossings: Crossings, comparisons: Comparisons) -> None:
         self._replacements = replacements
         self._crossings = crossings
+        self._comparisons = comparisons
 
     async def found(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
-        """Take in that a place serves a certificate; mostly it did so before, and that costs one UPDATE."""
+        """Take in that a place has a certificate."""
+        if event.data.place.kind == "store":
+            await self._held(tx, event, now=now)
+        else:
+            await self._served(tx, event, now=now)
+
+    async def _served(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
+        """Take in what an endpoint serves; mostly it did so before, and that costs one UPDATE."""
         seen = event.data
         chain = chain_of(seen.fingerprint, seen.chain)
-        if seen.held is not None:
-            await holdings.keep_held(tx, places.place_id(seen.place.key), seen.held, at=seen.observed_at)
-        watched = await places.touch(
-            tx,
-            places.place_id(seen.place.key),
-            fingerprint=seen.fingerprint,
-            chain_digest=chain_digest(chain.fingerprints),
-            at=seen.observed_at,
-        )
-        if watched is None:
-            await self._changed(tx, event, chain, now=now)
-        elif watched:
+        touched = await _touch(tx, event, chain)
+        was: str | None = seen.fingerprint
+        if touched is None:
+            was = await self._changed(tx, event, chain, now=now)
+        elif touched.is_watched:
             await self._replacements.settle(tx, [seen.fingerprint], now=now)
+        if touched is None or touched.is_awaited:
+            await self._comparisons.endpoint_changed(tx, seen.place, was=was, now=now)
+
+    async def _held(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
+        """Take in what a store holds, and how."""
+        seen = event.data
+        chain = chain_of(seen.fingerprint, seen.chain)
+        place = places.place_id(seen.place.key)
+        await hold(tx, place)
+        before = await holdings.before(tx, place)
+        is_news = seen.held is not None and await holdings.keep_held(
+            tx, place, seen.held, at=seen.observed_at
+        )
+        touched = await _touch(tx, event, chain)
+        if touched is None:
+            await self._changed(tx, event, chain, now=now)
+        elif touched.is_watched:
+            await self._replacements.settle(tx, [seen.fingerprint], now=now)
+        if is_news and await places.set_proof(tx, place, is_proof=is_proof(seen.held)):
+            await self._replacements.settle(tx, [seen.fingerprint], now=now)
+        if touched is None or is_news:
+            await self._comparisons.store_changed(tx, place, before=before, at=seen.observed_at, now=now)
+        await self._comparisons.store_told(tx, place, run_id=seen.scan_id, at=seen.observed_at, now=now)
 
     async def _changed(
         self, tx: Transaction, event: Event[CertificateFound], chain: Chain, *, now: datetime
-    ) -> None:
+    ) -> str | None:
+        """Work in what was not known before; return what was there until now."""
         seen = event.data
         place = await places.keep_place(tx, seen.place)
         await hold(tx, place)
+        known = await places.sighting(tx, place)
+        was = known.fingerprint if known is not None else None
         before, after = await places.neighbours(tx, place, at=seen.observed_at)
         beside = [fingerprint for fingerprint in (before, after) if fingerprint is not None]
         await hold(tx, seen.fingerprint, *beside)
         row = await know(tx, chain, lineage_id=None, beside=beside, now=now)
         old = await places.window(tx, place, at=seen.observed_at)
         new = observe(old, fingerprint=seen.fingerprint, at=seen.observed_at)
-        await _keep(tx, place, old=old, new=new, chain=chain)
+        proves = seen.place.kind == "endpoint" or is_proof(seen.held)
+        await _keep(tx, place, old=old, new=new, chain=chain, proves=proves)
         if new[-1].until is None and new[-1].last_seen == seen.observed_at:
             row.chain = chain.fingerprints[1:]
         if _is_one_more(old, new, seen.fingerprint):
@@ -63,6 +93,7 @@ class Observations:
             await self._succeed(tx, before, row, at=seen.observed_at)
             await self._precede(tx, row, after, servings=new)
         await self._reconsider(tx, [*beside, seen.fingerprint], now=now)
+        return was
 
     async def _succeed(self, tx: Transaction, before: str | None, row: Certificate, *, at: datetime) -> None:
         """Where a place went over to a newer certificate for the same names, that is a replacement."""
@@ -83,9 +114,12 @@ class Observations:
         said = event.data
         place = await places.keep_place(tx, said.place)
         await hold(tx, place)
+        stored, known = await holdings.before(tx, place), await places.sighting(tx, place)
+        was = known.fingerprint if known is not None else None
         old = await places.window(tx, place, at=said.observed_at)
         new = observe(old, fingerprint=None, at=said.observed_at)
-        await _keep(tx, place, old=old, new=new, chain=None)
+        proves = known is None or known.is_proof
+        await _keep(tx, place, old=old, new=new, chain=None, proves=proves)
         before, _after = await places.neighbours(tx, place, at=said.observed_at)
         fingerprint = before or said.fingerprint
         await hold(tx, fingerprint)
@@ -93,14 +127,39 @@ class Observations:
         if row is not None and _is_one_more(old, new, None):
             note(tx, row.lineage_id, _lost_entry(event, fingerprint))
         await self._reconsider(tx, [fingerprint], now=now)
+        if said.place.kind == "store":
+            await self._comparisons.store_changed(tx, place, before=stored, at=said.observed_at, now=now)
+        else:
+            await self._comparisons.endpoint_changed(tx, said.place, was=was, now=now)
+
+    async def read(self, tx: Transaction, event: Event[SourceRead], *, now: datetime) -> None:
+        """Take in that a source was read to its end."""
+        await self._comparisons.source_read(tx, event, now=now)
 
     async def _reconsider(self, tx: Transaction, fingerprints: Sequence[str], *, now: datetime) -> None:
         await self._replacements.settle(tx, fingerprints, now=now)
         await self._crossings.assess(tx, fingerprints, now=now)
 
 
+async def _touch(tx: Transaction, event: Event[CertificateFound], chain: Chain) -> places.Touched | None:
+    seen = event.data
+    return await places.touch(
+        tx,
+        places.place_id(seen.place.key),
+        fingerprint=seen.fingerprint,
+        chain_digest=chain_digest(chain.fingerprints),
+        at=seen.observed_at,
+    )
+
+
 async def _keep(
-    tx: Transaction, place: str, *, old: Sequence[Serving], new: Sequence[Serving], chain: Chain | None
+    tx: Transaction,
+    place: str,
+    *,
+    old: Sequence[Serving],
+    new: Sequence[Serving],
+    chain: Chain | None,
+    proves: bool,
 ) -> None:
     await places.rewrite(tx, place, old=old, new=new)
     latest = new[-1]
@@ -111,7 +170,9 @@ async def _keep(
     watched = latest.fingerprint is not None and bool(
         await replacements.successors(tx.session, latest.fingerprint)
     )
-    await places.set_sighting(tx, place, serving=latest, chain_digest=digest, is_watched=watched)
+    await places.set_sighting(
+        tx, place, serving=latest, chain_digest=digest, is_watched=watched, is_proof=proves
+    )
 
 
 def _is_one_more(old: Sequence[Serving], new: Sequence[Serving], fingerprint: str | None) -> bool:

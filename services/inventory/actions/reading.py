@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from services.inventory.domain.holdings import Flaw, flaws
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from services.inventory.domain.replacements import State
 from services.inventory.domain.servings import Serving
-from services.inventory.domain.slots import Slot, ports, slots
-from services.inventory.store import certificates, holdings, lineages, places, replacements
+from services.inventory.domain.slots import Endpoints, Seen, Slot, Stored, names_of, slots, wanted_names
+from services.inventory.store import certificates, flaws, holdings, joins, lineages, places, replacements
 from services.inventory.store.certificates import CertificateFilter
 from services.inventory.store.tables import (
     Certificate,
     Crossed,
+    HeldRow,
     Lineage,
     PlaceRow,
     Replacement,
@@ -23,10 +25,12 @@ from services.inventory.store.tables import (
 )
 from shared.errors import NotFound
 from shared.events.discovery import Held
-from shared.events.inventory import Urgency
+from shared.events.inventory import Flaw, Urgency
 from shared.store import Database
 
 PLACES_SHOWN = 1000
+SLOTS_SHOWN = 100
+"""Of one place in a list of places; all of them are with its holding."""
 HISTORY_SHOWN = 1000
 
 Placed = tuple[PlaceRow, Sighting]
@@ -70,6 +74,17 @@ class HoldingReport:
     flaws: tuple[Flaw, ...]
     key_shared_with: Sequence[str]
     slots: Sequence[Slot]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceReport:
+    """A place, what it serves or holds, what is configured for that, and what is wrong."""
+
+    place: PlaceRow
+    seen: Sighting
+    configured: Sequence[Slot]
+    configured_count: int
+    flaws: tuple[Flaw, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,12 +163,34 @@ class Reading:
         address: str | None,
         port: int | None,
         fingerprint: str | None,
-    ) -> Sequence[Placed]:
-        """Return `limit + 1` places and what they serve."""
+        flaw: Flaw | None = None,
+    ) -> list[PlaceReport]:
+        """Return `limit + 1` places, what they serve, and what is configured for them."""
         async with self._database.read() as session:
-            return await places.page(
-                session, after=after, limit=limit, address=address, port=port, fingerprint=fingerprint
+            rows = await places.page(
+                session,
+                after=after,
+                limit=limit,
+                address=address,
+                port=port,
+                fingerprint=fingerprint,
+                flaw=flaw,
             )
+            wrong = await flaws.open_flaws(session, [place.id for place, _ in rows])
+            slots_of = await _of_stores(session, [place.id for place, _ in rows if place.kind == "store"])
+            slots_of |= await _for_endpoints(
+                session, [place for place, _ in rows if place.kind == "endpoint"]
+            )
+        return [
+            PlaceReport(
+                place=place,
+                seen=seen,
+                configured=slots_of.get(place.id, [])[:SLOTS_SHOWN],
+                configured_count=len(slots_of.get(place.id, [])),
+                flaws=wrong.get(place.id, ()),
+            )
+            for place, seen in rows
+        ]
 
     async def holdings(
         self,
@@ -171,27 +208,18 @@ class Reading:
             )
             keys = sorted({held.key_fingerprint for *_, held in rows if held.key_fingerprint})
             hosts = await holdings.hosts_of_keys(session, keys)
-            each = [
-                (place, seen.fingerprint or "", Held.model_validate(row.details)) for place, seen, row in rows
-            ]
-            kinds = {
-                row.fingerprint: row.key_type
-                for row in await certificates.certificates(session, sorted({found for _, found, _ in each}))
-            }
-            endpoints = await holdings.endpoints(
-                session,
-                addresses=sorted({address for *_, held in each for address in held.addresses}),
-                ports=sorted({port for *_, held in each for port in ports(held)}),
-            )
+            ids = [place.id for place, *_ in rows]
+            wrong, slots_of = await flaws.open_flaws(session, ids), await _of_stores(session, ids)
         return [
-            _holding(
-                place,
-                held,
-                hosts=hosts,
-                slots=list(slots(held, fingerprint=found, key_type=kinds.get(found), endpoints=endpoints)),
-                fingerprint=found,
+            HoldingReport(
+                place=place,
+                fingerprint=seen.fingerprint or "",
+                held=Held.model_validate(held.details),
+                flaws=wrong.get(place.id, ()),
+                key_shared_with=_others(place, held, hosts=hosts),
+                slots=slots_of.get(place.id, []),
             )
-            for place, found, held in each
+            for place, seen, held in rows
         ]
 
     async def history(self, key: str, *, at: datetime | None) -> PlaceHistory:
@@ -237,25 +265,59 @@ def _known(row: T | None, what: str, name: str) -> T:
     return row
 
 
-def _holding(
-    place: PlaceRow,
-    held: Held,
-    *,
-    fingerprint: str,
-    hosts: Mapping[str, Sequence[str]],
-    slots: Sequence[Slot],
-) -> HoldingReport:
-    key = (held.key.fingerprint if held.key else None) or ""
-    others = [host for host in hosts.get(key, ()) if host != place.address]
-    is_served = [slot.is_served for slot in slots]
-    return HoldingReport(
-        place=place,
-        fingerprint=fingerprint,
-        held=held,
-        flaws=flaws(held, shared_with=others, is_not_served=False in is_served),
-        key_shared_with=others[: holdings.MOST_SHARED],
-        slots=slots,
+def _others(place: PlaceRow, held: HeldRow, *, hosts: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    others = [host for host in hosts.get(held.key_fingerprint or "", ()) if host != place.address]
+    return others[: holdings.MOST_SHARED]
+
+
+async def _of_stores(session: AsyncSession, ids: Sequence[str]) -> dict[str, list[Slot]]:
+    """Return the slots of stores, each beside what is served there."""
+    stored = await holdings.stored(session, ids)
+    uses = [(each.held, use) for each in stored.values() for use in each.held.uses]
+    if not uses:
+        return {}
+    seen = await holdings.endpoints(
+        session,
+        addresses={address for held, _ in uses for address in held.addresses},
+        ports={listener.port for _, use in uses for listener in use.listeners},
+        names={name for _, use in uses for name in names_of(use)},
     )
+    endpoints = Endpoints(seen)
+    return {place: list(slots(each, endpoints)) for place, each in stored.items()}
+
+
+async def _for_endpoints(session: AsyncSession, rows: Sequence[PlaceRow]) -> dict[str, list[Slot]]:
+    """Return the slots that are configured for endpoints, each beside what the endpoint serves."""
+    fronts = await joins.fronts_at(session, sorted({row.address for row in rows}))
+    if not fronts:
+        return {}
+    candidates = await joins.configured_at(
+        session,
+        {front.id for beside in fronts.values() for front in beside},
+        ports={row.port for row in rows if row.port is not None},
+        names={name for row in rows for name in wanted_names(row.server_name)},
+    )
+    stored = await holdings.stored(session, {each.place_id for each in candidates})
+    seen = {each.place_id: each for each in await holdings.seen(session, [row.id for row in rows])}
+    found: dict[str, list[Slot]] = {}
+    for row in rows:
+        ours = {front.id for front in fronts.get(row.address, ())}
+        wanted = set(wanted_names(row.server_name))
+        ids = {
+            each.place_id
+            for each in candidates
+            if each.front_id in ours and each.port == row.port and each.server_name in wanted
+        }
+        if row.id in seen:
+            found[row.id] = _at_endpoint(
+                seen[row.id], [stored[each] for each in sorted(ids) if each in stored]
+            )
+    return found
+
+
+def _at_endpoint(seen: Seen, stored: Sequence[Stored]) -> list[Slot]:
+    endpoint = Endpoints([seen])
+    return [slot for each in stored for slot in slots(each, endpoint) if slot.served]
 
 
 def _pem(der: bytes) -> str:

@@ -1,45 +1,19 @@
 """The routes of holdings: how stores keep certificates, what uses them there, and what is wrong with that."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Query
 from pydantic import Field
 
 from services.inventory.actions.reading import HoldingReport, Reading
-from services.inventory.api.places import PlaceView
-from services.inventory.domain.holdings import Flaw
+from services.inventory.api.places import PlaceView, SlotView
 from shared.access import Principal, requires
 from shared.events.discovery import Held
+from shared.events.inventory import Flaw
 from shared.http import Page, Paging, Routes, View
 
 Reader = Annotated[Principal, requires("places:read")]
 AllPages = Annotated[Paging, Depends()]
-
-
-class SlotServedView(View):
-    """What was seen at one address of the host."""
-
-    address: str
-    server_name: str | None
-    fingerprint: str
-    last_seen: datetime
-
-
-class SlotView(View):
-    """A listener and server name that the certificate is configured for, beside what was seen there."""
-
-    product: str = Field(examples=["nginx"])
-    file: str
-    line: int
-    port: int
-    address: str | None = Field(description="Empty for every address of the host.")
-    starttls: str | None
-    server_name: str | None
-    served: list[SlotServedView] = Field(description="Empty where no scan has looked there.")
-    is_served: bool | None = Field(
-        description="Empty where nobody looked, or only a certificate for other kinds of client was seen."
-    )
 
 
 class HoldingView(View):
@@ -64,17 +38,14 @@ def holding_routes(reading: Reading) -> Routes:
         *,
         address: Annotated[str | None, Query(max_length=255, description="A host or an account.")] = None,
         fingerprint: Annotated[str | None, Query(max_length=64)] = None,
-        flaw: Annotated[
-            Literal["key-exposed", "key-mismatch", "key-shared", "unused"] | None,
-            Query(description="Only those with which this is wrong."),
-        ] = None,
+        flaw: Annotated[Flaw | None, Query(description="Only those with which this is wrong.")] = None,
     ) -> Page[HoldingView]:
         found = await reading.holdings(
             after=paging.after[0] if paging.after else None,
             limit=paging.limit,
             address=address,
             fingerprint=fingerprint,
-            flaw=Flaw(flaw) if flaw else None,
+            flaw=flaw,
         )
         return paging.page([_view(each) for each in found], key=lambda view: [view.place.id])
 

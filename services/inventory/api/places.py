@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import AfterValidator, Field
 
-from services.inventory.actions.reading import PlaceHistory, Reading
+from services.inventory.actions.reading import PlaceHistory, PlaceReport, Reading
 from services.inventory.domain.replacements import State
 from services.inventory.store.tables import PlaceRow, Sighting
 from shared.access import Principal, requires
+from shared.events.inventory import Flaw
 from shared.http import Page, Paging, Routes, View
 
 Reader = Annotated[Principal, requires("places:read")]
@@ -42,6 +43,48 @@ class SeenPlaceView(PlaceView):
     fingerprint: str | None = Field(description="Empty where it does not answer any more.")
     first_seen: datetime = Field(description="Since when it has been as it is now.")
     last_seen: datetime
+
+
+class SlotServedView(View):
+    """What was seen at one address of the host."""
+
+    address: str
+    server_name: str | None
+    fingerprint: str
+    last_seen: datetime
+
+
+class SlotView(View):
+    """A listener and server name that a certificate is configured for, beside what was seen there."""
+
+    store: str = Field(
+        description="The key of the place that holds the certificate.",
+        examples=["store://web-1.example.com//etc/nginx/tls/shop.pem"],
+    )
+    fingerprint: str = Field(description="The certificate that is configured.")
+    product: str = Field(examples=["nginx"])
+    file: str
+    line: int
+    port: int
+    address: str | None = Field(description="Empty for every address of the host.")
+    starttls: str | None
+    server_name: str | None
+    served: list[SlotServedView] = Field(description="Empty where no scan has looked there.")
+    is_served: bool | None = Field(
+        description="Empty where it is not known: nobody has looked since, or only a certificate for other kinds of "
+        "client was seen."
+    )
+
+
+class BothViewsView(SeenPlaceView):
+    """A place: what it serves or holds, and what is configured."""
+
+    configured: list[SlotView] = Field(
+        description="Of an endpoint, what is to be served there; of a store, what its certificate is configured for. "
+        "At most 100; a store's are all with its holding."
+    )
+    configured_count: int
+    flaws: list[Flaw]
 
 
 class ServingView(View):
@@ -79,7 +122,7 @@ def place_routes(reading: Reading) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
 
-    @routes.get("/places", summary="List places and what they serve")
+    @routes.get("/places", summary="List places: what they serve, and what is configured")
     async def list_places(
         _caller: Reader,
         paging: AllPages,
@@ -87,15 +130,17 @@ def place_routes(reading: Reading) -> Routes:
         address: Annotated[str | None, Query(max_length=255)] = None,
         port: Annotated[int | None, Query(ge=1, le=65535)] = None,
         fingerprint: Annotated[str | None, Query(max_length=64)] = None,
-    ) -> Page[SeenPlaceView]:
+        flaw: Annotated[Flaw | None, Query(description="Only those with which this is wrong.")] = None,
+    ) -> Page[BothViewsView]:
         rows = await reading.places(
             after=paging.after[0] if paging.after else None,
             limit=paging.limit,
             address=address,
             port=port,
             fingerprint=fingerprint,
+            flaw=flaw,
         )
-        return paging.page([seen_place(place, seen) for place, seen in rows], key=lambda view: [view.id])
+        return paging.page([_both(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/places/history", summary="Show what a place served, or what it served at one instant")
     async def get_place_history(
@@ -134,6 +179,15 @@ def seen_place(place: PlaceRow, seen: Sighting) -> SeenPlaceView:
         fingerprint=seen.fingerprint,
         first_seen=seen.first_seen,
         last_seen=seen.last_seen,
+    )
+
+
+def _both(found: PlaceReport) -> BothViewsView:
+    return BothViewsView(
+        **seen_place(found.place, found.seen).model_dump(),
+        configured=[SlotView.model_validate(slot) for slot in found.configured],
+        configured_count=found.configured_count,
+        flaws=list(found.flaws),
     )
 
 

@@ -1,6 +1,7 @@
 """Places, what they serve now, and what they served before."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
@@ -8,9 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from services.inventory.domain.holdings import ISSUED
 from services.inventory.domain.servings import Serving
-from services.inventory.store.tables import PlaceRow, ServingRow, Sighting
+from services.inventory.store.flaws import has_flaw
+from services.inventory.store.tables import HeldRow, PlaceRow, ServingRow, Sighting
 from shared.events.discovery import Place
+from shared.events.inventory import Flaw
 from shared.store import Transaction, insert
 
 
@@ -19,12 +23,22 @@ def place_id(key: str) -> str:
     return sha256(key.encode()).hexdigest()[:32]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Touched:
+    """What it means that a place serves what it served before."""
+
+    is_watched: bool
+    """The certificate has a successor."""
+    is_awaited: bool
+    """What is configured there has changed meanwhile."""
+
+
 async def touch(
     tx: Transaction, place: str, *, fingerprint: str, chain_digest: str, at: datetime
-) -> bool | None:
+) -> Touched | None:
     """Note that a place serves what it served before: one narrow UPDATE, the usual case.
 
-    Returns whether that certificate is watched there, or None where something is not as before.
+    Returns what that means, or None where something is not as before.
     """
     query = (
         sa.update(Sighting)
@@ -35,11 +49,11 @@ async def touch(
             col(Sighting.last_seen) <= at,
         )
         .values(last_seen=at)
-        .returning(col(Sighting.is_watched))
+        .returning(col(Sighting.is_watched), col(Sighting.is_awaited))
         .execution_options(synchronize_session=False)
     )
-    watched: bool | None = await tx.session.scalar(query)
-    return watched
+    row = (await tx.session.execute(query)).first()
+    return Touched(is_watched=row[0], is_awaited=row[1]) if row is not None else None
 
 
 async def keep_place(tx: Transaction, place: Place) -> str:
@@ -103,7 +117,13 @@ async def rewrite(tx: Transaction, place: str, *, old: Sequence[Serving], new: S
 
 
 async def set_sighting(
-    tx: Transaction, place: str, *, serving: Serving, chain_digest: str | None, is_watched: bool
+    tx: Transaction,
+    place: str,
+    *,
+    serving: Serving,
+    chain_digest: str | None,
+    is_watched: bool,
+    is_proof: bool,
 ) -> None:
     """Say what a place serves now."""
     values = {
@@ -112,9 +132,19 @@ async def set_sighting(
         "first_seen": serving.since,
         "last_seen": serving.last_seen,
         "is_watched": is_watched,
+        "is_proof": is_proof,
     }
     row = insert(tx, Sighting).values(place_id=place, **values)
     await tx.session.execute(row.on_conflict_do_update(index_elements=["place_id"], set_=values))
+
+
+async def set_proof(tx: Transaction, place: str, *, is_proof: bool) -> bool:
+    """Say whether what is at a place shows that a certificate is in use; return whether that is news."""
+    query = sa.update(Sighting).where(
+        col(Sighting.place_id) == place, col(Sighting.is_proof).is_not(is_proof)
+    )
+    query = query.values(is_proof=is_proof).returning(col(Sighting.place_id))
+    return await tx.session.scalar(query.execution_options(synchronize_session=False)) is not None
 
 
 async def watch(tx: Transaction, fingerprint: str) -> None:
@@ -138,9 +168,14 @@ async def places_serving(
 
 
 async def is_served(session: AsyncSession, fingerprint: str) -> bool:
-    """Return whether any place serves a certificate now."""
-    query = sa.select(col(Sighting.place_id)).where(col(Sighting.fingerprint) == fingerprint).limit(1)
-    return await session.scalar(query) is not None
+    """Return whether any place has a certificate now; that an authority has issued it is no place of its own."""
+    issued = sa.select(col(HeldRow.place_id)).where(
+        col(HeldRow.place_id) == col(Sighting.place_id), col(HeldRow.format) == ISSUED
+    )
+    query = sa.select(col(Sighting.place_id)).where(
+        col(Sighting.fingerprint) == fingerprint, ~issued.exists()
+    )
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def count_serving(session: AsyncSession, fingerprint: str) -> int:
@@ -168,11 +203,14 @@ async def page(
     address: str | None,
     port: int | None,
     fingerprint: str | None,
+    flaw: Flaw | None,
 ) -> Sequence[tuple[PlaceRow, Sighting]]:
     """Return `limit + 1` places and what they serve."""
     query = sa.select(PlaceRow, Sighting).join(Sighting, col(Sighting.place_id) == col(PlaceRow.id))
     wanted = ((PlaceRow.address, address), (PlaceRow.port, port), (Sighting.fingerprint, fingerprint))
     query = query.where(*(col(column) == value for column, value in wanted if value is not None))
+    if flaw is not None:
+        query = query.where(has_flaw(flaw))
     if after is not None:
         query = query.where(col(PlaceRow.id) > after)
     found = await session.execute(query.order_by(col(PlaceRow.id)).limit(limit + 1))

@@ -11,6 +11,9 @@ from services.inventory.domain.replacements import Evidence, OldPlace, State
 from services.inventory.store.tables import Certificate, Replacement, ServingRow, Sighting
 from shared.store import Transaction, insert
 
+_IS_PROOF = col(Sighting.is_proof).is_(True)
+"""A copy that nothing uses is no place of a certificate here, neither of the old one nor of the new one."""
+
 
 async def keep_replacement(tx: Transaction, row: Replacement) -> Replacement:
     """Add a replacement where there is none of these two yet; return the one there is, held."""
@@ -80,7 +83,7 @@ async def has_due(session: AsyncSession, *, now: datetime) -> bool:
 async def evidence(tx: Transaction, row: Replacement) -> Evidence:
     """Return what is known about the places of the old and the new certificate."""
     still_old = sa.select(col(Sighting.place_id), col(Sighting.last_seen)).where(
-        col(Sighting.fingerprint) == row.old_fingerprint
+        col(Sighting.fingerprint) == row.old_fingerprint, _IS_PROOF
     )
     served_at = await tx.session.scalar(_latest(_serves_new(row)))
     left, gone, left_at = (await tx.session.execute(_left(row))).one()
@@ -96,7 +99,7 @@ async def evidence(tx: Transaction, row: Replacement) -> Evidence:
 
 
 def _latest(which: sa.ColumnElement[bool]) -> sa.Select[datetime]:
-    return sa.select(sa.func.max(col(Sighting.last_seen))).where(which)
+    return sa.select(sa.func.max(col(Sighting.last_seen))).where(which, _IS_PROOF)
 
 
 def _serves_new(row: Replacement) -> sa.ColumnElement[bool]:
@@ -118,6 +121,7 @@ def _left(row: Replacement) -> sa.Select[int, int, datetime]:
         .distinct()
     )
     left = sa.and_(
+        _IS_PROOF,
         col(Sighting.place_id).in_(served),
         sa.or_(col(Sighting.fingerprint).is_(None), col(Sighting.fingerprint) != row.old_fingerprint),
     )

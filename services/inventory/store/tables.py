@@ -119,6 +119,81 @@ class HeldRow(Table, table=True):
     in_use: bool | None = None
     details: dict[str, Any] = Field(sa_type=Json)
     """All that was told, as `shared.events.discovery.Held`."""
+    format: str | None = Field(default=None, max_length=50)
+    is_named: bool = False
+    """Whether a configuration there names it."""
+    front_id: str | None = Field(default=None, max_length=32, index=True)
+    is_joined: bool = False
+    """Whether `front_id` and the rows in `slots` are as `details` say."""
+    is_waiting: bool = False
+    """Whether the store must be read again before it is known what a difference to what is served means."""
+
+
+class FrontRow(Table, table=True):
+    """A set of addresses under which stores are served together: those of one host, mostly."""
+
+    __tablename__ = "fronts"
+
+    id: str = Field(primary_key=True, max_length=32)
+    """Made of the addresses."""
+    run_id: str | None = Field(default=None, max_length=100, index=True)
+    """The latest run of a source that has shown it."""
+    seen_at: datetime = Field(sa_type=Instant)
+    changed_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When a certificate that was configured there was last seen to be so no more."""
+    read_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When the last complete run that has shown it had begun."""
+
+
+class FrontAddress(Table, table=True):
+    """One address of a front."""
+
+    __tablename__ = "front_addresses"
+
+    address: str = Field(primary_key=True, max_length=64)
+    front_id: str = Field(primary_key=True, max_length=32, index=True)
+
+
+class SlotRow(Table, table=True):
+    """A port and server name that a store is configured for, to be found from what is served."""
+
+    __tablename__ = "slots"
+
+    front_id: str = Field(primary_key=True, max_length=32)
+    port: int = Field(primary_key=True)
+    server_name: str = Field(primary_key=True, max_length=253)
+    """Wildcards as written; empty for where no name is asked for."""
+    place_id: str = Field(primary_key=True, max_length=32, index=True)
+
+
+class SourceReadRow(Table, table=True):
+    """The last complete run of a source."""
+
+    __tablename__ = "source_reads"
+
+    source_id: str = Field(primary_key=True, max_length=100)
+    run_id: str = Field(max_length=100, index=True)
+    read_at: datetime = Field(sa_type=Instant)
+
+
+class FlawRow(Table, table=True):
+    """Something that is wrong with a place, or was."""
+
+    __tablename__ = "flaws"
+    __table_args__ = (
+        sa.Index(
+            "ix_flaws_open",
+            "flaw",
+            "place_id",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )
+
+    place_id: str = Field(primary_key=True, max_length=32)
+    flaw: str = Field(primary_key=True, max_length=20)
+    since: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class Sighting(Table, table=True):
@@ -134,6 +209,10 @@ class Sighting(Table, table=True):
     last_seen: datetime = Field(sa_type=Instant)
     is_watched: bool = False
     """Whether the certificate has a successor, so that seeing it here again means something."""
+    is_awaited: bool = False
+    """Whether it must be looked at again before it is known what a difference to the configuration means."""
+    is_proof: bool = True
+    """Whether what is here shows that a certificate is in use: an endpoint does, a store where something uses it."""
 
 
 class ServingRow(Table, table=True):

@@ -23,6 +23,11 @@ class Problem(StrEnum):
     DEPLOYMENT_FAILED = "deployment-failed"
     CHANNEL_DEAD = "channel-dead"
     SOURCE_UNREAD = "source-unread"
+    KEY_EXPOSED = "key-exposed"
+    KEY_MISMATCH = "key-mismatch"
+    KEY_SHARED = "key-shared"
+    NOT_CONFIGURED = "not-configured"
+    NOT_SERVED = "not-served"
 
 
 class AlertState(StrEnum):
@@ -69,7 +74,7 @@ class Evidence(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     subject: str
-    """What the alert is about: a lineage's id, or `channel/` or `source/` and an id."""
+    """What the alert is about: a lineage's id, or `channel/` or `source/` and an id, or `place/`, a flaw and a hash."""
     lineage_id: str | None
     problem: Problem
     key: str
@@ -87,7 +92,8 @@ class Evidence(BaseModel):
 class Replacement(BaseModel):
     """A certificate was seen, at `observed_at`, to be gone from every place.
 
-    Or a source was seen to be read again: nothing is outgoing then, and it ends what was told before it.
+    Or a source was seen to be read again, or a place to be mended: nothing is outgoing then, and it ends what was told
+    before it.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -99,8 +99,28 @@ _PLAIN: Mapping[str, tuple[str, str]] = {
         "The source {name} cannot be read",
         "Nothing is wrong with the source {name} any more",
     ),
+    Problem.KEY_EXPOSED: (
+        "{name}: everybody on the host may read the private key",
+        "{name}: the private key is not exposed any more",
+    ),
+    Problem.KEY_MISMATCH: (
+        "{name}: the private key is not the certificate's",
+        "{name}: the private key is the certificate's",
+    ),
+    Problem.KEY_SHARED: (
+        "{name}: the private key is on other hosts too",
+        "{name}: the private key is on no other host any more",
+    ),
+    Problem.NOT_CONFIGURED: (
+        "{name} serves a certificate that no known configuration names",
+        "{name}: what is served there is configured, or gone",
+    ),
+    Problem.NOT_SERVED: (
+        "{name} is configured, and another certificate is served",
+        "{name}: what is configured is served, or gone",
+    ),
 }
-"""What is said of a problem that is no certificate's, while it lasts and when it is over."""
+"""What is said of a problem that is no lineage's, while it lasts and when it is over."""
 
 
 def headline(problem: str, *, name: str, details: Details, now: datetime) -> str:
