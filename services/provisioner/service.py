@@ -10,10 +10,12 @@ from services.provisioner.actions.attempt import Means
 from services.provisioner.actions.bindings import Bindings
 from services.provisioner.actions.deployments import Deployments
 from services.provisioner.actions.keys import sealing_public_key
+from services.provisioner.actions.proposals import Proposals
 from services.provisioner.actions.targets import Targets
 from services.provisioner.actions.work import Work
 from services.provisioner.api import Actions, routes
 from services.provisioner.connectors import Limits
+from services.provisioner.connectors.inventory import Inventory
 from services.provisioner.connectors.renewal import Renewal
 from services.provisioner.connectors.wire import Handshakes
 from services.provisioner.domain import Schedule
@@ -53,11 +55,27 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
                 )
             )
         )
-        yield await _assembled(surroundings, settings, database=database, renewal=renewal)
+        inventory = Inventory(
+            await opened.enter_async_context(
+                surroundings.siblings.open(
+                    "inventory",
+                    caller=NAME,
+                    api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+                )
+            )
+        )
+        yield await _assembled(
+            surroundings, settings, database=database, renewal=renewal, inventory=inventory
+        )
 
 
 async def _assembled(
-    surroundings: Surroundings, settings: ProvisionerSettings, *, database: Database, renewal: Renewal
+    surroundings: Surroundings,
+    settings: ProvisionerSettings,
+    *,
+    database: Database,
+    renewal: Renewal,
+    inventory: Inventory,
 ) -> Service:
     clock = surroundings.clock
     accesses = Accesses(surroundings.sealer, limits=_limits(settings), agent=settings.ssh_agent)
@@ -73,11 +91,14 @@ async def _assembled(
     await work.forget_leases()
     lanes = deployment_lanes(work, clock=clock, parallel=settings.parallel)
     deployments = Deployments(database, ring=lanes.ring)
-    reacts = reactions(deployments, clock=clock)
+    bindings = Bindings(database, ring=lanes.ring)
+    proposals = Proposals(database, bindings=bindings, inventory=inventory)
+    reacts = reactions(deployments, proposals, clock=clock)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     actions = Actions(
         targets=Targets(database, accesses, ring=lanes.ring),
-        bindings=Bindings(database, ring=lanes.ring),
+        bindings=bindings,
+        proposals=proposals,
         deployments=deployments,
     )
     api = create_api(

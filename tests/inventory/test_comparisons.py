@@ -251,14 +251,13 @@ async def test_what_an_authority_has_issued_and_nobody_saw_expires_in_silence(
 
 
 def test_a_front_that_was_not_read_since_says_nothing() -> None:
-    front = Front(id="1", changed_at=None, read_at=NOON)
-    late = {"first_seen": NOON + HOUR, "last_seen": NOON + HOUR, "is_named": False}
-    assert not judge([front], **late).is_foreign
-    early = {"first_seen": NOON, "last_seen": NOON, "is_named": False}
-    assert judge([front], **early).is_foreign
-    assert not judge([front, Front(id="2", changed_at=None, read_at=None)], **early).is_foreign
-    changed = judge([Front(id="1", changed_at=NOON + HOUR, read_at=NOON)], **early)
-    assert (changed.is_foreign, changed.is_awaited) == (False, True)
+    front, unread = Front(id="1", changed_at=None, read_at=NOON), Front(id="2", changed_at=None, read_at=None)
+    assert not judge([front], is_named=False, first_seen=NOON + HOUR, last_seen=NOON + HOUR).is_foreign
+    assert judge([front], is_named=False, first_seen=NOON, last_seen=NOON).is_foreign
+    assert not judge([front, unread], is_named=False, first_seen=NOON, last_seen=NOON).is_foreign
+    changed = Front(id="1", changed_at=NOON + HOUR, read_at=NOON)
+    verdict = judge([changed], is_named=False, first_seen=NOON, last_seen=NOON)
+    assert (verdict.is_foreign, verdict.is_awaited) == (False, True)
 
 
 def test_a_name_is_wanted_as_itself_and_by_each_wildcard_above() -> None:

@@ -54,26 +54,25 @@ class Estate:
         }
         accepted(client.post("/notifier/v1/channels", json=body))
 
+    def target(self, site: Site) -> Json:
+        """Return the body that makes this nginx a target, named after a site."""
+        return {
+            "name": f"web-{site.server_name}",
+            "kind": "nginx",
+            "host": self.sshd.host,
+            "port": self.sshd.port,
+            "username": self.sshd.username,
+            "host_key": self.sshd.host_key,
+            "credential": {"private_key": self.sshd.client_key},
+            "options": {
+                "test_command": self.nginx.test_command,
+                "reload_command": self.nginx.reload_command,
+            },
+        }
+
     def bind(self, client: httpx.Client, site: Site, *, lineage_id: str) -> None:
         """Say that a lineage belongs in a site of this nginx."""
-        target = accepted(
-            client.post(
-                "/provisioner/v1/targets",
-                json={
-                    "name": f"web-{site.server_name}",
-                    "kind": "nginx",
-                    "host": self.sshd.host,
-                    "port": self.sshd.port,
-                    "username": self.sshd.username,
-                    "host_key": self.sshd.host_key,
-                    "credential": {"private_key": self.sshd.client_key},
-                    "options": {
-                        "test_command": self.nginx.test_command,
-                        "reload_command": self.nginx.reload_command,
-                    },
-                },
-            )
-        )
+        target = accepted(client.post("/provisioner/v1/targets", json=self.target(site)))
         endpoint = {"address": site.address, "port": site.port, "server_name": site.server_name}
         accepted(
             client.post(

@@ -21,8 +21,8 @@ async def test_a_forgotten_reload_is_seen_until_the_server_is_reloaded(
     first.key.write_bytes(renewed.key_pem)
     nginx.sites[1].key.chmod(0o644)
     with platform.client() as client:
-        source = accepted(client.post("/discovery/v1/sources", json=_source(sshd, nginx)))["id"]
-        accepted(client.post(f"/discovery/v1/sources/{source}/runs"))
+        web = accepted(client.post("/discovery/v1/sources", json=source(sshd, nginx)))["id"]
+        accepted(client.post(f"/discovery/v1/sources/{web}/runs"))
         _scan_until(client, nginx, {"a.example.test": ["not-served"], "b.example.test": ["key-exposed"]})
 
         nginx.reload()
@@ -35,7 +35,8 @@ async def test_a_forgotten_reload_is_seen_until_the_server_is_reloaded(
         assert (for_any_name["server_name"], for_any_name["is_served"]) == (None, None), "nobody asked so"
 
 
-def _source(sshd: Sshd, nginx: Nginx) -> Json:
+def source(sshd: Sshd, nginx: Nginx) -> Json:
+    """Return the body that makes this host, with this nginx, a source."""
     return {
         "name": "web-1",
         "kind": "linux-ssh",

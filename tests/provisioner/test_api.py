@@ -19,8 +19,14 @@ from tests.servers.tls import Issued
 OPERATOR, VIEWER = bearer("operator"), bearer("viewer")
 
 
+def _known(request: httpx.Request) -> httpx.Response:
+    """Play inventory, which knows every certificate."""
+    assert request.url.path.startswith("/v1/certificates/")
+    return httpx.Response(200, json={"lineage_id": "lineage"})
+
+
 class VaultSiblings:
-    """Renewal, played by a vault; the rest is not there."""
+    """Renewal, played by a vault; inventory, that knows a lineage; the rest is not there."""
 
     def __init__(self) -> None:
         self.vault = Vault()
@@ -28,7 +34,10 @@ class VaultSiblings:
     def open(
         self, name: str, *, caller: str, api_key: str | None, sealing_key: bytes | None = None
     ) -> httpx.AsyncClient:
-        assert (name, caller) == ("renewal", "provisioner")
+        assert caller == "provisioner"
+        if name == "inventory":
+            return httpx.AsyncClient(transport=httpx.MockTransport(_known), base_url="http://inventory")
+        assert name == "renewal"
         assert sealing_key is not None
         self.vault.public_key = sealing_key
         return self.vault.client()

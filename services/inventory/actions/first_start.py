@@ -65,6 +65,8 @@ class FirstStart:
     async def _prepare_api_key(self, tx: Transaction, service: ServicePrincipal, *, now: datetime) -> None:
         new = NewPrincipal(name=service.name, kind=Kind.SERVICE, permissions=service.permissions)
         principal = await _principal(tx, new, now=now)
+        # A later version may ask for more than the one that made it.
+        principal.permissions = list(service.permissions)
         written = self._files.api_key(service.name)
         known = await access.api_key(tx.session, digest(written)) if written else None
         ends = known.expires_at if known is not None and known.revoked_at is None else now

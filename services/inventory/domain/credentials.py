@@ -33,7 +33,7 @@ class ServicePrincipal:
     permissions: tuple[str, ...]
 
 
-SERVICES = (ServicePrincipal(name="provisioner", permissions=(RELEASE, "orders:read")),)
+SERVICES = (ServicePrincipal(name="provisioner", permissions=(RELEASE, "orders:read", "certificates:read")),)
 """Who gets a principal and an API key at the first start."""
 
 

@@ -13,7 +13,7 @@ from services.provisioner.domain import Phase, State
 from shared.access import Principal
 from shared.errors import Conflict, NotFound
 from shared.ids import new_id
-from shared.store import Database
+from shared.store import Database, Transaction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,31 +37,35 @@ class Bindings:
     async def create(self, new: NewBinding, *, caller: Principal, now: datetime) -> store.Binding:
         """Bind a lineage to a slot. Raises `NotFound`, `Invalid`, or `Conflict` where the slot is taken."""
         async with self._database.transaction() as tx:
-            target = found(
-                await tx.session.get(store.Target, new.target_id, with_for_update=True), new.target_id
+            return await self.add(tx, new, caller=caller, now=now)
+
+    async def add(
+        self, tx: Transaction, new: NewBinding, *, caller: Principal, now: datetime
+    ) -> store.Binding:
+        """Do that in a transaction of the caller's."""
+        target = found(await tx.session.get(store.Target, new.target_id, with_for_update=True), new.target_id)
+        slot = read_slot(target_kind(target.kind), new.slot)
+        taken = await store.binding_of_slot(tx.session, target_id=target.id, slot_key=slot.key)
+        if taken is not None:
+            raise Conflict(
+                f"{slot.key} on {target.name} belongs to the lineage {taken.lineage_id}.",
+                next_step=f"Delete the binding {taken.id} first.",
             )
-            slot = read_slot(target_kind(target.kind), new.slot)
-            taken = await store.binding_of_slot(tx.session, target_id=target.id, slot_key=slot.key)
-            if taken is not None:
-                raise Conflict(
-                    f"{slot.key} on {target.name} belongs to the lineage {taken.lineage_id}.",
-                    next_step=f"Delete the binding {taken.id} first.",
-                )
-            row = store.Binding(
-                id=new_id(),
-                lineage_id=new.lineage_id,
-                target_id=target.id,
-                slot_key=slot.key,
-                slot=slot.model_dump(mode="json", exclude_unset=True),
-                endpoints=[endpoint.model_dump() for endpoint in new.endpoints],
-                created_at=now,
-                created_by=caller.id,
-            )
-            tx.session.add(row)
-            latest = await store.latest_renewal(tx.session, new.lineage_id) if new.deploy_now else None
-            if latest is not None:
-                await store.keep_deployments(tx, [new_deployment(latest, row, now=now)])
-                tx.after_commit(self._ring)
+        row = store.Binding(
+            id=new_id(),
+            lineage_id=new.lineage_id,
+            target_id=target.id,
+            slot_key=slot.key,
+            slot=slot.model_dump(mode="json", exclude_unset=True),
+            endpoints=[endpoint.model_dump() for endpoint in new.endpoints],
+            created_at=now,
+            created_by=caller.id,
+        )
+        tx.session.add(row)
+        latest = await store.latest_renewal(tx.session, new.lineage_id) if new.deploy_now else None
+        if latest is not None:
+            await store.keep_deployments(tx, [new_deployment(latest, row, now=now)])
+            tx.after_commit(self._ring)
         return row
 
     async def page(

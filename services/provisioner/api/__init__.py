@@ -1,12 +1,14 @@
-"""The provisioner's HTTP door: targets, bindings, deployments."""
+"""The provisioner's HTTP door: targets, bindings, proposals of bindings, deployments."""
 
 from dataclasses import dataclass
 
 from services.provisioner.actions.bindings import Bindings
 from services.provisioner.actions.deployments import Deployments
+from services.provisioner.actions.proposals import Proposals
 from services.provisioner.actions.targets import Targets
 from services.provisioner.api.bindings import binding_routes
 from services.provisioner.api.deployments import deployment_routes
+from services.provisioner.api.proposals import proposal_routes
 from services.provisioner.api.targets import target_routes
 from shared.clock import Clock
 from shared.http import Routes
@@ -19,6 +21,7 @@ class Actions:
 
     targets: Targets
     bindings: Bindings
+    proposals: Proposals
     deployments: Deployments
 
 
@@ -27,5 +30,6 @@ def routes(actions: Actions, *, once: Once, clock: Clock) -> list[Routes]:
     return [
         target_routes(actions.targets, once=once, clock=clock),
         binding_routes(actions.bindings, once=once, clock=clock),
+        proposal_routes(actions.proposals, once=once, clock=clock),
         deployment_routes(actions.deployments, clock=clock),
     ]

@@ -1,0 +1,218 @@
+"""Proposals of bindings: made from what configurations use, and accepted with one call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.provisioner import store
+from services.provisioner.actions.bindings import Bindings, NewBinding
+from services.provisioner.actions.targets import found
+from services.provisioner.connectors.files import FilesSlot
+from services.provisioner.connectors.inventory import Inventory
+from services.provisioner.connectors.registry import target_kind
+from services.provisioner.connectors.wire import Endpoint
+from services.provisioner.domain.proposals import Plan, State, obstacle, plan, products
+from shared.access import Principal
+from shared.errors import Conflict, NotFound
+from shared.events import Event
+from shared.events.discovery import CertificateFound, Held, PlaceLost
+from shared.ids import new_id
+from shared.store import Database, Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which proposals."""
+
+    host: str | None = None
+    product: str | None = None
+    fingerprint: str | None = None
+    lineage_id: str | None = None
+    state: State | None = None
+    is_ready: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acceptance:
+    """What is said with an acceptance; None for what the proposal says itself."""
+
+    target_id: str | None = None
+    lineage_id: str | None = None
+    test_command: str | None = None
+    reload_command: str | None = None
+    endpoints: Sequence[Endpoint] | None = None
+    deploy_now: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed:
+    """A proposal as it stands."""
+
+    row: store.Proposal
+    held: Held
+    plan: Plan
+    binding: store.Bound | None
+
+    @property
+    def state(self) -> State:
+        """Return what has become of it."""
+        if self.row.gone_at is not None:
+            return State.GONE
+        return State.BOUND if self.binding is not None else State.OPEN
+
+
+class Proposals:
+    """What could be bound."""
+
+    def __init__(self, database: Database, *, bindings: Bindings, inventory: Inventory) -> None:
+        self._database = database
+        self._bindings = bindings
+        self._inventory = inventory
+
+    async def seen(self, tx: Transaction, event: Event[CertificateFound]) -> None:
+        """Take in how a store keeps a certificate and what its configuration uses it for; mostly as before."""
+        said, held = event.data, event.data.held
+        if held is None or said.place.path is None:
+            return
+        host, path = said.place.address, said.place.path
+        known = await store.proposal_at(tx.session, host=host, path=path)
+        if not held.uses and (known is None or known.gone_at is not None):
+            return
+        row = store.Proposal(
+            id=new_id(),
+            host=host,
+            path=path,
+            fingerprint=said.fingerprint,
+            products=f",{','.join(products(held))},"[:500],
+            held=held.model_dump(mode="json") if held.uses or known is None else known.held,
+            obstacle=obstacle(held, path=path),
+            observed_at=said.observed_at,
+            gone_at=None if held.uses else said.observed_at,
+        )
+        if known is None or _differ(known, row):
+            await store.keep_proposal(tx, row)
+
+    async def lost(self, tx: Transaction, event: Event[PlaceLost]) -> None:
+        """Take in that a store is not there any more."""
+        said = event.data
+        if said.place.kind != "store" or said.place.path is None:
+            return
+        known = await store.proposal_at(tx.session, host=said.place.address, path=said.place.path)
+        if known is not None and known.observed_at <= said.observed_at:
+            known.gone_at, known.observed_at = said.observed_at, said.observed_at
+            await tx.session.flush()
+
+    async def page(self, asked: Asked, *, after: str | None, limit: int) -> list[Proposed]:
+        """Return proposals, the newest first, one more than `limit` where there are more."""
+        async with self._database.read() as session:
+            rows = await store.proposals(
+                session,
+                after=after,
+                limit=limit,
+                host=asked.host,
+                product=asked.product,
+                fingerprint=asked.fingerprint,
+                lineage_id=asked.lineage_id,
+                state=asked.state,
+                is_ready=asked.is_ready,
+            )
+            bound = await store.bound(session, [row.id for row in rows])
+        return [_proposed(row, bound.get(row.id)) for row in rows]
+
+    async def get(self, proposal_id: str) -> Proposed:
+        """Return a proposal. Raises `NotFound`."""
+        async with self._database.read() as session:
+            row = _found(await session.get(store.Proposal, proposal_id), proposal_id)
+            return _proposed(row, (await store.bound(session, [row.id])).get(row.id))
+
+    async def accept(
+        self, proposal_id: str, said: Acceptance, *, caller: Principal, now: datetime
+    ) -> store.Binding:
+        """Make the binding. Raises `NotFound`, `Conflict` where it cannot be, `Invalid` or `Unavailable`."""
+        fingerprint = (await self.get(proposal_id)).row.fingerprint
+        lineage = said.lineage_id or await self._inventory.lineage_of(fingerprint)
+        async with self._database.transaction() as tx:
+            row = _found(await store.proposal_to_accept(tx, proposal_id), proposal_id)
+            if row.fingerprint != fingerprint and said.lineage_id is None:
+                raise Conflict(
+                    "The file holds another certificate since a moment ago.", next_step="Try again."
+                )
+            _must_be_ready(row)
+            target = await _target(tx, row, said.target_id)
+            new = NewBinding(
+                lineage_id=lineage,
+                target_id=target.id,
+                slot=_slot(row, target, said),
+                endpoints=said.endpoints or _endpoints(row, target),
+                deploy_now=said.deploy_now,
+            )
+            binding = await self._bindings.add(tx, new, caller=caller, now=now)
+            row.binding_id = binding.id
+        return binding
+
+
+def _differ(known: store.Proposal, row: store.Proposal) -> bool:
+    told = ("fingerprint", "products", "held", "obstacle", "gone_at")
+    return any(getattr(known, name) != getattr(row, name) for name in told)
+
+
+def _proposed(row: store.Proposal, binding: store.Bound | None) -> Proposed:
+    held = Held.model_validate(row.held)
+    return Proposed(row=row, held=held, plan=plan(held, path=row.path, reached_at=row.host), binding=binding)
+
+
+def _must_be_ready(row: store.Proposal) -> None:
+    if row.gone_at is not None:
+        raise Conflict(
+            f"No configuration on {row.host} uses {row.path} any more.",
+            next_step="Read the source again, and list proposals with GET /v1/proposals.",
+        )
+    if row.obstacle is not None:
+        raise Conflict(row.obstacle, next_step="Put it in place by hand, or bind it with POST /v1/bindings.")
+
+
+async def _target(tx: Transaction, row: store.Proposal, target_id: str | None) -> store.Target:
+    if target_id is not None:
+        return found(await tx.session.get(store.Target, target_id), target_id)
+    # Not by the addresses that the host says it has: another host's target is not for it to choose.
+    candidates = [
+        target
+        for target in await store.targets_of_host(tx.session, row.host)
+        if issubclass(target_kind(target.kind).slot_type, FilesSlot)
+    ]
+    # One of the product's own kind knows how its server is started.
+    fitting = sorted(
+        candidates, key=lambda target: (row.products != f",{target.kind},", target.host != row.host)
+    )
+    if not fitting:
+        raise Conflict(
+            f"There is no target for {row.host}.",
+            next_step="Make the host known with POST /v1/targets, or name a target in target_id.",
+        )
+    return fitting[0]
+
+
+def _slot(row: store.Proposal, target: store.Target, said: Acceptance) -> dict[str, str]:
+    wanted = plan(Held.model_validate(row.held), path=row.path, reached_at=target.host)
+    is_its_own = row.products == f",{target.kind},"
+    slot = {
+        "certificate_path": wanted.certificate_path,
+        "key_path": wanted.key_path,
+        "test_command": said.test_command or (None if is_its_own else wanted.test_command),
+        "reload_command": said.reload_command or (None if is_its_own else wanted.reload_command),
+    }
+    return {name: value for name, value in slot.items() if value is not None}
+
+
+def _endpoints(row: store.Proposal, target: store.Target) -> list[Endpoint]:
+    wanted = plan(Held.model_validate(row.held), path=row.path, reached_at=target.host)
+    return [
+        Endpoint(address=each.address, port=each.port, server_name=each.server_name)
+        for each in wanted.endpoints
+    ]
+
+
+def _found(row: store.Proposal | None, proposal_id: str) -> store.Proposal:
+    if row is None:
+        raise NotFound(f"There is no proposal {proposal_id}.", next_step="List them with GET /v1/proposals.")
+    return row

@@ -1,0 +1,114 @@
+"""Queries on proposals."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from services.provisioner.domain.proposals import State
+from services.provisioner.store.tables import Binding, Proposal, Target
+from shared.store import Transaction, insert
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """The binding that has the slot of a proposal."""
+
+    proposal_id: str
+    binding_id: str
+    lineage_id: str
+
+
+async def keep_proposal(tx: Transaction, row: Proposal) -> None:
+    """Keep what was told of a file; what is older than that is not."""
+    values = row.model_dump(exclude={"id", "binding_id", "host", "path"})
+    new = insert(tx, Proposal).values(row.model_dump())
+    is_newer = col(Proposal.observed_at) <= row.observed_at
+    await tx.session.execute(
+        new.on_conflict_do_update(index_elements=["host", "path"], set_=values, where=is_newer)
+    )
+
+
+async def proposal_at(session: AsyncSession, *, host: str, path: str) -> Proposal | None:
+    """Return what is kept of a file."""
+    query = sa.select(Proposal).where(col(Proposal.host) == host, col(Proposal.path) == path)
+    found: Proposal | None = await session.scalar(query.execution_options(populate_existing=True))
+    return found
+
+
+async def proposal_to_accept(tx: Transaction, proposal_id: str) -> Proposal | None:
+    """Return a proposal, held until the transaction ends."""
+    return await tx.session.get(Proposal, proposal_id, with_for_update=True)
+
+
+async def proposals(
+    session: AsyncSession,
+    *,
+    after: str | None,
+    limit: int,
+    host: str | None,
+    product: str | None,
+    fingerprint: str | None,
+    lineage_id: str | None,
+    state: State | None,
+    is_ready: bool | None,
+) -> Sequence[Proposal]:
+    """Return up to `limit + 1` proposals, the newest first."""
+    query = sa.select(Proposal).order_by(col(Proposal.id).desc()).limit(limit + 1)
+    wanted = ((Proposal.host, host), (Proposal.fingerprint, fingerprint))
+    query = query.where(*(col(column) == value for column, value in wanted if value is not None))
+    if product is not None:
+        query = query.where(col(Proposal.products).contains(f",{product},", autoescape=True))
+    if lineage_id is not None:
+        query = query.where(_binding().where(col(Binding.lineage_id) == lineage_id).exists())
+    if state is not None:
+        query = query.where(_is(state))
+    if is_ready is not None:
+        query = query.where(col(Proposal.obstacle).is_(None) == is_ready)
+    if after is not None:
+        query = query.where(col(Proposal.id) < after)
+    return (await session.scalars(query)).all()
+
+
+async def bound(session: AsyncSession, rows: Collection[str]) -> dict[str, Bound]:
+    """Return the bindings that have the slots of these proposals, by the proposal."""
+    query = (
+        sa.select(col(Proposal.id), col(Binding.id), col(Binding.lineage_id))
+        .join(Binding, col(Binding.slot_key) == col(Proposal.path))
+        .join(Target, col(Target.id) == col(Binding.target_id))
+        .where(col(Proposal.id).in_(rows), _is_same())
+    )
+    return {
+        proposal: Bound(proposal_id=proposal, binding_id=binding, lineage_id=lineage)
+        for proposal, binding, lineage in (await session.execute(query)).all()
+    }
+
+
+async def targets_of_host(session: AsyncSession, host: str) -> Sequence[Target]:
+    """Return the targets that are reached under this name or address, the oldest first."""
+    query = sa.select(Target).where(col(Target.host) == host).order_by(col(Target.id))
+    return (await session.scalars(query)).all()
+
+
+def _is_same() -> sa.ColumnElement[bool]:
+    return sa.or_(col(Binding.id) == col(Proposal.binding_id), col(Target.host) == col(Proposal.host))
+
+
+def _binding() -> sa.Select[str]:
+    return (
+        sa.select(col(Binding.id))
+        .join(Target, col(Target.id) == col(Binding.target_id))
+        .where(col(Binding.slot_key) == col(Proposal.path), _is_same())
+        .correlate(Proposal)
+    )
+
+
+def _is(state: State) -> sa.ColumnElement[bool]:
+    is_there, is_bound = col(Proposal.gone_at).is_(None), _binding().exists()
+    return {
+        State.OPEN: sa.and_(is_there, ~is_bound),
+        State.BOUND: sa.and_(is_there, is_bound),
+        State.GONE: ~is_there,
+    }[state]

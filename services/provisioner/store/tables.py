@@ -1,0 +1,158 @@
+"""The tables of the provisioner."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from shared.store import Instant, Json
+
+
+class Table(SQLModel, registry=registry()):
+    """What all tables of this service belong to."""
+
+
+class Target(Table, table=True):
+    """Something we log into to change; the lease says which process works on it now."""
+
+    __tablename__ = "targets"
+
+    id: str = Field(primary_key=True, max_length=36)
+    name: str = Field(max_length=200, unique=True)
+    kind: str = Field(max_length=50)
+    host: str = Field(max_length=253)
+    port: int
+    username: str = Field(max_length=100)
+    host_key: str = Field(sa_type=sa.Text)
+    credential: bytes
+    """Sealed."""
+    options: dict[str, Any] = Field(sa_type=Json)
+    version: int = 1
+    created_at: datetime = Field(sa_type=Instant)
+    created_by: str = Field(max_length=100)
+    updated_at: datetime = Field(sa_type=Instant)
+    lease: str | None = Field(default=None, max_length=36)
+    lease_until: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Binding(Table, table=True):
+    """A lineage belongs in a slot of a target, and these endpoints serve it from there."""
+
+    __tablename__ = "bindings"
+    __table_args__ = (sa.UniqueConstraint("target_id", "slot_key"),)
+
+    id: str = Field(primary_key=True, max_length=36)
+    lineage_id: str = Field(max_length=100, index=True)
+    target_id: str = Field(max_length=36, foreign_key="targets.id")
+    slot_key: str = Field(max_length=1000)
+    slot: dict[str, Any] = Field(sa_type=Json)
+    endpoints: list[dict[str, Any]] = Field(sa_type=Json)
+    created_at: datetime = Field(sa_type=Instant)
+    created_by: str = Field(max_length=100)
+
+
+class Renewal(Table, table=True):
+    """A certificate that renewal has obtained."""
+
+    __tablename__ = "renewals"
+
+    order_id: str = Field(primary_key=True, max_length=100)
+    lineage_id: str = Field(max_length=100, index=True)
+    old_fingerprint: str | None = Field(default=None, max_length=64)
+    fingerprint: str = Field(max_length=64)
+    chain: list[str] = Field(sa_type=Json)
+    """DER in base64, leaf first."""
+    names: list[str] = Field(sa_type=Json)
+    renewed_at: datetime = Field(sa_type=Instant)
+
+
+class Deployment(Table, table=True):
+    """One certificate on its way into one slot."""
+
+    __tablename__ = "deployments"
+    __table_args__ = (
+        sa.UniqueConstraint("order_id", "binding_id"),
+        sa.Index("ix_deployments_due", "next_attempt_at"),
+    )
+
+    id: str = Field(primary_key=True, max_length=36)
+    order_id: str = Field(max_length=100, foreign_key="renewals.order_id")
+    binding_id: str = Field(max_length=36, index=True)
+    lineage_id: str = Field(max_length=100, index=True)
+    target_id: str = Field(max_length=36, index=True)
+    fingerprint: str = Field(max_length=64)
+    renewed_at: datetime = Field(sa_type=Instant)
+    state: str = Field(max_length=20, index=True)
+    phase: str = Field(max_length=20)
+    attempt: int = 0
+    """How many attempts have failed."""
+    repairs: int = 0
+    """How many times putting things back has failed, in this attempt."""
+    next_attempt_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When a worker takes it up; empty where no worker shall."""
+    sealed_key: bytes | None = None
+    """As renewal sent it; only our sealing key opens it."""
+    undo: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    served_before: list[str | None] | None = Field(default=None, sa_type=Json)
+    """What each endpoint served before, in the binding's order."""
+    failure: str | None = Field(default=None, max_length=30)
+    failed_step: str | None = Field(default=None, max_length=50)
+    reason: str | None = Field(default=None, sa_type=sa.Text)
+    restored: bool | None = None
+    created_at: datetime = Field(sa_type=Instant)
+    updated_at: datetime = Field(sa_type=Instant)
+    deployed_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Step(Table, table=True):
+    """One thing that was done, or that failed, in an attempt."""
+
+    __tablename__ = "deployment_steps"
+
+    id: str = Field(primary_key=True, max_length=36)
+    deployment_id: str = Field(max_length=36, index=True)
+    attempt: int
+    at: datetime = Field(sa_type=Instant)
+    step: str = Field(max_length=50)
+    ok: bool
+    text: str = Field(sa_type=sa.Text)
+
+
+class SealingKey(Table, table=True):
+    """The X25519 key that renewal seals private keys to; there is one row."""
+
+    __tablename__ = "sealing_keys"
+
+    name: str = Field(primary_key=True, max_length=20)
+    public_key: bytes
+    private_key: bytes
+    """Sealed."""
+    created_at: datetime = Field(sa_type=Instant)
+
+
+class Proposal(Table, table=True):
+    """A certificate file of a host and what its configuration uses it for: ready to become a binding, or why not."""
+
+    __tablename__ = "proposals"
+    __table_args__ = (
+        sa.UniqueConstraint("host", "path"),
+        sa.Index("ix_proposals_fingerprint", "fingerprint"),
+    )
+
+    id: str = Field(primary_key=True, max_length=36)
+    host: str = Field(max_length=253)
+    path: str = Field(max_length=1000)
+    fingerprint: str = Field(max_length=64)
+    products: str = Field(max_length=500)
+    """Names between commas, one before the first and one after the last too."""
+    held: dict[str, Any] = Field(sa_type=Json)
+    """As `shared.events.discovery.Held`."""
+    obstacle: str | None = Field(default=None, sa_type=sa.Text)
+    """Why no target of ours can do it; empty where one can."""
+    observed_at: datetime = Field(sa_type=Instant)
+    gone_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When no configuration was seen to use it any more."""
+    binding_id: str | None = Field(default=None, max_length=36)
+    """What it was accepted as."""

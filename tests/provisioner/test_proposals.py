@@ -1,0 +1,257 @@
+"""Proposals: made from what configurations use, accepted with one call."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from services.provisioner import store
+from services.provisioner.actions.proposals import Acceptance, Asked, Proposals
+from services.provisioner.connectors.inventory import Inventory
+from services.provisioner.connectors.wire import Endpoint
+from services.provisioner.domain.proposals import Answering, obstacle, plan
+from shared.errors import Conflict, NotFound, Unavailable
+from shared.events import Event
+from shared.events.discovery import CertificateFound, ConfiguredUse, Held, Listening, Place, PlaceLost
+from shared.ssh import Credential
+from tests.provisioner.ssh_host import SshHost
+from tests.provisioner.workshop import CALLER, Workshop
+
+PATH = "/etc/nginx/tls/shop.pem"
+KEY = "/etc/nginx/tls/shop.key"
+
+
+def use(product: str = "nginx", *, name: str = "shop.test", port: int = 443, **changes: Any) -> ConfiguredUse:
+    return ConfiguredUse(
+        **{
+            "product": product,
+            "file": f"/etc/{product}/site.conf",
+            "line": 7,
+            "listeners": [Listening(port=port)],
+            "server_names": [name],
+            "key": KEY,
+            **changes,
+        }
+    )
+
+
+def held(*uses: ConfiguredUse, **changes: Any) -> Held:
+    return Held(
+        **{
+            "format": "pem",
+            "owner": "root",
+            "mode": 0o644,
+            "in_use": bool(uses),
+            "uses": list(uses),
+            "use_count": len(uses),
+            "addresses": ["127.0.0.1", "192.0.2.1"],
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (held(use(), format="pkcs12"), "kept as pkcs12"),
+        (held(use("tomcat")), "No commands are known"),
+        (held(use(), use(key="/etc/other.key")), "different keys"),
+        (held(use("postfix", key=None)), "the key before"),
+        (held(use("apache", chain="/etc/chain.pem")), "a file of its own (/etc/chain.pem)"),
+        (held(use(listeners=[Listening(port=25, starttls="smtp")])), "another protocol"),
+        (held(use(), addresses=[]), "addresses"),
+        (held(use(), is_abridged=True), "More uses"),
+    ],
+)
+def test_what_no_target_can_do_says_why(told: Held, why: str) -> None:
+    assert why in (obstacle(told, path=PATH) or "")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        held(use()),
+        held(use("haproxy", key=None)),
+        held(use("haproxy", key=PATH)),
+        held(use("apache", chain=PATH)),
+        held(use("postfix", port=465)),
+        held(use(listeners=[Listening(port=443, address="192.0.2.7")]), addresses=[]),
+    ],
+)
+def test_what_two_files_and_commands_can_do_is_ready(told: Held) -> None:
+    assert obstacle(told, path=PATH) is None
+
+
+def test_a_plan_has_the_files_the_commands_and_what_proves_it() -> None:
+    told = held(
+        use(),
+        use(name="*.shop.test"),
+        use(
+            "haproxy", port=8443, file="/etc/a b;c.cfg", listeners=[Listening(port=8443, address="192.0.2.9")]
+        ),
+    )
+    planned = plan(told, path=PATH, reached_at="web-1.test")
+    assert (planned.certificate_path, planned.key_path) == (PATH, KEY)
+    assert planned.test_command == "nginx -t && haproxy -c -f '/etc/a b;c.cfg'"
+    assert planned.reload_command == "nginx -s reload && systemctl reload haproxy"
+    assert planned.endpoints == (
+        Answering(address="192.0.2.1", port=443, server_name="shop.test"),
+        Answering(address="192.0.2.1", port=443, server_name="www.shop.test"),
+        Answering(address="192.0.2.9", port=8443, server_name="shop.test"),
+    )
+    assert plan(told, path=PATH, reached_at="127.0.0.1").endpoints[0].address == "127.0.0.1"
+
+
+class Desk:
+    """Proposals over the workshop's database, told of what sources find."""
+
+    def __init__(self, shop: Workshop, client: httpx.AsyncClient) -> None:
+        self.shop = shop
+        self.proposals = Proposals(shop.database, bindings=shop.bindings, inventory=Inventory(client))
+        self.fingerprint = "f" * 64
+
+    async def hear(self, told: Held | None, *, path: str = PATH, host: str = "web-1", ago: int = 0) -> None:
+        at = self.shop.time() - timedelta(minutes=ago)
+        place = Place(kind="store", address=host, path=path)
+        async with self.shop.database.transaction() as tx:
+            if told is None:
+                lost = PlaceLost(place=place, fingerprint=self.fingerprint, observed_at=at, reason="gone")
+                await self.proposals.lost(tx, Event.of(lost, source="discovery", now=at))
+                return
+            found = CertificateFound(
+                place=place, fingerprint=self.fingerprint, chain=[], observed_at=at, held=told
+            )
+            await self.proposals.seen(tx, Event.of(found, source="discovery", now=at))
+
+    async def states(self, **asked: Any) -> list[tuple[str, str]]:
+        rows = await self.proposals.page(Asked(**asked), after=None, limit=10)
+        return [(each.row.path, each.state) for each in rows]
+
+    async def accept(self, said: Acceptance = Acceptance()) -> store.Binding:  # noqa: B008 - frozen
+        [one] = await self.proposals.page(Asked(), after=None, limit=10)
+        return await self.proposals.accept(one.row.id, said, caller=CALLER, now=self.shop.time())
+
+
+@pytest.fixture
+async def desk(shop: Workshop) -> AsyncIterator[Desk]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("0" * 64):
+            return httpx.Response(404, json={"detail": "none"})
+        if request.url.path.endswith("1" * 64):
+            return httpx.Response(503)
+        return httpx.Response(200, json={"lineage_id": "lineage-9"})
+
+    async with httpx.AsyncClient(
+        transport=httpx.MockTransport(answer), base_url="http://inventory"
+    ) as client:
+        yield Desk(shop, client)
+
+
+async def test_a_file_is_one_proposal_however_often_it_is_told(desk: Desk) -> None:
+    await desk.hear(held(use()))
+    await desk.hear(held(use()))
+    await desk.hear(held(use(port=8443)), ago=5)
+    [one] = await desk.proposals.page(Asked(), after=None, limit=10)
+    assert (one.row.host, one.state, one.held.uses) == ("web-1", "open", [use()])
+
+
+async def test_what_nothing_uses_is_none_and_what_is_used_no_more_is_gone(desk: Desk) -> None:
+    await desk.hear(held(), path="/etc/unused.pem")
+    await desk.hear(held(use()), ago=3)
+    await desk.hear(held(), ago=2)
+    assert await desk.states() == [(PATH, "gone")]
+    await desk.hear(held(use()), ago=1)
+    assert await desk.states() == [(PATH, "open")]
+    await desk.hear(None)
+    assert await desk.states(state="gone") == [(PATH, "gone")]
+    with pytest.raises(Conflict, match="No configuration"):
+        await desk.accept()
+
+
+async def test_they_are_found_by_host_product_certificate_and_whether_they_are_ready(desk: Desk) -> None:
+    await desk.hear(held(use(), use("stunnel", port=8443)))
+    await desk.hear(held(use("tomcat")), host="web-2", path="/etc/t.pem")
+    mine, other = [(PATH, "open")], [("/etc/t.pem", "open")]
+    assert await desk.states(host="web-1") == await desk.states(product="stunnel") == mine
+    assert await desk.states(product="tomcat") == await desk.states(is_ready=False) == other
+    assert await desk.states(fingerprint="e" * 64) == []
+    assert await desk.states(product="stun") == []
+
+
+async def test_one_call_makes_the_binding_with_all_that_is_needed(desk: Desk, host: SshHost) -> None:
+    await desk.hear(held(use()), host=host.host)
+    await _target(desk, host, kind="files")
+    binding = await desk.accept()
+    assert binding.lineage_id == "lineage-9"
+    assert binding.slot == {
+        "certificate_path": PATH,
+        "key_path": KEY,
+        "test_command": "nginx -t",
+        "reload_command": "nginx -s reload",
+    }
+    assert binding.endpoints == [{"address": "127.0.0.1", "port": 443, "server_name": "shop.test"}]
+    assert await desk.states(state="bound", lineage_id="lineage-9") == [(PATH, "bound")]
+    with pytest.raises(Conflict, match="belongs to the lineage"):
+        await desk.accept()
+    await desk.shop.bindings.delete(binding.id, now=desk.shop.time())
+    assert await desk.states() == [(PATH, "open")]
+
+
+async def test_a_target_of_the_product_knows_its_commands_and_words_of_the_call_come_first(
+    desk: Desk, host: SshHost
+) -> None:
+    await desk.hear(held(use()), host=host.host)
+    await _target(desk, host, kind="files", name="any")
+    nginx = await _target(desk, host, kind="nginx", name="nginx")
+    said = Acceptance(
+        lineage_id="mine",
+        reload_command="sv hup nginx",
+        endpoints=[Endpoint(address="192.0.2.8", port=8443)],
+        deploy_now=False,
+    )
+    binding = await desk.accept(said)
+    assert (binding.target_id, binding.lineage_id) == (nginx.id, "mine")
+    assert binding.slot == {"certificate_path": PATH, "key_path": KEY, "reload_command": "sv hup nginx"}
+    assert binding.endpoints == [{"address": "192.0.2.8", "port": 8443, "server_name": None}]
+
+
+async def test_a_host_does_not_choose_the_target_of_another(desk: Desk, host: SshHost) -> None:
+    await desk.hear(held(use(), addresses=[host.host]), host="web-1")
+    target = await _target(desk, host, kind="files")
+    with pytest.raises(Conflict, match="There is no target for web-1"):
+        await desk.accept()
+    assert (await desk.accept(Acceptance(target_id=target.id))).target_id == target.id
+    assert await desk.states() == [(PATH, "bound")]
+
+
+async def test_what_cannot_be_done_is_not_accepted(desk: Desk, host: SshHost) -> None:
+    await desk.hear(held(use("apache", chain="/etc/chain.pem")), host=host.host)
+    await _target(desk, host, kind="files")
+    with pytest.raises(Conflict, match="a file of its own"):
+        await desk.accept()
+
+
+@pytest.mark.parametrize(("fingerprint", "error"), [("0" * 64, NotFound), ("1" * 64, Unavailable)])
+async def test_a_lineage_that_inventory_does_not_say_must_be_named(
+    desk: Desk, host: SshHost, fingerprint: str, error: type[Exception]
+) -> None:
+    desk.fingerprint = fingerprint
+    await desk.hear(held(use()), host=host.host)
+    await _target(desk, host, kind="files")
+    with pytest.raises(error):
+        await desk.accept()
+    assert (await desk.accept(Acceptance(lineage_id="mine"))).lineage_id == "mine"
+
+
+async def _target(desk: Desk, host: SshHost, *, kind: str, name: str = "web-1") -> store.Target:
+    return await desk.shop.target(
+        name,
+        kind=kind,
+        host=host.host,
+        port=host.port,
+        username=host.username,
+        host_key=host.host_key,
+        credential=Credential.model_validate({"private_key": host.client_key}),
+    )
