@@ -250,7 +250,7 @@ async def test_a_service_exchanges_its_key_for_a_short_token(running: Running) -
     assert timedelta(minutes=9) < ends - utc_now() <= timedelta(minutes=10)
     speaks_for = await running.around.verifier.verify(answer["access_token"])
     assert speaks_for.name == "provisioner"
-    assert speaks_for.permissions == {"keys:release", "orders:read"}
+    assert speaks_for.permissions == {"keys:release", "orders:read", "certificates:read"}
     assert speaks_for.sealing_key is not None
     assert base64url(speaks_for.sealing_key) == SEALING_KEY
     problem(
