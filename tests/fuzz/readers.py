@@ -9,7 +9,7 @@ from services.discovery.scanner.depth import look_deep
 from services.discovery.scanner.flight import Flight, Malformed, NotTls
 from services.discovery.scanner.hello import client_hello
 from services.discovery.scanner.keys import Keys, RecordKey
-from services.discovery.scanner.look import FIRST, RETRY, SHARES, Asker
+from services.discovery.scanner.look import BEFORE_13, FIRST, RETRY, Asker
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight
 from services.discovery.scanner.starttls import PROTOCOLS, OtherProtocol, Refused
@@ -19,7 +19,7 @@ from shared.errors import Invalid
 Read = Callable[[bytes], None]
 
 _KEYS = Keys()
-_HELLOS = [client_hello(offer, server_name="fuzz.test", keys=_KEYS) for offer in (FIRST, RETRY, SHARES)]
+_HELLOS = [client_hello(offer, server_name="fuzz.test", keys=_KEYS) for offer in (BEFORE_13, RETRY, FIRST)]
 _ASKER = Asker(_KEYS)
 _ASKED = Asked(address="192.0.2.1", port=443, server_name="fuzz.test")
 _MOST_QUESTIONS = 5000

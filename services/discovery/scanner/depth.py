@@ -16,8 +16,8 @@ from services.discovery.domain.looks import Reach
 from services.discovery.domain.sightings import Depth, Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner.flight import Flight
-from services.discovery.scanner.hello import ALL_GROUPS, Offer, only_13
-from services.discovery.scanner.look import OLD, SHARES, SHORT, Asker, has_chain, is_alert, tls_sighting
+from services.discovery.scanner.hello import ALL_GROUPS, CLASSIC_GROUPS, Offer, only_13
+from services.discovery.scanner.look import FIRST, OLD, SHORT, Asker, has_chain, is_alert, tls_sighting
 from services.discovery.scanner.numbers import (
     COMMON_SUITES,
     FALLBACK_SCSV,
@@ -53,6 +53,8 @@ PROTOCOLS = (
     "postgresql",
 )
 _INAPPROPRIATE_FALLBACK = 86
+_SHARED = replace(FIRST, groups=CLASSIC_GROUPS, alpn=())
+"""Groups of which the server would go on with one that we sent a share of, if it can."""
 _NEVER_STOOD = frozenset({Ending.REFUSED, Ending.UNREACHED, Ending.FAILED})
 _CHUNK = 30
 """Suites in one hello for servers that do not take a long one."""
@@ -187,8 +189,8 @@ class _Search:
         return replace(self._best(sighting, firsts), depth=depth, other_chains=others)
 
     def _best(self, sighting: Sighting, firsts: dict[int, Flight]) -> Sighting:
-        """Return the sighting with TLS 1.3 where it is spoken though no sentinel said so."""
-        if firsts[TLS13].version != TLS13 or sighting.tls_version == VERSIONS[TLS13]:
+        """Return the sighting with what TLS 1.3 negotiates where no share of ours has led the choice."""
+        if firsts[TLS13].version != TLS13:
             return sighting
         best = tls_sighting(self._asked, firsts[TLS13], best=firsts[TLS13], starttls=sighting.starttls)
         return replace(
@@ -310,7 +312,7 @@ class _Search:
 
     def _alpn(self, versions: Sequence[int]) -> Part[tuple[str, ...]]:
         left, found = list(PROTOCOLS), []
-        base = replace(SHARES, alpn=()) if versions[:1] == [TLS13] else Offer(alpn=())
+        base = _SHARED if versions[:1] == [TLS13] else Offer(alpn=())
         while left:
             (answer,) = yield from self._ask(replace(base, alpn=tuple(left)))
             if answer.flight.alpn not in left:
@@ -344,7 +346,7 @@ class _Search:
     ) -> Part[dict[str, tuple[bytes, ...]]]:
         """Ask as clients that verify only RSA, or only ECDSA: is it another certificate?"""
         kinds = ["rsa", "ecdsa"]
-        base = Offer(alpn=()) if suites.keys() - {TLS13} else replace(SHARES, alpn=())
+        base = Offer(alpn=()) if suites.keys() - {TLS13} else _SHARED
         answers = yield [
             self._asker.question_once(
                 replace(self._asked, key_type=kind), base, starttls=self._asked.starttls

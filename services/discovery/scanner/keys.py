@@ -1,7 +1,8 @@
-"""The few secrets of TLS 1.3 that a look needs: enough to read the server's Certificate message.
+"""The few secrets of TLS 1.3 that a look needs: enough to read the server's Certificate message (RFC 8446 §7.1).
 
-One key pair per group serves a whole scan: nothing we send is worth protecting, and making a pair
-per connection would cost more than the look itself. RFC 8446 §7.1.
+Nothing we send is worth protecting, so our private key is the one that spares us the key exchange: one, or minus
+one. Our share is then the point that every key pair of the curve begins with, and the shared secret is
+the server's own share. What is encrypted for us is as open to everybody as it was in TLS 1.2.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import hmac
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -26,7 +27,10 @@ from services.discovery.scanner.numbers import (
 Cipher = AESGCM | AESCCM | ChaCha20Poly1305
 
 _CURVES: dict[int, ec.EllipticCurve] = {P256: ec.SECP256R1(), P384: ec.SECP384R1(), P521: ec.SECP521R1()}
-_POINTS = {P256: 65, P384: 97}
+_POINTS = {P256: 65, P384: 97, P521: 133}
+_X25519_BASE = (9).to_bytes(32, "little")
+"""The share of a private key that stands for minus one: five times the order of the curve's base point, less one,
+is what RFC 7748 §5 makes a key, and a point and its negative are the same share (§6.1)."""
 _MLKEM768_CIPHERTEXT, _MLKEM1024_CIPHERTEXT = 1088, 1568  # FIPS 203, table 3
 _SUITES = {
     0x1301: ("sha256", 16),
@@ -54,27 +58,25 @@ class RecordKey:
 
 
 class Keys:
-    """The key pairs of one scan, each made when it is first offered."""
+    """The keys of one scan; those of ML-KEM, which has none that is free, are made when they are first offered."""
 
     def __init__(self) -> None:
-        self._x25519 = x25519.X25519PrivateKey.generate()
-        self._ec: dict[int, ec.EllipticCurvePrivateKey] = {}
         self._mlkem768: mlkem.MLKEM768PrivateKey | None = None
         self._mlkem1024: mlkem.MLKEM1024PrivateKey | None = None
 
     def share(self, group: int) -> bytes | None:
         """Return our key share for a group, None for one we do not speak."""
         if group == X25519:
-            return self._x25519.public_key().public_bytes_raw()
+            return _X25519_BASE
         if group in _CURVES:
-            return self._point(group)
+            return _base_point(group)
         # The hybrids' order is their name's (draft-ietf-tls-ecdhe-mlkem §4), but for X25519MLKEM768.
         if group == X25519_MLKEM768:
-            return self._pair768().public_key().public_bytes_raw() + (self.share(X25519) or b"")
+            return self._pair768().public_key().public_bytes_raw() + _X25519_BASE
         if group == P256_MLKEM768:
-            return self._point(P256) + self._pair768().public_key().public_bytes_raw()
+            return _base_point(P256) + self._pair768().public_key().public_bytes_raw()
         if group == P384_MLKEM1024:
-            return self._point(P384) + self._pair1024().public_key().public_bytes_raw()
+            return _base_point(P384) + self._pair1024().public_key().public_bytes_raw()
         return None
 
     def record_key(
@@ -82,21 +84,12 @@ class Keys:
     ) -> RecordKey:
         """Derive the server's handshake traffic key. Raises `ValueError` or `KeyError` for nonsense."""
         name, length = _SUITES[suite]
-        handshake = hmac.digest(_derived(name), self._exchange(group, their_share), name)
+        handshake = hmac.digest(_derived(name), self.exchange(group, their_share), name)
         transcript = hashlib.new(name, client_hello + server_hello).digest()
         traffic = _expand(name, handshake, _label(b"s hs traffic", transcript, len(transcript)))
         key = _expand(name, traffic, _label(b"key", b"", length))[:length]
         iv = _expand(name, traffic, _label(b"iv", b"", 12))[:12]
         return RecordKey(aead=_aead(suite, key), iv=int.from_bytes(iv, "big"))
-
-    def _point(self, group: int) -> bytes:
-        public = self._private(group).public_key()
-        return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-
-    def _private(self, group: int) -> ec.EllipticCurvePrivateKey:
-        if group not in self._ec:
-            self._ec[group] = ec.generate_private_key(_CURVES[group])
-        return self._ec[group]
 
     def _pair768(self) -> mlkem.MLKEM768PrivateKey:
         self._mlkem768 = self._mlkem768 or mlkem.MLKEM768PrivateKey.generate()
@@ -106,19 +99,34 @@ class Keys:
         self._mlkem1024 = self._mlkem1024 or mlkem.MLKEM1024PrivateKey.generate()
         return self._mlkem1024
 
-    def _exchange(self, group: int, theirs: bytes) -> bytes:
+    def exchange(self, group: int, theirs: bytes) -> bytes:
+        """Return the shared secret. Raises `ValueError` where their share is none."""
         if group == X25519:
-            return self._x25519.exchange(x25519.X25519PublicKey.from_public_bytes(theirs))
+            if not any(theirs):
+                raise ValueError("a key share of zeros")  # RFC 8446 §7.4.2
+            return _of_length(theirs, len(_X25519_BASE))
         if group in _CURVES:
-            public = ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[group], theirs)
-            return self._private(group).exchange(ec.ECDH(), public)
+            length = _POINTS[group]
+            return _of_length(theirs, length)[1 : 1 + length // 2]  # of a point, its first coordinate
         if group == X25519_MLKEM768:
             ciphertext, share = theirs[:_MLKEM768_CIPHERTEXT], theirs[_MLKEM768_CIPHERTEXT:]
-            return self._pair768().decapsulate(ciphertext) + self._exchange(X25519, share)
+            return self._pair768().decapsulate(ciphertext) + self.exchange(X25519, share)
         curve = {P256_MLKEM768: P256, P384_MLKEM1024: P384}[group]
         point, ciphertext = theirs[: _POINTS[curve]], theirs[_POINTS[curve] :]
         pair = self._pair768() if group == P256_MLKEM768 else self._pair1024()
-        return self._exchange(curve, point) + pair.decapsulate(ciphertext)
+        return self.exchange(curve, point) + pair.decapsulate(ciphertext)
+
+
+def _of_length(share: bytes, length: int) -> bytes:
+    if len(share) != length:
+        raise ValueError(f"a key share of {len(share)} bytes")
+    return share
+
+
+@lru_cache
+def _base_point(group: int) -> bytes:
+    public = ec.derive_private_key(1, _CURVES[group]).public_key()
+    return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def _aead(suite: int, key: bytes) -> Cipher:

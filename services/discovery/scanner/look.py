@@ -1,9 +1,9 @@
-"""Depth `fast`: the chain, and the best that a server negotiates, with two connections and no handshake at most places.
+"""Depth `fast`: the chain, and the best that a server negotiates, with one connection and no handshake at most places.
 
-The first hello offers TLS 1.2 and older, whose servers show their chain in clear. One that could speak
-TLS 1.3 says so in its random (the downgrade sentinel, RFC 8446 §4.1.3), and is asked for a
-HelloRetryRequest, which tells version, suite and group in clear too. Only who speaks nothing but TLS 1.3
-is asked with key shares, and its answer decrypted. Who says nothing to these is asked as old clients do.
+The first hello offers TLS 1.3 and all that came before it. Who speaks TLS 1.3 shows the chain encrypted, for a
+key that costs us nothing (`keys.py`); who does not shows it in clear. Who would rather have a group of which
+no share was sent says so in a HelloRetryRequest (RFC 8446 §4.1.4), with version and suite in clear, and is asked
+for the chain by TLS 1.2. Who says nothing of use to these is asked as old clients do.
 """
 
 from collections.abc import Callable, Generator
@@ -47,14 +47,9 @@ Asking = Generator[list[Question], list[Answer], Answer]
 
 _NO_APPLICATION_PROTOCOL, _UNRECOGNIZED_NAME = 120, 112
 
-FIRST = Offer()
+FIRST = Offer(suites=(*SUITES_13, *COMMON_SUITES), groups=ALL_GROUPS, shares=FIRST_OFFER)
+BEFORE_13 = Offer()
 RETRY = only_13()
-SHARES = Offer(
-    suites=(*SUITES_13, *COMMON_SUITES),
-    groups=(*FIRST_OFFER, *(g for g in ALL_GROUPS if g not in FIRST_OFFER)),
-    shares=FIRST_OFFER,
-)
-FIRST_WITHOUT_ALPN, SHARES_WITHOUT_ALPN = replace(FIRST, alpn=()), replace(SHARES, alpn=())
 SHORT = Offer(
     version=TLS10,
     suites=(0xC014, 0xC013, 0x0039, 0x0033, 0x0035, 0x002F, 0x000A, 0x0005, 0x0004),
@@ -121,9 +116,11 @@ class _Look:
         if answer.ending is Ending.NOT_TLS and self._asked.starttls == AUTO:
             answer = yield from self._ask_as_it_speaks(answer)
         if is_alert(answer, _NO_APPLICATION_PROTOCOL):
-            answer = yield from self._ask(FIRST_WITHOUT_ALPN)
+            answer = yield from self._ask(_without_alpn(FIRST))
         if has_chain(answer):
             return (yield from self._ask_for_13(answer))
+        if is_retry(answer):
+            return (yield from self._ask_for_chain(answer.flight))
         if might_speak_other(answer):
             return (yield from self._ask_otherwise(answer))
         return self._sighting(answer)
@@ -151,42 +148,44 @@ class _Look:
             return answer
         return (yield from self._ask(FIRST))
 
-    def _ask_for_13(self, first: Answer) -> Inquiry:
-        """Return what was seen, with version, suite and group of TLS 1.3 where the server could speak it."""
-        if first.flight.sentinel != TLS13:
-            return self._sighting(first)
+    def _ask_for_13(self, shown: Answer) -> Inquiry:
+        """Return what was seen, with what a server negotiates at TLS 1.3 that went lower, and says it need not."""
+        if shown.flight.sentinel != TLS13:
+            return self._sighting(shown)
         retry = yield from self._ask(RETRY)
-        if not retry.flight.is_retry:
-            # Not every stack answers an empty key share (RFC 8446 §4.2.8); all answer a real one.
-            retry = yield from self._ask(SHARES)
-        best = retry.flight if retry.flight.version == TLS13 else first.flight
-        return tls_sighting(self._asked, first.flight, best=best, starttls=self._starttls)
+        best = retry.flight if retry.flight.version == TLS13 else shown.flight
+        return tls_sighting(self._asked, shown.flight, best=best, starttls=self._starttls)
+
+    def _ask_for_chain(self, retry: Flight) -> Inquiry:
+        """Return what was seen of a server that would go on with another group: what it negotiates is known."""
+        shown = yield from self._ask_without_alpn_at_last(BEFORE_13)
+        wanted = retry.group
+        if not has_chain(shown) and wanted is not None and self._asker.keys.share(wanted) is not None:
+            offer = replace(FIRST, groups=(wanted,), shares=(wanted,), alpn=("http/1.1",))
+            shown = yield from self._ask(offer)
+        flight = shown.flight if has_chain(shown) else retry
+        return tls_sighting(self._asked, flight, best=retry, starttls=self._starttls)
+
+    def _ask_without_alpn_at_last(self, offer: Offer) -> Asking:
+        answer = yield from self._ask(offer)
+        if is_alert(answer, _NO_APPLICATION_PROTOCOL):
+            answer = yield from self._ask(_without_alpn(offer))
+        return answer
 
     def _ask_otherwise(self, first: Answer) -> Inquiry:
-        """Ask for TLS 1.3 alone, then as clients did long ago; the first certificate ends it."""
+        """Ask without TLS 1.3, then as clients did long ago; the first certificate ends it."""
         answers = [first]
-        answer = yield from self._ask_with_shares()
-        answers.append(answer)
-        for offer in (SHORT, OLD):
-            if has_chain(answer) or not might_speak_other(answer):
-                break
-            answer = yield from self._ask(offer)
+        for offer in (BEFORE_13, SHORT, OLD):
+            answer = yield from self._ask_without_alpn_at_last(offer)
+            if has_chain(answer):
+                return (yield from self._ask_for_13(answer))
             answers.append(answer)
+            if not might_speak_other(answer):
+                break
         sightings = [self._sighting(each) for each in answers]
-        if not any(sighting.chain for sighting in sightings) and might_speak_other(answer):
+        if might_speak_other(answer):
             sightings.append((yield from self._ask_ssl2()))
         return max(sightings, key=worth)
-
-    def _ask_with_shares(self) -> Asking:
-        answer = yield from self._ask(SHARES)
-        if is_alert(answer, _NO_APPLICATION_PROTOCOL):
-            answer = yield from self._ask(SHARES_WITHOUT_ALPN)
-        wanted = answer.flight.group if answer.flight.is_retry else None
-        if wanted is not None and wanted not in FIRST_OFFER and self._asker.keys.share(wanted) is not None:
-            answer = yield from self._ask(
-                replace(SHARES, groups=(wanted,), shares=(wanted,), alpn=("http/1.1",))
-            )
-        return answer
 
     def _ask_ssl2(self) -> Inquiry:
         reader = Ssl2Flight()
@@ -209,6 +208,17 @@ class _Look:
 def first_starttls(asked: Asked) -> str | None:
     """Return the protocol to speak before the first hello."""
     return by_port(asked.port) if asked.starttls == AUTO else asked.starttls
+
+
+@lru_cache
+def _without_alpn(offer: Offer) -> Offer:
+    """Return the same again for the same offer: `Asker` keeps its hello by it."""
+    return replace(offer, alpn=())
+
+
+def is_retry(answer: Answer) -> bool:
+    """Return whether the server speaks TLS 1.3, and wants another group than those of which it was sent shares."""
+    return answer.ending is Ending.HEARD and answer.flight.is_retry
 
 
 def has_chain(answer: Answer) -> bool:
