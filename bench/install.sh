@@ -58,8 +58,12 @@ build_goscan() {
         "$folder/venv/bin/go" build -o "$folder/goscan" "$here/scan/goscan.go"
 }
 
-# As pip does with what it installs, unless that is editable: else every scan would compile what it imports.
-compile_everleaf() { "$python" -m compileall -q "$here/../services" "$here/../shared"; }
+# As pip does with what it installs, unless that is editable; other installers leave it to the first import, which may
+# not be allowed to. Else every scan would compile what it imports.
+compile_everleaf() {
+    cryptography=$("$python" -c 'import cryptography; print(*cryptography.__path__)')
+    "$python" -m compileall -q "$here/../services" "$here/../shared" "$cryptography"
+}
 
 compile_everleaf
 [ -z "$missing" ] || (install_packages) || echo "apt-get could not install:$missing" >&2

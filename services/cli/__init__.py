@@ -1,5 +1,6 @@
 """The program: `everleaf up`, `serve`, `migrate`, `scan`, `configured`, `contracts`, `settings`."""
 
+import gc
 import sys
 from importlib import import_module
 
@@ -11,6 +12,8 @@ def main() -> None:
     try:
         # A scan is often one of many in a script: it must not wait for the platform to be imported.
         if sys.argv[1:2] == ["scan"]:
+            # Neither imports nor looks leave cycles behind: the collector would search thousands of objects in vain.
+            gc.set_threshold(100_000)
             sys.exit(import_module("services.cli.scan").main(sys.argv[2:]))
         else:
             import_module("services.cli.program").app()

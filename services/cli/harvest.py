@@ -12,9 +12,8 @@ from services.discovery.domain.answers import Outcome
 from services.discovery.domain.looks import Reach
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Walk
-from services.discovery.scanner.depth import inquiry_of
 from services.discovery.scanner.engine import Engine, Tempo
-from services.discovery.scanner.look import Asker
+from services.discovery.scanner.look import Asker, inquiry_of
 from services.discovery.scanner.pace import Sockets
 
 WAIT = 0.2

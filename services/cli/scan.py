@@ -3,7 +3,7 @@
 Imports no more than a look needs: the command is started a thousand times by scripts.
 """
 
-import gc
+import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
@@ -50,8 +50,6 @@ def main(arguments: Sequence[str]) -> int:
     asked = _parser().parse_args(arguments)
     gate = Gate(asked.fail_on)
     raise_limit_of_files()
-    # A look makes no cycles, and there are thousands at a time: the collector would search them in vain.
-    gc.set_threshold(100_000)
     permits = Limits(exclude=asked.exclude).permits
     texts = _texts(asked.targets, asked.targets_file)
     walk, unresolved = _plan(texts, asked.ports, asked.sni, _protocol(asked.starttls))
@@ -83,13 +81,21 @@ def _summed_up(whole: Harvest, trouble: int | None) -> int:
     return 3 if whole.findings else 0 if whole.certificates else 1
 
 
+class _Formatter(RawDescriptionHelpFormatter):
+    """Knows how wide a terminal is without `shutil`, which would import all that archives need."""
+
+    def __init__(self, prog: str) -> None:
+        width = os.get_terminal_size(1).columns - 2 if sys.stdout.isatty() else 100
+        super().__init__(prog, width=width)
+
+
 def _parser() -> ArgumentParser:
     # The one of the standard library: it is there at once, and a scan is started a thousand times by scripts.
     parser = ArgumentParser(
         prog="everleaf scan",
         description="Scan for TLS certificates: a table on a terminal, JSON lines in a pipe.",
         epilog=ENDS,
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
     )
     add = parser.add_argument
     add("targets", nargs="*", help="networks, ranges, addresses, host names, URLs; - reads stdin")

@@ -7,9 +7,8 @@ from typing import ClassVar
 from services.discovery.domain.looks import LookOptions
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
-from services.discovery.scanner.depth import inquiry_of
 from services.discovery.scanner.engine import Engine, Tempo
-from services.discovery.scanner.look import Asker
+from services.discovery.scanner.look import Asker, inquiry_of
 from services.discovery.scanner.pace import Sockets
 
 

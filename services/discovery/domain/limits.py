@@ -49,9 +49,9 @@ class Limits:
             return False
         if ":" not in address:
             number = ipv4_number(address)
-            if self._denied.has_ipv4(number):
+            if self._denied.has(number, version=4):
                 return False
-            return self._allowed is None or self._allowed.has_ipv4(number)
+            return self._allowed is None or self._allowed.has(number, version=4)
         ip = ipaddress.ip_address(address)
         inner = _inside(ip) if isinstance(ip, ipaddress.IPv6Address) else None
         if ip in self._denied or (inner is not None and inner in self._denied):
@@ -76,22 +76,20 @@ class _Spans:
     """A set of addresses as sorted spans: asking costs the same for ten networks and for ten thousand."""
 
     def __init__(self, spans: Iterable[tuple[Address, Address]]) -> None:
-        ordered = sorted((first.version, int(first), int(last)) for first, last in spans)
-        merged: list[tuple[int, int, int]] = []
-        for version, first, last in ordered:
-            if merged and merged[-1][0] == version and first <= merged[-1][2] + 1:
-                merged[-1] = (version, merged[-1][1], max(last, merged[-1][2]))
+        self._starts: dict[int, list[int]] = {4: [], 6: []}
+        self._ends: dict[int, list[int]] = {4: [], 6: []}
+        for version, start, end in sorted((first.version, int(first), int(last)) for first, last in spans):
+            starts, ends = self._starts[version], self._ends[version]
+            if ends and start <= ends[-1] + 1:
+                ends[-1] = max(ends[-1], end)
             else:
-                merged.append((version, first, last))
-        self._starts = [(version, first) for version, first, _ in merged]
-        self._ends = [(version, last) for version, _, last in merged]
+                starts.append(start)
+                ends.append(end)
 
-    def has_ipv4(self, number: int) -> bool:
-        """Return whether the IPv4 address of this number is in it."""
-        at = bisect_right(self._starts, (4, number)) - 1
-        return at >= 0 and (4, number) <= self._ends[at]
+    def has(self, number: int, *, version: int) -> bool:
+        """Return whether the address of this number is in it."""
+        at = bisect_right(self._starts[version], number) - 1
+        return at >= 0 and number <= self._ends[version][at]
 
     def __contains__(self, ip: Address) -> bool:
-        key = (ip.version, int(ip))
-        at = bisect_right(self._starts, key) - 1
-        return at >= 0 and self._starts[at][0] == key[0] and key <= self._ends[at]
+        return self.has(int(ip), version=ip.version)

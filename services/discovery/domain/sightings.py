@@ -1,13 +1,14 @@
 """What looking at one place has shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.targets import Asked
+from services.discovery.domain.values import value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(frozen=True, kw_only=True, slots=True)
 class Depth:
     """What depth `full` finds out beside the chain; names are those of IANA's registries."""
 
@@ -38,7 +39,7 @@ class Depth:
     """How many were made to find out."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(frozen=True, kw_only=True, slots=True)
 class Sighting:
     """What came of looking at one place."""
 

@@ -4,12 +4,13 @@ import ipaddress
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 from urllib.parse import urlsplit
 
 from services.discovery.domain.shares import Share, network_of, share_of
+from services.discovery.domain.values import value
 from shared.errors import Fault, Invalid, TooLarge
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -23,7 +24,7 @@ _PLAIN = re.compile(r"((?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!:|$)|(?=:|$
 _SCHEME_PORTS = {"https": 443, "ldaps": 636, "imaps": 993, "pop3s": 995, "smtps": 465, "ftps": 990}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(frozen=True, kw_only=True, slots=True)
 class Asked:
     """One place to look at: an IP address and port, and the server name to ask for, if any."""
 
@@ -37,7 +38,7 @@ class Asked:
     """Ask as a client that verifies only this kind of key, `rsa` or `ecdsa`; None for any."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(frozen=True, kw_only=True, slots=True)
 class Segment:
     """`count` consecutive addresses from `first`, each with every port and every server name."""
 
@@ -192,7 +193,7 @@ class Walk:
         return self._segments[number].at(within, starttls=self._starttls)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(frozen=True, kw_only=True, slots=True)
 class Wish:
     """One target as it was written: addresses, or a host name that is still to be resolved."""
 
@@ -370,10 +371,11 @@ def plan(
 
     Raises `TooLarge` where they hold more than `most` places.
     """
+    names = tuple(dict.fromkeys(server_names))
     distinct = {
         segment: None
         for wish in wishes
-        for segment in _segments(wish, resolved=resolved, ports=ports, server_names=server_names)
+        for segment in _segments(wish, resolved=resolved, ports=ports, names=names)
     }
     refuse_too_many(sum(segment.size for segment in distinct), most=most)
     return list(distinct)
@@ -384,18 +386,17 @@ def _segments(
     *,
     resolved: Mapping[str, Sequence[str]],
     ports: tuple[tuple[int, int], ...],
-    server_names: Sequence[str],
+    names: tuple[str, ...],
 ) -> list[Segment]:
     wished = ((wish.port, wish.port),) if wish.port else ports
     if wish.first is not None:
-        names = tuple(dict.fromkeys(server_names)) or (None,)
-        return [Segment(first=wish.first, count=wish.count, ports=wished, server_names=names)]
+        return [Segment(first=wish.first, count=wish.count, ports=wished, server_names=names or (None,))]
     if wish.under is not None:
         return []
     host = wish.host or ""
-    names = tuple(dict.fromkeys((host, *server_names)))
+    with_host = tuple(dict.fromkeys((host, *names)))
     return [
-        Segment(first=address, count=1, ports=wished, server_names=names)
+        Segment(first=address, count=1, ports=wished, server_names=with_host)
         for address in resolved.get(host, ())
     ]
 

@@ -8,11 +8,9 @@ session is really resumed, and whether a client may start a renegotiation.
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TypeVar
 
 from services.discovery.domain.answers import Outcome
-from services.discovery.domain.looks import Reach
 from services.discovery.domain.sightings import Depth, Sighting
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner.flight import Flight
@@ -64,11 +62,6 @@ _BY_VERSION = {
     TLS11: tuple(number for number, name in SUITES_12.items() if not any(part in name for part in _ONLY_12)),
 }
 _BY_VERSION[TLS10] = _BY_VERSION[SSL3] = _BY_VERSION[TLS11]
-
-
-def inquiry_of(reach: Reach, asker: Asker) -> Callable[[Asked], Inquiry]:
-    """Return how places are looked at."""
-    return partial(look_deep, asker) if reach is Reach.FULL else asker.look
 
 
 def look_deep(asker: Asker, asked: Asked) -> Inquiry:

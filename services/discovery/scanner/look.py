@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 from services.discovery.domain.answers import Outcome
+from services.discovery.domain.looks import Reach
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import AUTO, Asked
 from services.discovery.scanner.banners import protocol_of
@@ -100,6 +101,15 @@ class Asker:
     def look(self, asked: Asked) -> Inquiry:
         """Look at one place at depth `fast`."""
         return _Look(self, asked).run()
+
+
+def inquiry_of(reach: Reach, asker: Asker) -> Callable[[Asked], Inquiry]:
+    """Return how places are looked at."""
+    if reach is Reach.FAST:
+        return asker.look
+    from services.discovery.scanner.depth import look_deep  # noqa: PLC0415 - a quick look does not wait for it
+
+    return partial(look_deep, asker)
 
 
 class _Look:

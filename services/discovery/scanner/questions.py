@@ -1,13 +1,13 @@
 """What can be asked of a server on one connection, and what can come of it."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from services.discovery.domain.targets import Asked
+from services.discovery.domain.values import value
 from services.discovery.scanner.flight import Flight
 
 
@@ -44,7 +44,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Question:
     """A hello to be sent on a connection of its own, after the dialogue of `starttls` where it is named."""
 
@@ -55,7 +55,7 @@ class Question:
     """Makes the question that is asked beside it where nothing was heard in half the time-out: whoever is answered first answers both."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """What came of a question; `reason` says it in words where `ending` alone does not."""
 

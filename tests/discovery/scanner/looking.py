@@ -5,9 +5,8 @@ from contextlib import closing
 from services.discovery.domain.looks import Reach
 from services.discovery.domain.sightings import Depth, Sighting
 from services.discovery.domain.targets import Asked
-from services.discovery.scanner.depth import inquiry_of
 from services.discovery.scanner.engine import Engine, Tempo
-from services.discovery.scanner.look import Asker
+from services.discovery.scanner.look import Asker, inquiry_of
 from services.discovery.scanner.pace import Sockets
 
 

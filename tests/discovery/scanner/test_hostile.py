@@ -12,9 +12,8 @@ from services.discovery.domain.answers import Outcome
 from services.discovery.domain.looks import Reach
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner import engine
-from services.discovery.scanner.depth import inquiry_of
 from services.discovery.scanner.engine import Engine, Tempo
-from services.discovery.scanner.look import Asker
+from services.discovery.scanner.look import Asker, inquiry_of
 from services.discovery.scanner.pace import Sockets
 from shared.x509 import fingerprint
 from tests.discovery.scanner.looking import look
