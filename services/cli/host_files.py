@@ -16,11 +16,13 @@ from typing import Self
 import anyio.to_thread
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
+    Encoding,
     SSHCertificate,
     load_pem_private_key,
     load_ssh_private_key,
     load_ssh_public_identity,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from services.discovery.configuration.bigip.archive import Archive, opened
 from services.discovery.configuration.files import MOST_BYTES
@@ -30,6 +32,9 @@ from services.discovery.domain.holdings import Key, Use
 from shared import x509
 from shared.errors import Invalid
 
+USUAL_PASSWORDS = (b"changeit", None, b"")
+"""Of keystores: Java's own, and none at all."""
+_DER = b"\x30"
 _OPENSSH = b"BEGIN OPENSSH PRIVATE KEY"
 _FOR_EVER = 1 << 63
 """Seconds: an OpenSSH certificate without an end is valid until the last that its field can hold."""
@@ -105,9 +110,11 @@ class _Certificate:
 
     @classmethod
     def of_tls(cls, path: str, content: Callable[[str], bytes]) -> Self | None:
-        """Read the first certificate of a PEM file; None where there is none."""
+        """Read the first certificate of a PEM file, or that of a PKCS#12 keystore; None where there is none."""
+        file = path.partition("#")[0]  # after which an entry of a keystore is named
         try:
-            leaf = x509.from_pem(content(path).decode("latin-1"))[0]
+            text = content(file)
+            leaf = _in_keystore(text) or x509.from_pem(text.decode("latin-1"))[0]
         except (OSError, Invalid):
             return None
         try:
@@ -140,6 +147,17 @@ class _Certificate:
             not_after=None if is_for_ever else datetime.fromtimestamp(found.valid_before, UTC),
             key_fingerprint=x509.key_fingerprint(found.public_key()),
         )
+
+
+def _in_keystore(content: bytes) -> bytes | None:
+    """Return the certificate of a PKCS#12 keystore that opens with a usual password; None where it is none."""
+    for password in USUAL_PASSWORDS if content.startswith(_DER) else ():
+        try:
+            _, leaf, _ = load_key_and_certificates(content, password)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        return leaf.public_bytes(Encoding.DER) if leaf else None
+    return None
 
 
 def _key(use: Use, *, public: str | None) -> Key | None:

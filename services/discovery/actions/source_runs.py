@@ -18,7 +18,16 @@ from services.discovery.actions.leases import while_held
 from services.discovery.actions.sources import Accesses, recovered, start_run
 from services.discovery.connectors.registry import readable_kind
 from services.discovery.connectors.resolve import resolve
-from services.discovery.domain.holdings import Gap, Holding, Listener, Page, Use, is_hidden, with_names
+from services.discovery.domain.holdings import (
+    Gap,
+    Holding,
+    Listener,
+    Page,
+    Use,
+    is_hidden,
+    storable,
+    with_names,
+)
 from services.discovery.domain.networks import network_of
 from services.discovery.domain.targets import is_address, parse_server_name
 from shared import x509
@@ -188,7 +197,8 @@ async def keep_holdings(
     tx: Transaction, holdings: Iterable[Holding], *, run: store.SourceRun, now: datetime
 ) -> int:
     """Keep what a run has shown, and tell of it; return how many certificates that are."""
-    shown = {(holding.address, holding.path): holding for holding in map(with_names, holdings)}
+    told = [storable(with_names(holding)) for holding in holdings]
+    shown = {(holding.address, holding.path): holding for holding in told}
     for holding in shown.values():
         tx.emit(_found(holding, run=run, now=now), now=now)
     await store.write_holdings(tx, [_row(shown[key], run=run, now=now) for key in sorted(shown)])

@@ -37,6 +37,7 @@ _OLD = {
     "certificateChainFile": "SSLCertificateChainFile",
     "certificateKeystoreFile": "keystoreFile",
     "certificateKeystoreType": "keystoreType",
+    "certificateKeyAlias": "keyAlias",
     "caCertificateFile": "SSLCACertificateFile",
     "certificateVerification": "clientAuth",
     "protocols": "sslEnabledProtocols",
@@ -168,7 +169,7 @@ class _Server:
         )
 
     def _files(self, given: Mapping[str, str]) -> tuple[str | None, str | None]:
-        """Return the paths of the certificate and of its key, which share one file in a keystore."""
+        """Return the paths of the certificate and of its key; of a keystore's entry, `PATH#ALIAS` where one is named."""
         if "certificateFile" in given:
             certificate = self._path(given["certificateFile"])
             return certificate, self._path(given.get("certificateKeyFile")) or certificate
@@ -180,8 +181,8 @@ class _Server:
             step = "See by a network scan what is served, or name a file in certificateKeystoreFile."
             self._reader.gap(self._start, f"A certificate is in {where}.", next_step=step)
             return None, None
-        keystore = self._path(given["certificateKeystoreFile"])
-        return keystore, keystore
+        keystore, alias = self._path(given["certificateKeystoreFile"]), given.get("certificateKeyAlias")
+        return f"{keystore}#{alias}" if keystore and alias else keystore, keystore
 
     def _path(self, text: str | None) -> str | None:
         if not text:

@@ -1,7 +1,8 @@
 """What a source holds, and what its configuration uses it for: the shapes that every kind of source answers in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import cast
 
 from services.discovery.domain.targets import is_address
 from shared import x509
@@ -128,6 +129,25 @@ class Page:
     gaps: tuple[Gap, ...] = ()
     position: str | None = None
     """Where reading goes on after this page; None where it is the last."""
+
+
+def storable(holding: Holding) -> Holding:
+    """Return a holding without NUL in its texts, which no database takes: whoever writes a certificate or a
+    configuration can write one.
+    """
+    return cast("Holding", _without_nul(holding))
+
+
+def _without_nul(value: object) -> object:
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, tuple):
+        return tuple(map(_without_nul, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{each.name: _without_nul(getattr(value, each.name)) for each in fields(value)}
+        )
+    return value
 
 
 def with_names(holding: Holding) -> Holding:

@@ -116,6 +116,10 @@ def _slot(
     stored: Stored, use: ConfiguredUse, listener: Listening, name: str | None, endpoints: Endpoints
 ) -> Slot:
     served = endpoints.at(listener, name, addresses=stored.held.addresses)
+    if not served and name is not None:
+        # A scan does not tell of a name that shows what is shown without one.
+        nameless = endpoints.at(listener, None, addresses=stored.held.addresses)
+        served = tuple(seen for seen in nameless if seen.fingerprint == stored.fingerprint)
     comparison = _compare(served, stored)
     return Slot(
         store=f"store://{stored.host}/{stored.path}",

@@ -95,6 +95,7 @@ async def test_links_devices_and_ways_out_are_passed_over():
         (packed(PLAIN).getvalue()[:-200], "no UCS archive"),
         (packed({"etc/hosts": ""}).getvalue(), "no BIG-IP configuration"),
     ],
+    ids=["empty", "encrypted", "no tar", "cut short", "of another"],
 )
 def test_what_is_no_archive_is_refused(content: bytes, reason: str):
     with pytest.raises(Invalid, match=reason):

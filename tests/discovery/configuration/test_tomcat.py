@@ -65,6 +65,12 @@ async def test_up_to_tomcat_9_the_connector_itself_may_say_it():
     assert (use.client_verification, use.protocols, use.is_default) == ("optional", ("TLSv1.2",), True)
 
 
+async def test_an_entry_of_a_keystore_is_named_with_it():
+    certificate = '<Certificate certificateKeystoreFile="conf/k.p12" certificateKeyAlias="www"/>'
+    [use] = (await read(connector(f"<SSLHostConfig>{certificate}</SSLHostConfig>"))).uses
+    assert (use.certificate, use.key) == ("/opt/tomcat/conf/k.p12#www", "/opt/tomcat/conf/k.p12")
+
+
 async def test_properties_are_replaced_and_those_of_the_environment_are_a_gap():
     hosts = "".join(
         f'<SSLHostConfig hostName="{name}"><Certificate certificateFile="{path}"/></SSLHostConfig>'

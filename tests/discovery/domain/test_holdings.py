@@ -1,8 +1,10 @@
 """What is made of holdings before they are told."""
 
+from dataclasses import replace
+
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.discovery.domain.holdings import Gap, Holding, Use, is_hidden, with_names
+from services.discovery.domain.holdings import Gap, Holding, Use, is_hidden, storable, with_names
 from tests.servers.tls import CertificateAuthority
 
 
@@ -26,3 +28,11 @@ def test_a_gap_hides_what_is_under_it_and_nothing_beside():
     gap = Gap(scope="/tls", reason="", next_step="")
     assert is_hidden("/tls/a.pem", is_used=False, gaps=[gap])
     assert not is_hidden("/tls2/a.pem", is_used=False, gaps=[gap])
+
+
+def test_no_text_of_a_holding_holds_what_no_database_takes(lab_ca: CertificateAuthority):
+    holding = held("a.test", ca=lab_ca, is_by_certificate=False)
+    use = replace(holding.uses[0], server_names=("a\0.test",))
+    found = storable(replace(holding, path="/c\0", uses=(use,)))
+    assert "\0" not in repr(found).replace("\\x00", "\0")
+    assert found.chain == holding.chain

@@ -196,8 +196,9 @@ def test_stunnel_serves_each_name_what_it_is_told_to(stunnel: Stunnel, compared:
     assert served(rows) == {asked: stunnel.issued[name].fingerprint for asked, name in names.items()}
 
 
-def test_tomcat_serves_each_host_name_what_it_is_told_to(tomcat: Tomcat, compared: Compared):
-    tomcat.write("a.test", "b.test")
+@pytest.mark.parametrize("keystores", [False, True])
+def test_tomcat_serves_each_host_name_what_it_is_told_to(keystores: bool, tomcat: Tomcat, compared: Compared):
+    tomcat.write("a.test", "b.test", keystores=keystores)
     tomcat.start()
     code, rows = compared(tomcat=tomcat.start_file)
     assert (code, [row["findings"] for row in rows]) == (0, [[], []])
