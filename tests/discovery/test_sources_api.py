@@ -161,8 +161,18 @@ async def test_a_refused_login_is_a_failed_run_that_says_what_to_do_and_is_not_r
     assert (renewed.status_code, renewed.json()["version"]) == (200, 2)
     assert (await run_of(client, service, source))["state"] == "finished"
     assert (await run_of(client, service, source))["state"] == "finished"
-    told = [event for event in await said(database) if event["type"].startswith("source.")]
-    assert [event["type"] for event in told] == ["source.failed", "source.recovered"]
+    every = await said(database)
+    told = [event for event in every if event["type"].startswith("source.")]
+    assert [event["type"] for event in told] == [
+        "source.failed",
+        "source.read",
+        "source.recovered",
+        "source.read",
+    ]
+    found = [event["data"]["scan_id"] for event in every if event["type"] == "certificate.found"]
+    read = [event["data"] for event in told if event["type"] == "source.read"]
+    assert list(dict.fromkeys(found)) == [each["run_id"] for each in read]
+    assert [each["is_complete"] for each in read] == [True, True]
     assert (told[0]["data"]["name"], "refused the login" in told[0]["data"]["reason"]) == ("web-1", True)
 
 
