@@ -49,7 +49,9 @@ class Tomcat:
         attributes = 'certificateFile="{0}/cert.pem" certificateKeyFile="{0}/key.pem"'.format(f"tls/{name}")
         if in_keystore:
             certificate.unlink()
-            (folder / "keystore.p12").write_bytes(
+            keystore = folder / "keystore.p12"
+            keystore.touch(mode=0o600)
+            keystore.write_bytes(
                 pkcs12.serialize_key_and_certificates(
                     b"www",
                     issued.key,
