@@ -97,6 +97,7 @@ async def _assembled(
             permits=bounds.limits().permits, settings="EVERLEAF_DISCOVERY_ALLOW or EVERLEAF_DISCOVERY_DENY"
         ),
         ssh_agent=settings.ssh_agent,
+        pod_account=settings.pod_account,
     )
     source_runs = SourceRuns(
         database,

@@ -36,6 +36,8 @@ class DiscoverySettings(ServiceSettings):
     """Sources that are read at a time in each process."""
     ssh_agent: str | None = None
     """The socket of an ssh-agent whose keys hosts may be logged into with; left out, there is none."""
+    pod_account: bool = False
+    """Let sources of Kubernetes use the service account of the pod that discovery runs in."""
     sources_per_network: int = Field(16, ge=1, le=1000)
     """Sources that are read at a time in one /24 (IPv6: /64), by all processes together."""
     sources_per_host: int = Field(2, ge=1, le=1000)

@@ -50,12 +50,14 @@ class Accesses:
         policy: Policy,
         reach: Reach | None = None,
         ssh_agent: str | None = None,
+        pod_account: bool = False,
     ) -> None:
         self._sealer = sealer
         self._policy = policy
         self._limits = limits
         self._reach = reach
         self._ssh_agent = ssh_agent
+        self._pod_account = pod_account
 
     def of(self, source: store.SourceRow) -> Access:
         """Return how a source is reached. Raises `CannotOpen`."""
@@ -68,6 +70,7 @@ class Accesses:
             policy=self._policy,
             reach=self._reach,
             ssh_agent=self._ssh_agent,
+            pod_account=self._pod_account,
         )
 
     def seal(self, credential: BaseModel, *, source_id: str) -> bytes:

@@ -59,6 +59,8 @@ class Access:
     """Which addresses may be logged into; None for any."""
     ssh_agent: str | None = None
     """The socket of the ssh-agent that a credential may name."""
+    pod_account: bool = False
+    """Whether the service account of the pod that this runs in may be the credential."""
 
 
 class SourceKind(Protocol):

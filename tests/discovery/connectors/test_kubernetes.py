@@ -42,11 +42,17 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 
 async def pages(
-    cluster: Workshop, *, after: str | None = None, credential: dict[str, Any] | None = None, **settings: Any
+    cluster: Workshop,
+    *,
+    after: str | None = None,
+    credential: dict[str, Any] | None = None,
+    pod_account: bool = True,
+    **settings: Any,
 ) -> list[Page]:
     given = dict(cluster.settings) | {"namespaces": None} | settings
     access = access_to(
         cluster,
+        pod_account=pod_account,
         settings=KubernetesSettings.model_validate(given),
         credential=KubernetesCredential.model_validate(
             dict(cluster.credential) if credential is None else credential
@@ -607,6 +613,8 @@ async def test_in_the_cluster_the_pods_token_is_read_again_where_it_was_refused(
     assert holdings.keys() == put.keys()
     with pytest.raises(Invalid, match="is the credential"):
         await read(cluster, **{**given, "credential": {"token": TOKEN}})
+    with pytest.raises(Invalid, match="EVERLEAF_DISCOVERY_POD_ACCOUNT"):
+        await read(cluster, **given, pod_account=False)
     (account / "token").unlink()
     with pytest.raises(Invalid, match="in a pod"):
         await read(cluster, **given)
