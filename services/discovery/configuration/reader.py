@@ -87,7 +87,9 @@ class Reader:
 
     def gap(self, scope: str, reason: str, *, next_step: str, is_absent: bool = False) -> None:
         """Remember something that could not be read."""
-        gap = Gap(scope=scope, reason=reason, next_step=next_step, is_absent=is_absent)
+        gap = Gap(
+            scope=scope, reason=reason, next_step=next_step, is_absent=is_absent, hides_names=not is_absent
+        )
         self._gaps[scope, reason] = gap
 
     def reading(self, uses: Sequence[Use]) -> Reading:

@@ -65,6 +65,8 @@ class Gap:
     next_step: str
     is_absent: bool = False
     """It is known that nothing is there, though something else names it: nothing is hidden by it."""
+    hides_names: bool = False
+    """What it hides may name holdings that are known by nothing else: the files that a configuration uses."""
 
     def hides(self, path: str) -> bool:
         """Return whether what is at this path cannot be known because of it."""
@@ -164,8 +166,5 @@ def with_names(holding: Holding) -> Holding:
 
 
 def is_hidden(path: str, *, is_used: bool, gaps: Sequence[Gap]) -> bool:
-    """Return whether a holding that was not seen may be there all the same.
-
-    One that a configuration uses may be known from the configuration only: a gap anywhere may hide what names it.
-    """
-    return any(gap.hides(path) or (is_used and not gap.is_absent) for gap in gaps)
+    """Return whether a holding that was not seen may be there all the same: under a gap, or named by what a gap hides."""
+    return any(gap.hides(path) or (is_used and gap.hides_names and not gap.is_absent) for gap in gaps)

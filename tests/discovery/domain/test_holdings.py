@@ -39,3 +39,11 @@ def test_no_text_of_a_holding_holds_what_no_database_takes(lab_ca: CertificateAu
         ("a\N{REPLACEMENT CHARACTER}.test",),
     )
     assert found.chain == holding.chain
+
+
+def test_a_gap_in_a_configuration_hides_what_it_may_name_and_another_gap_does_not():
+    configuration = Gap(scope="/etc/nginx", reason="", next_step="", hides_names=True)
+    denied = Gap(scope="iam", reason="", next_step="")
+    assert is_hidden("/tls/a.pem", is_used=True, gaps=[configuration])
+    assert not is_hidden("/tls/a.pem", is_used=False, gaps=[configuration])
+    assert not is_hidden("acm/1", is_used=True, gaps=[denied])
