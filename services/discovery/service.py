@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from services.discovery.actions.accesses import Accesses
 from services.discovery.actions.explanations import Explanations
 from services.discovery.actions.log_reads import LogNetwork, LogReads, ReadingPace
 from services.discovery.actions.planning import Planning
@@ -13,9 +14,10 @@ from services.discovery.actions.plans import Bounds
 from services.discovery.actions.runs import Runs
 from services.discovery.actions.scans import Pace, Scans
 from services.discovery.actions.schedules import Schedules
+from services.discovery.actions.secret_stores import SecretStores
 from services.discovery.actions.source_groups import SourceGroups
 from services.discovery.actions.source_runs import SourceRuns
-from services.discovery.actions.sources import Accesses, Sources
+from services.discovery.actions.sources import Sources
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.uploads import Uploads
 from services.discovery.actions.watches import Watches
@@ -87,6 +89,7 @@ async def _assembled(
     scans = Scans(database, bounds=bounds, ring=ring)
     schedules = Schedules(database, scans=scans)
     accesses = Accesses(
+        database,
         surroundings.sealer,
         limits=SourceLimits(
             connect=timedelta(seconds=settings.source_connect_timeout),
@@ -125,6 +128,7 @@ async def _assembled(
         sources=Sources(database, accesses, ring=reading.ring),
         uploads=Uploads(database, misses_until_lost=settings.misses_until_lost),
         groups=SourceGroups(database, accesses, ring=reading.ring),
+        secret_stores=SecretStores(database, accesses),
         explanations=Explanations(database, bounds=bounds),
         logs=CtLogs(database),
         once=Once(database, clock),

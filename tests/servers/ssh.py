@@ -92,6 +92,13 @@ class Sshd:
         self._host_key = Ed25519PrivateKey.generate()
         self.start()
 
+    def rotate_client_key(self) -> str:
+        """Let another key in, and that one only; return it."""
+        client = Ed25519PrivateKey.generate()
+        self.client_key = private_text(client)
+        (self._directory / "authorized_keys").write_text(public_text(client) + "\n")
+        return self.client_key
+
     def log(self) -> str:
         """Return the end of what sshd wrote: who came, with which key."""
         path = self._directory / "sshd.log"

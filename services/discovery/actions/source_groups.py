@@ -7,7 +7,8 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from services.discovery import store
-from services.discovery.actions.sources import SEE_KINDS, Accesses, Document, start_run
+from services.discovery.actions.accesses import SEE_KINDS, Accesses, Document, read_credential
+from services.discovery.actions.sources import start_run
 from services.discovery.connectors.registry import readable_kind
 from shared.access import Principal
 from shared.documents import read_document
@@ -67,9 +68,7 @@ class SourceGroups:
         names = [member.name for member in group.members]
         if len(set(names)) < len(names):
             raise Invalid("Two sources have the same name.", next_step="Give each a name of its own.")
-        credential = read_document(
-            kind.credential_type, group.credential, at="credential", next_step=SEE_KINDS
-        )
+        credential = read_credential(kind, group.credential)
         settings = [
             read_document(
                 kind.settings_type,
@@ -81,6 +80,7 @@ class SourceGroups:
         ]
         created = 0
         async with self._database.transaction() as tx:
+            store_id = await self._accesses.store_of(tx, credential)
             known = await store.sources_named(tx, names)
             for member, own in zip(group.members, settings, strict=True):
                 row = known.get(member.name) or _new(member.name, group, caller=caller, now=now)
@@ -90,25 +90,11 @@ class SourceGroups:
                         next_step="Choose another name.",
                     )
                 created += member.name not in known
-                self._fill(row, group, settings=own, credential=credential, now=now)
+                _fill(row, group, settings=own, now=now)
+                self._accesses.keep(credential, source=row, store_id=store_id)
                 tx.session.add(row)
             tx.after_commit(self._ring)
         return Written(created=created, changed=len(names) - created)
-
-    def _fill(
-        self,
-        row: store.SourceRow,
-        group: Group,
-        *,
-        settings: BaseModel,
-        credential: BaseModel,
-        now: datetime,
-    ) -> None:
-        row.settings = settings.model_dump(mode="json", exclude_unset=True)
-        row.credential = self._accesses.seal(credential, source_id=row.id)
-        if row.every != group.every:
-            row.every, row.next_run_at = group.every, now if group.every is not None else None
-        row.updated_at = now
 
     async def run(self, name: str, *, now: datetime) -> Job:
         """Read every source of a group; those that are being read count as part of it. Raises `NotFound`."""
@@ -150,6 +136,13 @@ class SourceGroups:
         await self.job(job_id)
         async with self._database.read() as session:
             return await store.list_job_runs(session, job_id, state=state, after=after, limit=limit)
+
+
+def _fill(row: store.SourceRow, group: Group, *, settings: BaseModel, now: datetime) -> None:
+    row.settings = settings.model_dump(mode="json", exclude_unset=True)
+    if row.every != group.every:
+        row.every, row.next_run_at = group.every, now if group.every is not None else None
+    row.updated_at = now
 
 
 def _new(name: str, group: Group, *, caller: Principal, now: datetime) -> store.SourceRow:

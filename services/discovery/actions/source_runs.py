@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from services.discovery import store
+from services.discovery.actions.accesses import Accesses
 from services.discovery.actions.leases import while_held
-from services.discovery.actions.sources import Accesses, recovered, start_run
+from services.discovery.actions.sources import recovered, start_run
 from services.discovery.connectors.registry import readable_kind
 from services.discovery.connectors.resolve import resolve
 from services.discovery.domain.holdings import (
@@ -159,7 +160,7 @@ class SourceRuns:
             run = await session.get(store.SourceRun, claim.run_id)
         if source is None or run is None:
             return  # forgotten a moment ago
-        async with readable_kind(source.kind).open(self._accesses.of(source)) as opened:
+        async with readable_kind(source.kind).open(await self._accesses.of(source)) as opened:
             pages = opened.read(after=run.position)
             async with aclosing(pages):
                 async for page in pages:

@@ -1,30 +1,20 @@
 """The verbs on sources: make known, look at, give a new credential, try, run, forget."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from pydantic import BaseModel
 
 from services.discovery import store
-from services.discovery.connectors import Access, Check, Limits
+from services.discovery.actions.accesses import SEE_KINDS, Accesses, Document, read_credential
+from services.discovery.connectors import Check
 from services.discovery.connectors.registry import readable_kind, source_kind
 from services.discovery.domain.networks import host_of, network_of
 from shared.access import Principal
-from shared.documents import read_document, revealed
+from shared.documents import read_document
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.events.discovery import SourceRecovered
 from shared.ids import new_id
-from shared.outbound import Policy
-from shared.sealing import Sealer
-from shared.ssh import Reach
 from shared.store import Database, Transaction
-
-SEE_KINDS = "See GET /v1/source-kinds for what this kind of source takes."
-Document = Mapping[str, Any]
-"""Settings or a credential as JSON, whose shape the kind of source knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,49 +29,6 @@ class NewSource:
     """Seconds between the beginnings of its runs; None for runs on request only."""
 
 
-class Accesses:
-    """Seals credentials into their rows, and opens them for one piece of work."""
-
-    def __init__(
-        self,
-        sealer: Sealer,
-        *,
-        limits: Limits,
-        policy: Policy,
-        reach: Reach | None = None,
-        ssh_agent: str | None = None,
-        pod_account: bool = False,
-    ) -> None:
-        self._sealer = sealer
-        self._policy = policy
-        self._limits = limits
-        self._reach = reach
-        self._ssh_agent = ssh_agent
-        self._pod_account = pod_account
-
-    def of(self, source: store.SourceRow) -> Access:
-        """Return how a source is reached. Raises `CannotOpen`."""
-        kind = source_kind(source.kind)
-        opened = json.loads(self._sealer.open(source.credential, row=_row(source.id)))
-        return Access(
-            settings=kind.settings_type.model_validate(source.settings),
-            credential=kind.credential_type.model_validate(opened),
-            limits=self._limits,
-            policy=self._policy,
-            reach=self._reach,
-            ssh_agent=self._ssh_agent,
-            pod_account=self._pod_account,
-        )
-
-    def seal(self, credential: BaseModel, *, source_id: str) -> bytes:
-        """Return a credential for its source's row."""
-        return self._sealer.seal(json.dumps(revealed(credential)).encode(), row=_row(source_id))
-
-
-def _row(source_id: str) -> str:
-    return f"discovery/sources/{source_id}/credential"
-
-
 class Sources:
     """What we log into to look."""
 
@@ -93,18 +40,18 @@ class Sources:
 
     async def create(self, new: NewSource, *, caller: Principal, now: datetime) -> store.SourceRow:
         """Make a source known. Raises `Invalid` or `Conflict`."""
-        kind, source_id = source_kind(new.kind), new_id()
+        kind = source_kind(new.kind)
         if new.every is not None:
             readable_kind(new.kind)
         settings = read_document(kind.settings_type, new.settings, at="settings", next_step=SEE_KINDS)
-        credential = read_document(kind.credential_type, new.credential, at="credential", next_step=SEE_KINDS)
+        credential = read_credential(kind, new.credential)
         row = store.SourceRow(
-            id=source_id,
+            id=new_id(),
             name=new.name,
             kind=new.kind,
             # Defaults are not kept, so that a better default of a later version takes effect.
             settings=settings.model_dump(mode="json", exclude_unset=True),
-            credential=self._accesses.seal(credential, source_id=source_id),
+            credential=b"",
             every=new.every,
             next_run_at=now if new.every is not None else None,
             created_at=now,
@@ -116,6 +63,8 @@ class Sources:
                 raise Conflict(
                     f"There is a source named {new.name!r} already.", next_step="Choose another name."
                 )
+            store_id = await self._accesses.store_of(tx, credential)
+            self._accesses.keep(credential, source=row, store_id=store_id)
             tx.session.add(row)
             tx.after_commit(self._ring)
         return row
@@ -136,10 +85,9 @@ class Sources:
         """Put a new credential in the place of the old one; runs that have begun end with the old one."""
         async with self._database.transaction() as tx:
             row = _found(await store.source_to_update(tx, source_id), source_id)
-            credential = read_document(
-                source_kind(row.kind).credential_type, document, at="credential", next_step=SEE_KINDS
-            )
-            row.credential = self._accesses.seal(credential, source_id=source_id)
+            credential = read_credential(source_kind(row.kind), document)
+            store_id = await self._accesses.store_of(tx, credential)
+            self._accesses.keep(credential, source=row, store_id=store_id)
             row.version += 1
             row.updated_at = now
         return row
@@ -156,7 +104,7 @@ class Sources:
         """Connect, log in and say what can be read; changes nothing there."""
         row = await self.get(source_id)
         try:
-            async with readable_kind(row.kind).open(self._accesses.of(row)) as opened:
+            async with readable_kind(row.kind).open(await self._accesses.of(row)) as opened:
                 return [
                     Check(name="reached", ok=True, text="It answers and takes the login."),
                     *await opened.check(),

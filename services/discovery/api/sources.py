@@ -18,7 +18,16 @@ Writer = Annotated[Principal, requires("sources:write")]
 AllPages = Annotated[Paging, Depends()]
 Secret = Annotated[
     dict[str, JsonValue],
-    Field(description="Write-only: it is sealed, and never shown again.", examples=[{"password": "…"}]),
+    Field(
+        description=(
+            "Write-only: it is sealed, and never shown again. Or where it lies: "
+            "`secret_store`, `path` and, where names differ, `fields` (see `credential_from` of a source)."
+        ),
+        examples=[
+            {"password": "…"},
+            {"secret_store": "vault", "path": "web-1", "fields": {"password": "pw"}},
+        ],
+    ),
 ]
 
 
@@ -46,6 +55,16 @@ class CredentialBody(Body):
     credential: Secret
 
 
+class CredentialFromView(View):
+    """Where a credential lies that is fetched at each opening, and is not kept here."""
+
+    secret_store: str = Field(description="Its name.", examples=["vault"])
+    path: str = Field(examples=["web-1"])
+    fields: dict[str, str] = Field(
+        description="Which field of the credential is which member of the secret; empty: each the one of its name."
+    )
+
+
 class SourceView(View):
     """A source, without its credential."""
 
@@ -54,6 +73,9 @@ class SourceView(View):
     kind: str
     group: str | None
     settings: dict[str, Any]
+    credential_from: CredentialFromView | None = Field(
+        description="Where its credential lies; nothing where it is sealed here."
+    )
     every: int | None
     next_run_at: datetime | None
     last_run_id: str | None

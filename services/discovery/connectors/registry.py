@@ -13,6 +13,9 @@ from services.discovery.connectors.kubernetes import KubernetesCluster
 from services.discovery.connectors.linux import LinuxHost
 from services.discovery.connectors.network import Network
 from services.discovery.connectors.pan_os import PanOs
+from services.discovery.connectors.secret_stores import SecretStore
+from services.discovery.connectors.secret_stores.aws_secrets_manager import SecretsManager
+from services.discovery.connectors.secret_stores.vault_kv import VaultKv
 from services.discovery.connectors.step_ca import StepCa
 from services.discovery.connectors.upload import Upload
 from services.discovery.connectors.vault_pki import VaultPki
@@ -40,6 +43,8 @@ SOURCES: tuple[type[Source], ...] = (
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
 
+SECRET_STORES: tuple[type[SecretStore], ...] = (VaultKv, SecretsManager)
+
 
 def source_kind(name: str) -> type[SourceKind]:
     """Return the kind of source of this name. Raises `Invalid` where there is none."""
@@ -59,3 +64,12 @@ def readable_kind(name: str) -> type[Source]:
         f"A source of the kind {name} is not read: what it holds is sent to it.",
         next_step="Send it with POST /v1/sources/{id}/uploads.",
     )
+
+
+def secret_store_kind(name: str) -> type[SecretStore]:
+    """Return the kind of secret store of this name. Raises `Invalid` where there is none."""
+    for kind in SECRET_STORES:
+        if kind.kind == name:
+            return kind
+    known = ", ".join(kind.kind for kind in SECRET_STORES)
+    raise Invalid(f"There is no kind of secret store named {name!r}.", next_step=f"Choose one of {known}.")

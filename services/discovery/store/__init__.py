@@ -25,6 +25,13 @@ from services.discovery.store.schedules import (
     schedule_to_update,
     schedules_at_work,
 )
+from services.discovery.store.secret_stores import (
+    SecretStoreRow,
+    list_secret_stores,
+    secret_store_named,
+    secret_store_to_update,
+    sources_referring,
+)
 from services.discovery.store.shards import (
     add_shards,
     claim_shard,
@@ -94,6 +101,7 @@ __all__ = [
     "Room",
     "Scan",
     "Schedule",
+    "SecretStoreRow",
     "Shard",
     "SourceRow",
     "SourceRun",
@@ -140,6 +148,7 @@ __all__ = [
     "list_runs",
     "list_scans",
     "list_schedules",
+    "list_secret_stores",
     "list_sources",
     "log_to_update",
     "names_asked",
@@ -155,6 +164,8 @@ __all__ = [
     "scan_to_update",
     "schedule_to_update",
     "schedules_at_work",
+    "secret_store_named",
+    "secret_store_to_update",
     "see_places",
     "sending_run",
     "shard_to_update",
@@ -162,6 +173,7 @@ __all__ = [
     "source_to_update",
     "sources_in",
     "sources_named",
+    "sources_referring",
     "watch_places",
     "watch_places_serving",
     "watches_as_claimed",

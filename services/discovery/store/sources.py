@@ -25,7 +25,10 @@ class SourceRow(Table, table=True):
     """Those of a group are made known, and read, by one call."""
     settings: dict[str, Any] = Field(sa_type=Json)
     credential: bytes
-    """Sealed to this row."""
+    """Sealed to this row; empty where it lies in a secret store."""
+    secret_store_id: str | None = Field(default=None, max_length=36, index=True)
+    credential_from: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """Where in that store, and under which names."""
     every: float | None = None
     """Seconds from the beginning of one run to that of the next."""
     next_run_at: datetime | None = Field(default=None, sa_type=Instant, index=True)

@@ -9,7 +9,7 @@ from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from services.discovery.connectors.aws.actions import CALLS
+from services.discovery.connectors.aws.actions import CALLS, Calls
 from services.discovery.connectors.aws.errors import Declined, Expired, UnknownKey, error_of
 from services.discovery.connectors.aws.settings import AssumedRole
 from services.discovery.connectors.aws.transport import Sender, client_of
@@ -25,8 +25,18 @@ Keys = Mapping[str, str | None]
 class Login:
     """A key, and the services that it opens, by region."""
 
-    def __init__(self, session: Session, *, keys: Keys, sender: Sender, endpoint_url: str | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        keys: Keys,
+        sender: Sender,
+        endpoint_url: str | None,
+        calls: Calls = CALLS,
+    ) -> None:
+        """`calls` are all that can be asked with it."""
         self._session = session
+        self._calls = calls
         self._keys = keys
         self._sender = sender
         self._endpoint_url = endpoint_url
@@ -43,13 +53,24 @@ class Login:
                 keys=self._keys,
                 endpoint_url=self._endpoint_url,
                 sender=self._sender,
+                calls=self._calls,
             )
             self._clients[service, region] = await anyio.to_thread.run_sync(make)
         return self._clients[service, region]
 
     def with_keys(self, keys: Keys) -> "Login":
         """Return another login, which asks in the same way."""
-        return Login(self._session, keys=keys, sender=self._sender, endpoint_url=self._endpoint_url)
+        return Login(
+            self._session,
+            keys=keys,
+            sender=self._sender,
+            endpoint_url=self._endpoint_url,
+            calls=self._calls,
+        )
+
+    def action(self, service: str, call: str) -> str:
+        """Return the IAM action that permits a call."""
+        return self._calls[service][call]
 
 
 class Account:
@@ -100,14 +121,14 @@ class Account:
     ) -> dict[str, Any]:
         client = await self._login.client(service, region)
         ask = partial(getattr(client, call), **parameters)
-        answer: dict[str, Any] = await self._ask(ask, action=CALLS[service][call], region=region)
+        answer: dict[str, Any] = await self._ask(ask, action=self._login.action(service, call), region=region)
         return answer
 
     async def listed(
         self, service: str, call: str, *, region: str, under: str, **parameters: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield what a paginated call lists `under` these members, joined by dots."""
-        client, action = await self._login.client(service, region), CALLS[service][call]
+        client, action = await self._login.client(service, region), self._login.action(service, call)
         pages = iter(client.get_paginator(call).paginate(**parameters))
         count = 0
         for _ in range(_MOST_PAGES):

@@ -1,8 +1,13 @@
-"""Every call to AWS that there is, and the IAM action that permits it: nothing else can be asked."""
+"""Every call to AWS that there is, and the IAM action that permits it: nothing else can be asked.
+
+A source of certificates asks `CALLS`, and a secret store `STORE_CALLS`: neither can ask what is the other's.
+"""
 
 from collections.abc import Mapping
 
-CALLS: Mapping[str, Mapping[str, str]] = {
+Calls = Mapping[str, Mapping[str, str]]
+"""By service and botocore's name of the call: the IAM action."""
+CALLS: Calls = {
     "sts": {
         "get_caller_identity": "sts:GetCallerIdentity",
         "assume_role": "sts:AssumeRole",
@@ -38,6 +43,10 @@ CALLS: Mapping[str, Mapping[str, str]] = {
         "list_objects_v2": "s3:ListBucket",
         "get_object": "s3:GetObject",
     },
+}
+STORE_CALLS: Calls = {
+    "sts": CALLS["sts"],
+    "secretsmanager": {"get_secret_value": "secretsmanager:GetSecretValue"},
 }
 ALWAYS_PERMITTED = frozenset({"sts:GetCallerIdentity"})
 """Whoever has a key may ask who it is, whatever the policies say (STS API reference, GetCallerIdentity)."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 Service = Literal["acm", "iam", "elbv2", "elb", "cloudfront", "apigateway", "acm-pca"]
 SERVICES: tuple[Service, ...] = ("acm", "iam", "elbv2", "elb", "cloudfront", "apigateway", "acm-pca")
-_Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$", max_length=40)]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$", max_length=40)]
 
 
 class AssumedRole(BaseModel):
@@ -42,7 +42,7 @@ class AuditReports(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", examples=["pca-audit-reports"])
-    region: _Region = Field(description="That of the bucket.")
+    region: Region = Field(description="That of the bucket.")
 
 
 class AwsSettings(BaseModel):
@@ -50,7 +50,7 @@ class AwsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    regions: list[_Region] = Field(min_length=1, max_length=40, examples=[["eu-west-1", "us-east-1"]])
+    regions: list[Region] = Field(min_length=1, max_length=40, examples=[["eu-west-1", "us-east-1"]])
     accounts: list[AssumedRole] = Field(
         [], max_length=200, description="Further accounts, each by a role in it."
     )

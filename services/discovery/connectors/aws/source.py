@@ -5,7 +5,6 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
-import httpx
 from pydantic import BaseModel
 
 from services.discovery.connectors import Access, Check
@@ -15,14 +14,12 @@ from services.discovery.connectors.aws.acm import AcmShelf
 from services.discovery.connectors.aws.errors import Declined
 from services.discovery.connectors.aws.iam import IamShelf
 from services.discovery.connectors.aws.join import EDGE_REGION, Using
+from services.discovery.connectors.aws.login import login_with
 from services.discovery.connectors.aws.pca import PcaShelf
 from services.discovery.connectors.aws.settings import AssumedRole, AwsCredential, AwsSettings, Service
 from services.discovery.connectors.aws.shelves import Shelf
-from services.discovery.connectors.aws.transport import Sender, isolated_session
-from services.discovery.connectors.web import trusting
 from services.discovery.domain.holdings import Gap, Holding, Page, Use
 from shared.errors import NotFound, Unavailable
-from shared.outbound import guarded_client
 
 PER_PAGE = 100
 MOST_TRIED = 10
@@ -65,16 +62,12 @@ class AwsAccounts:
     async def open(cls, access: Access) -> AsyncIterator[Self]:
         """Ask AWS whose key it is."""
         settings = cast("AwsSettings", access.settings)
-        seconds = access.limits.command.total_seconds()
-        client = guarded_client(access.policy, tls=trusting(settings.trusted_ca))
-        client.timeout = httpx.Timeout(seconds, connect=access.limits.connect.total_seconds())
-        async with client:
-            login = Login(
-                isolated_session(),
-                keys=_keys(cast("AwsCredential", access.credential)),
-                sender=Sender(client, seconds=seconds),
-                endpoint_url=settings.endpoint_url,
-            )
+        async with login_with(
+            cast("AwsCredential", access.credential),
+            access=access,
+            endpoint_url=settings.endpoint_url,
+            trusted_ca=settings.trusted_ca,
+        ) as login:
             with _as_documented():
                 own = await own_account(login, region=settings.regions[0])
             yield cls(own, login=login, settings=settings)
@@ -278,12 +271,3 @@ async def _check(name: str, found: AsyncGenerator[_Found] | AsyncGenerator[Use])
 
 def _gap(scope: str, error: Declined) -> Gap:
     return Gap(scope=scope, reason=error.detail, next_step=error.next_step)
-
-
-def _keys(credential: AwsCredential) -> dict[str, str | None]:
-    token = credential.session_token
-    return {
-        "aws_access_key_id": credential.access_key_id,
-        "aws_secret_access_key": credential.secret_access_key.get_secret_value(),
-        "aws_session_token": token.get_secret_value() if token else None,
-    }

@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
-from services.discovery.connectors.aws.actions import CALLS
+from services.discovery.connectors.aws.actions import CALLS, Calls
 from services.discovery.connectors.web import ask_bounded
 from shared.errors import Refused
 
@@ -71,6 +71,7 @@ def client_of(
     keys: Mapping[str, str | None],
     endpoint_url: str | None,
     sender: "Sender",
+    calls: Calls = CALLS,
 ) -> Any:
     """Return a client of one service in one region, whose requests the sender sends. Slow: call it in a thread."""
     client = session.client(
@@ -80,7 +81,7 @@ def client_of(
         config=_AT_ENDPOINT if endpoint_url else _CONFIG,
         **keys,
     )
-    permitted = frozenset(client.meta.method_to_api_mapping[call] for call in CALLS[service])
+    permitted = frozenset(client.meta.method_to_api_mapping[call] for call in calls[service])
 
     def send(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
         call = event_name.rpartition(".")[2]
