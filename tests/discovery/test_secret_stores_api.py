@@ -10,12 +10,13 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from services.discovery.connectors.aws.actions import ALWAYS_PERMITTED, STORE_CALLS
 from services.discovery.connectors.registry import SECRET_STORES
 from shared.service import Service
 from shared.store import Database
 from tests.builders import bearer
 from tests.discovery.test_sources_api import body, made, run_of, said
-from tests.servers.aws import Aws, shared_aws
+from tests.servers.aws import REPOSITORY, Aws, shared_aws
 from tests.servers.nginx import Nginx, StartNginx
 from tests.servers.ssh import Sshd
 from tests.servers.tls import LOOPBACK, CertificateAuthority
@@ -183,6 +184,13 @@ async def test_a_host_is_read_with_a_key_that_lies_in_aws_only_and_what_aws_deni
     kept = await everything(database)
     assert fresh.splitlines()[2].encode() not in kept
     assert credential["secret_access_key"].encode() not in kept
+
+
+def test_the_policy_of_the_how_to_is_what_a_store_may_call():
+    text = (REPOSITORY / "docs" / "how-to" / "keep-credentials-elsewhere.md").read_text()
+    policy = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    may = {action for calls in STORE_CALLS.values() for action in calls.values()}
+    assert {each["Action"] for each in policy["Statement"]} == may - ALWAYS_PERMITTED - {"sts:AssumeRole"}
 
 
 async def tried_with(client: httpx.AsyncClient, source: str, credential: dict[str, Any]) -> str | None:

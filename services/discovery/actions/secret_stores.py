@@ -111,7 +111,7 @@ class SecretStores:
                 reached = Check(name="reached", ok=True, text="It answers and takes the login.")
                 tried = [await _tried(opened, path) for path in list(paths)[:MOST_TRIED]]
                 return [reached, *await opened.check(), *tried]
-        except (Refused, Unavailable, Invalid) as error:
+        except (Refused, Unavailable, Invalid, NotFound) as error:
             return [Check(name="reached", ok=False, text=str(error))]
 
 

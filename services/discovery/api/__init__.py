@@ -1,5 +1,5 @@
 """Discovery's HTTP door: scans and their results, the places and names known, the logs
-that are read, and the sources that are logged into or send by themselves.
+that are read, the sources that are logged into or send by themselves, and the stores that keep their credentials.
 """
 
 from services.discovery.actions.explanations import Explanations
