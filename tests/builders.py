@@ -73,6 +73,6 @@ def bearer(*roles: str, permissions: frozenset[str] = frozenset(), name: str = "
     """Return the headers of a caller with these roles and permissions."""
     principal = Principal(id=name, name=name, roles=frozenset(roles), permissions=permissions)
     token = SIGNING_KEY.token(
-        principal, issuer=ISSUER, token_id=new_id(), now=utc_now(), lifetime=timedelta(minutes=10)
+        principal, issuer=ISSUER, token_id=new_id(), now=utc_now(), lifetime=timedelta(hours=6)
     )
     return {"Authorization": f"Bearer {token}"}

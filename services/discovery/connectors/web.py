@@ -108,7 +108,13 @@ async def ask_bounded(
     """
     try:
         with anyio.fail_after(seconds):
-            return await _answer(client, method, url, name=name, question=question)
+            try:
+                return await _answer(client, method, url, name=name, question=question)
+            except httpx.RemoteProtocolError:
+                if method != "GET":
+                    raise
+                # It was about to close a connection that we had kept: RFC 9110 §9.2.2 lets us ask that again.
+                return await _answer(client, method, url, name=name, question=question)
     except TimeoutError as error:
         raise Unavailable(
             f"{name}: there was no answer within {seconds:g} s.", next_step="Check that it is up."
