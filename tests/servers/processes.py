@@ -156,6 +156,11 @@ class Process:
         self._popen.kill()
         self._popen.wait()
 
+    def end_session(self) -> None:
+        """Kill what an ended server left behind in its session."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     @property
     def _name(self) -> str:
         return self.log.parent.name + "/" + self.log.name

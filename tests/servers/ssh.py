@@ -6,7 +6,9 @@ import pwd
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.servers.processes import Process, free_port, program
+from tests.servers.processes import NotStarted, Process, free_port, program
 
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled into Debian's sshd; its init script makes it
 
@@ -76,10 +78,12 @@ class Sshd:
         """Stop sshd and cut the connections it still has."""
         if self._process is None:
             return
-        sessions = _descendants(self._process.pid)
-        self._process.stop()
-        self._process = None
+        process, self._process = self._process, None
+        sessions = _descendants(process.pid)
+        process.stop()
         _kill(sessions)
+        process.end_session()
+        _wait_closed(self.host, self.port)
 
     def drop_sessions(self) -> None:
         """Cut every connection, as a network failure would; sshd goes on listening."""
@@ -207,6 +211,23 @@ def _descendants(pid: int) -> list[int]:
     except OSError:  # it has ended meanwhile
         return []
     return found + [below for child in found for below in _descendants(child)]
+
+
+def _wait_closed(host: str, port: int, *, limit: float = 20.0) -> None:
+    """Return when nobody listens there: a child that sshd forked last holds its listening socket until it has run.
+
+    A server started before that could not bind the port, and whoever connected then would be cut off.
+    """
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, port), 0.5).close()
+        except ConnectionRefusedError:
+            return
+        except OSError:
+            pass
+        time.sleep(0.01)
+    raise NotStarted(f"something still listens on {host}:{port} {limit} s after its sshd was stopped")
 
 
 def _kill(pids: list[int]) -> None:
