@@ -43,12 +43,22 @@ def slow_scan() -> Iterator["subprocess.Popen[str]"]:
     """Run a scan in three processes that goes on for minutes, and has begun."""
     arguments = ["127.0.0.0/16", "--ports", str(free_port()), "--rate", "300", "--processes", "3"]
     with subprocess.Popen(
-        [*EVERLEAF, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        [*EVERLEAF, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - no thread of ours holds a lock that it would need
     ) as scan:
         assert scan.stdout is not None
         assert scan.stdout.readline()
         yield scan
         scan.kill()
+
+
+def _heed_interrupts() -> None:
+    # A shell lets what it starts in the background ignore interrupts, and the tests may be in the background.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def children(pid: int) -> list[int]:
