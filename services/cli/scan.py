@@ -32,8 +32,8 @@ from services.discovery.domain.targets import (
 )
 from services.discovery.scanner.engine import Tempo
 from services.discovery.scanner.pace import raise_limit_of_files
-from services.discovery.scanner.starttls import PROTOCOLS
 from shared.errors import Invalid
+from shared.starttls import PROTOCOLS
 
 MOST = 1 << 24
 PATIENCE = 10.0

@@ -12,9 +12,9 @@ from services.discovery.scanner.keys import Keys, RecordKey
 from services.discovery.scanner.look import BEFORE_13, FIRST, RETRY, Asker
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight
-from services.discovery.scanner.starttls import PROTOCOLS, OtherProtocol, Refused
 from shared import x509
 from shared.errors import Invalid
+from shared.starttls import PROTOCOLS, OtherProtocol, Refused
 
 Read = Callable[[bytes], None]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.discovery.scanner.starttls import PROTOCOLS
+from shared.starttls import PROTOCOLS
 from tests.fuzz.readers import (
     READERS,
     Read,

@@ -2,7 +2,7 @@
 
 import re
 
-from services.discovery.scanner.starttls import by_banner
+from shared.starttls import by_banner
 
 _BEGINNINGS = tuple(
     (re.compile(pattern, re.DOTALL), name)

@@ -10,7 +10,7 @@ from services.discovery.domain.targets import Asked
 from services.discovery.scanner.flight import Malformed, NotTls
 from services.discovery.scanner.pace import network_of
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question, Reader
-from services.discovery.scanner.starttls import Dialogue, Framing, OtherProtocol, Refused
+from shared.starttls import Dialogue, Framing, OtherProtocol, Refused
 
 _RESET = {errno.ECONNRESET, errno.EPIPE}
 _REFUSED = Answer(Ending.REFUSED)

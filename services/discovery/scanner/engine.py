@@ -21,7 +21,7 @@ from services.discovery.scanner.door import Door
 from services.discovery.scanner.flight import Malformed, NotTls
 from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, unanswered
-from services.discovery.scanner.starttls import PROTOCOLS, OtherProtocol, Refused
+from shared.starttls import PROTOCOLS, OtherProtocol, Refused
 
 log = logging.getLogger(__name__)
 

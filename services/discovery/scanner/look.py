@@ -39,8 +39,8 @@ from services.discovery.scanner.numbers import (
 )
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question, unanswered
 from services.discovery.scanner.ssl2 import Ssl2Flight, ssl2_hello
-from services.discovery.scanner.starttls import by_banner, by_port
 from shared.errors import Invalid
+from shared.starttls import by_banner, by_port
 from shared.x509 import load
 
 Asking = Generator[list[Question], list[Answer], Answer]

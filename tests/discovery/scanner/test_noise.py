@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.looks import Reach
 from services.discovery.domain.targets import Asked
-from services.discovery.scanner.starttls import PROTOCOLS
+from shared.starttls import PROTOCOLS
 from tests.discovery.scanner.looking import look
 from tests.fuzz.seeds import GREETINGS, answers
 from tests.servers.odd import serving

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from html import escape
 
-from services.discovery.scanner.starttls.conversation import (
+from shared.starttls.conversation import (
     Conversation,
     Dialogue,
     OtherProtocol,

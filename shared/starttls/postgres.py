@@ -2,7 +2,7 @@
 
 import struct
 
-from services.discovery.scanner.starttls.conversation import (
+from shared.starttls.conversation import (
     Conversation,
     Dialogue,
     OtherProtocol,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.discovery.scanner.starttls import PROTOCOLS, OtherProtocol, Refused
-from services.discovery.scanner.starttls.conversation import MOST_BYTES, MOST_LINES, MOST_WORDS
-from tests.discovery.scanner.starttls.talks import GOOD, Talk, drive, feed
+from shared.starttls import PROTOCOLS, OtherProtocol, Refused
+from shared.starttls.conversation import MOST_BYTES, MOST_LINES, MOST_WORDS
+from tests.shared.starttls.talks import GOOD, Talk, drive, feed
 
 PREFIXES = sorted({b"", *(talk.answers[0] for talk in GOOD), *(b"".join(talk.answers[:-1]) for talk in GOOD)})
 NOISE = (b"\0", b"a", b"x\r\n", b" ", b"<a>", b"* x\r\n", b":s NOTICE x\r\n", b"220-x\r\n")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.discovery.scanner.starttls.conversation import (
+from shared.starttls.conversation import (
     MOST_BYTES,
     Conversation,
     Dialogue,

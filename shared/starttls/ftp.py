@@ -1,7 +1,7 @@
 """How FTP comes to TLS: RFC 4217 §4 (AUTH TLS), with the replies of RFC 2228 §5.1."""
 
-from services.discovery.scanner.starttls.conversation import Conversation, Dialogue, OtherProtocol, Refused
-from services.discovery.scanner.starttls.replies import Reply, read_reply
+from shared.starttls.conversation import Conversation, Dialogue, OtherProtocol, Refused
+from shared.starttls.replies import Reply, read_reply
 
 _LATER, _READY = 120, 220
 _GO_AHEAD = frozenset({234, 334})  # 334 wants data that TLS does not have; some servers say it all the same

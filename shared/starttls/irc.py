@@ -2,7 +2,7 @@
 
 import re
 
-from services.discovery.scanner.starttls.conversation import Conversation, Dialogue, OtherProtocol, Refused
+from shared.starttls.conversation import Conversation, Dialogue, OtherProtocol, Refused
 
 # [@tags] [:source] command parameters (RFC 1459 §2.3.1, IRCv3 message tags); `source` tells numerics' origin.
 _MESSAGE = re.compile(rb"(?:@[^ ]+ +)?(?::[^ ]+ +)?([A-Za-z]+|[0-9]{3})(?: +(.*))?", re.DOTALL)

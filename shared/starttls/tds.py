@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from services.discovery.scanner.starttls.conversation import (
+from shared.starttls.conversation import (
     Conversation,
     Dialogue,
     Framing,

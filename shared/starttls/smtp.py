@@ -1,13 +1,13 @@
 """How SMTP and LMTP come to TLS: RFC 3207 (STARTTLS) after RFC 5321 (EHLO) or RFC 2033 (LHLO)."""
 
-from services.discovery.scanner.starttls.conversation import (
+from shared.starttls.conversation import (
     OUR_NAME,
     Conversation,
     Dialogue,
     OtherProtocol,
     Refused,
 )
-from services.discovery.scanner.starttls.replies import Reply, read_reply
+from shared.starttls.replies import Reply, read_reply
 
 _READY = 220
 

@@ -16,20 +16,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from services.discovery.scanner.starttls.conversation import Dialogue, Framing, OtherProtocol, Refused
-from services.discovery.scanner.starttls.ftp import ftp
-from services.discovery.scanner.starttls.imap import imap
-from services.discovery.scanner.starttls.irc import irc
-from services.discovery.scanner.starttls.ldap import ldap
-from services.discovery.scanner.starttls.mysql import mysql
-from services.discovery.scanner.starttls.nntp import nntp
-from services.discovery.scanner.starttls.pop3 import pop3
-from services.discovery.scanner.starttls.postgres import postgres
-from services.discovery.scanner.starttls.rdp import rdp
-from services.discovery.scanner.starttls.sieve import sieve
-from services.discovery.scanner.starttls.smtp import lmtp, smtp
-from services.discovery.scanner.starttls.tds import mssql
-from services.discovery.scanner.starttls.xmpp import xmpp, xmpp_server
+from shared.starttls.conversation import Dialogue, Framing, OtherProtocol, Refused
+from shared.starttls.ftp import ftp
+from shared.starttls.imap import imap
+from shared.starttls.irc import irc
+from shared.starttls.ldap import ldap
+from shared.starttls.mysql import mysql
+from shared.starttls.nntp import nntp
+from shared.starttls.pop3 import pop3
+from shared.starttls.postgres import postgres
+from shared.starttls.rdp import rdp
+from shared.starttls.sieve import sieve
+from shared.starttls.smtp import lmtp, smtp
+from shared.starttls.tds import mssql
+from shared.starttls.xmpp import xmpp, xmpp_server
 
 __all__ = ["PROTOCOLS", "Dialogue", "Framing", "OtherProtocol", "Refused", "Starttls", "by_banner", "by_port"]
 

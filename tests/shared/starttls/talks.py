@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.discovery.scanner.starttls import PROTOCOLS, Framing
+from shared.starttls import PROTOCOLS, Framing
 
 NAME = "host.test"
 MYSQL_SALT = struct.pack("<I8sx", 7, b"saltsalt")

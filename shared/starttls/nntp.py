@@ -1,13 +1,13 @@
 """How NNTP comes to TLS: RFC 4642 §2.2 (STARTTLS) and RFC 3977 §5.2 (CAPABILITIES)."""
 
-from services.discovery.scanner.starttls.conversation import (
+from shared.starttls.conversation import (
     Conversation,
     Dialogue,
     OtherProtocol,
     Refused,
     Step,
 )
-from services.discovery.scanner.starttls.replies import Reply, read_reply
+from shared.starttls.replies import Reply, read_reply
 
 _READY = frozenset({200, 201})
 _UNAVAILABLE = frozenset({400, 502})  # for now, and for good (RFC 3977 §5.1)

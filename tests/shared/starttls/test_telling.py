@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.discovery.scanner.starttls import PROTOCOLS, by_banner, by_port
-from tests.discovery.scanner.starttls.talks import mysql_greeting, mysql_packet
+from shared.starttls import PROTOCOLS, by_banner, by_port
+from tests.shared.starttls.talks import mysql_greeting, mysql_packet
 
 
 @pytest.mark.parametrize(

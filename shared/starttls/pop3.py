@@ -1,6 +1,6 @@
 """How POP3 comes to TLS: RFC 2595 §4 (STLS) and RFC 2449 §5 (CAPA)."""
 
-from services.discovery.scanner.starttls.conversation import (
+from shared.starttls.conversation import (
     Conversation,
     Dialogue,
     OtherProtocol,

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from services.discovery.scanner.starttls import OtherProtocol, Refused
-from tests.discovery.scanner.starttls.talks import (
+from shared.starttls import OtherProtocol, Refused
+from tests.shared.starttls.talks import (
     EHLO,
     SIEVE,
     STREAM,

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.discovery.scanner.starttls import PROTOCOLS, OtherProtocol
-from services.discovery.scanner.starttls.tds import TdsFraming
-from tests.discovery.scanner.starttls.talks import GOOD, drive, tds_packet
+from shared.starttls import PROTOCOLS, OtherProtocol
+from shared.starttls.tds import TdsFraming
+from tests.shared.starttls.talks import GOOD, drive, tds_packet
 
 SENT = {
     "smtp": (b"EHLO everleaf.invalid\r\n", b"STARTTLS\r\n"),

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from services.discovery.scanner.starttls.conversation import Conversation, OtherProtocol, Step
+from shared.starttls.conversation import Conversation, OtherProtocol, Step
 
 _FIRST = re.compile(rb"([1-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from services.discovery.scanner.starttls.conversation import (
+from shared.starttls.conversation import (
     Conversation,
     Dialogue,
     OtherProtocol,
