@@ -86,17 +86,19 @@ async def _assembled(
         wire=Handshakes(),
         schedule=Schedule(waits=durations(settings.retry_after), attempts=settings.attempts),
         verify_for=timedelta(seconds=settings.verify_timeout),
+        start_for=timedelta(seconds=max(settings.start_timeout, settings.verify_timeout)),
     )
     work = Work(database, means=means, lease=timedelta(seconds=settings.lease), clock=clock)
     await work.forget_leases()
     lanes = deployment_lanes(work, clock=clock, parallel=settings.parallel)
     deployments = Deployments(database, ring=lanes.ring)
     bindings = Bindings(database, ring=lanes.ring)
-    proposals = Proposals(database, bindings=bindings, inventory=inventory)
+    targets = Targets(database, accesses, ring=lanes.ring)
+    proposals = Proposals(database, targets=targets, bindings=bindings, inventory=inventory)
     reacts = reactions(deployments, proposals, clock=clock)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     actions = Actions(
-        targets=Targets(database, accesses, ring=lanes.ring),
+        targets=targets,
         bindings=bindings,
         proposals=proposals,
         deployments=deployments,

@@ -21,7 +21,9 @@ class ProvisionerSettings(ServiceSettings):
     command_timeout: float = Field(60, gt=0)
     """For one test or reload command."""
     verify_timeout: float = Field(10, gt=0)
-    """How long a target may take until it serves the new certificate."""
+    """How long a target may take until it serves the new certificate, while it serves another one."""
+    start_timeout: float = Field(60, gt=0)
+    """How long a target may take until it serves anything: some servers read a certificate only when they start."""
     ssh_agent: str | None = None
     """The socket of an ssh-agent whose keys targets may be logged into with; left out, there is none."""
     lease: float = Field(30, gt=0)

@@ -80,7 +80,13 @@ class ConfiguredUse(BaseModel):
     """Wildcards as written; empty where it is served whatever name is asked for."""
     key: str | None = None
     chain: str | None = None
+    protocols: list[str] = []
+    """As the product writes them, at most 20; empty where its default holds."""
+    ciphers: str | None = None
+    """As the product writes them, at most 1,000 characters; empty where its default holds."""
     is_default: bool = False
+    start: str | None = None
+    """The file that the product's configuration begins with."""
 
 
 class Held(BaseModel):

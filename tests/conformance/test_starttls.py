@@ -17,7 +17,8 @@ from services.discovery.domain.targets import AUTO, Asked
 from services.discovery.scanner.engine import Engine, Tempo
 from services.discovery.scanner.look import Asker
 from services.discovery.scanner.pace import Sockets
-from services.discovery.scanner.starttls import PROTOCOLS, Framing, Refused, by_banner
+from services.provisioner.connectors.wire import Endpoint, Handshakes
+from shared.starttls import PROTOCOLS, Framing, Refused, by_banner
 from shared.x509 import fingerprint as x509_fingerprint
 from tests.servers.dovecot import Dovecot
 from tests.servers.inspircd import Inspircd
@@ -90,6 +91,15 @@ def test_the_dialogue_leads_to_the_servers_certificate(
 ):
     server = start_plain(speaker.product, tls=issued)
     assert served(speaker.protocol, port=speaker.port(server)) == issued.fingerprint
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS, ids=str)
+async def test_a_deployment_sees_what_is_served_after_it(
+    speaker: Speaker, start_plain: StartPlain, issued: Issued
+):
+    port = speaker.port(start_plain(speaker.product, tls=issued))
+    endpoint = Endpoint(address="127.0.0.1", port=port, server_name=SERVER_NAME, starttls=speaker.protocol)
+    assert await Handshakes().served(endpoint) == issued.fingerprint
 
 
 @pytest.mark.parametrize("speaker", SPEAKERS, ids=str)

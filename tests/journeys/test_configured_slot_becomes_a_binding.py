@@ -29,7 +29,7 @@ async def test_a_slot_that_was_read_is_bound_with_one_call_and_serves_what_is_re
 
         accepted(client.post("/provisioner/v1/targets", json=estate.target(site)))
         binding = accepted(client.post(path))
-        served_at = {"address": site.address, "port": site.port, "server_name": NAME}
+        served_at = {"address": site.address, "port": site.port, "server_name": NAME, "starttls": None}
         assert binding["endpoints"] == [served_at]
         found(client, "/provisioner/v1/proposals", id=proposal["id"], state="bound", binding_id=binding["id"])
 

@@ -8,14 +8,15 @@ import httpx
 import pytest
 
 from services.provisioner import store
-from services.provisioner.actions.proposals import Acceptance, Asked, Proposals
+from services.provisioner.actions.proposals import Acceptance, Asked, HostTarget, Proposals
+from services.provisioner.connectors import TargetCredential
 from services.provisioner.connectors.inventory import Inventory
 from services.provisioner.connectors.wire import Endpoint
-from services.provisioner.domain.proposals import Answering, obstacle, plan
-from shared.errors import Conflict, NotFound, Unavailable
+from services.provisioner.domain.proposals import Answering, State, obstacle, plan
+from shared.access import Principal
+from shared.errors import Conflict, Forbidden, NotFound, Unavailable
 from shared.events import Event
 from shared.events.discovery import CertificateFound, ConfiguredUse, Held, Listening, Place, PlaceLost
-from shared.ssh import Credential
 from tests.provisioner.ssh_host import SshHost
 from tests.provisioner.workshop import CALLER, Workshop
 
@@ -55,18 +56,19 @@ def held(*uses: ConfiguredUse, **changes: Any) -> Held:
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        (held(use(), format="pkcs12"), "kept as pkcs12"),
-        (held(use("tomcat")), "No commands are known"),
+        (held(use(), format="der"), "kept as der"),
+        (held(use("iis")), "No commands are known"),
         (held(use(), use(key="/etc/other.key")), "different keys"),
-        (held(use("postfix", key=None)), "the key before"),
-        (held(use("apache", chain="/etc/chain.pem")), "a file of its own (/etc/chain.pem)"),
-        (held(use(listeners=[Listening(port=25, starttls="smtp")])), "another protocol"),
+        (held(use("postfix", key=None), use("haproxy", key=None)), "the key before"),
+        (held(use("apache", chain="/a.pem"), use("apache", chain="/b.pem")), "chain: /a.pem, /b.pem"),
+        (held(use(listeners=[Listening(port=22, starttls="ssh")])), "Nothing that is known"),
+        (held(use(listeners=[Listening(port=443, address="127.0.0.1")])), "Only the host itself"),
         (held(use(), addresses=[]), "addresses"),
         (held(use(), is_abridged=True), "More uses"),
     ],
 )
 def test_what_no_target_can_do_says_why(told: Held, why: str) -> None:
-    assert why in (obstacle(told, path=PATH) or "")
+    assert why in (obstacle(told, path=PATH, host="web-1") or "")
 
 
 @pytest.mark.parametrize(
@@ -78,16 +80,51 @@ def test_what_no_target_can_do_says_why(told: Held, why: str) -> None:
         held(use("apache", chain=PATH)),
         held(use("postfix", port=465)),
         held(use(listeners=[Listening(port=443, address="192.0.2.7")]), addresses=[]),
+        held(use("postfix", key=None)),
+        held(use("postfix", listeners=[Listening(port=25, starttls="smtp")])),
+        held(use("apache", chain="/etc/chain.pem")),
+        held(use("tomcat", key=PATH), format="jks"),
     ],
 )
-def test_what_two_files_and_commands_can_do_is_ready(told: Held) -> None:
-    assert obstacle(told, path=PATH) is None
+def test_what_files_commands_and_handshakes_can_do_is_ready(told: Held) -> None:
+    assert obstacle(told, path=PATH, host="web-1") is None
+
+
+def test_who_says_what_is_unknown_need_not_be_told_so() -> None:
+    told = held(use("iis", listeners=[]))
+    assert obstacle(told, path=PATH, host="web-1", has_reload=True, has_endpoints=True) is None
+    assert obstacle(told, path=PATH, host="web-1", has_reload=True) is not None
+    assert obstacle(told, path=PATH, host="web-1", has_endpoints=True) is not None
+
+
+def test_a_loopback_listener_is_looked_at_only_where_the_host_is_this_one() -> None:
+    both = held(use(listeners=[Listening(port=1, address="127.0.0.1"), Listening(port=2)]))
+    assert [each.port for each in plan(both, path=PATH, reached_at="web-1").endpoints] == [2]
+    assert [each.port for each in plan(both, path=PATH, reached_at="127.0.0.1").endpoints] == [1, 2]
+
+
+def test_a_plan_says_where_the_chain_the_key_and_the_entry_are() -> None:
+    chained = plan(held(use("apache", chain="/c.pem")), path=PATH, reached_at="web-1")
+    assert (chained.chain_path, chained.chain) == ("/c.pem", False)
+    mixed = plan(held(use("apache", chain="/c.pem"), use()), path=PATH, reached_at="web-1")
+    assert (mixed.chain_path, mixed.chain) == ("/c.pem", True)
+    first = plan(held(use("postfix", key=PATH)), path=PATH, reached_at="web-1")
+    assert (first.key_path, first.key_first) == (None, True)
+    store = plan(held(use("tomcat", key="/k.p12"), format="pkcs12"), path="/k.p12/a%2Fb", reached_at="web-1")
+    assert (store.certificate_path, store.alias, store.key_path, store.key_first) == (
+        "/k.p12",
+        "a/b",
+        None,
+        False,
+    )
+    mail = held(use("dovecot", listeners=[Listening(port=143, starttls="imap")]))
+    assert [each.starttls for each in plan(mail, path=PATH, reached_at="web-1").endpoints] == ["imap"]
 
 
 def test_a_plan_has_the_files_the_commands_and_what_proves_it() -> None:
     told = held(
-        use(),
-        use(name="*.shop.test"),
+        use(start="/etc/nginx/nginx.conf"),
+        use(name="*.shop.test", start="/etc/nginx/nginx.conf"),
         use(
             "haproxy", port=8443, file="/etc/a b;c.cfg", listeners=[Listening(port=8443, address="192.0.2.9")]
         ),
@@ -109,7 +146,9 @@ class Desk:
 
     def __init__(self, shop: Workshop, client: httpx.AsyncClient) -> None:
         self.shop = shop
-        self.proposals = Proposals(shop.database, bindings=shop.bindings, inventory=Inventory(client))
+        self.proposals = Proposals(
+            shop.database, targets=shop.targets, bindings=shop.bindings, inventory=Inventory(client)
+        )
         self.fingerprint = "f" * 64
 
     async def hear(self, told: Held | None, *, path: str = PATH, host: str = "web-1", ago: int = 0) -> None:
@@ -129,9 +168,14 @@ class Desk:
         rows = await self.proposals.page(Asked(**asked), after=None, limit=10)
         return [(each.row.path, each.state) for each in rows]
 
-    async def accept(self, said: Acceptance = Acceptance()) -> store.Binding:  # noqa: B008 - frozen
-        [one] = await self.proposals.page(Asked(), after=None, limit=10)
-        return await self.proposals.accept(one.row.id, said, caller=CALLER, now=self.shop.time())
+    async def accept(
+        self,
+        said: Acceptance = Acceptance(),  # noqa: B008 - frozen
+        *,
+        caller: Principal = CALLER,
+    ) -> store.Binding:
+        one = (await self.proposals.page(Asked(), after=None, limit=10))[0]
+        return await self.proposals.accept(one.row.id, said, caller=caller, now=self.shop.time())
 
 
 @pytest.fixture
@@ -172,10 +216,10 @@ async def test_what_nothing_uses_is_none_and_what_is_used_no_more_is_gone(desk: 
 
 async def test_they_are_found_by_host_product_certificate_and_whether_they_are_ready(desk: Desk) -> None:
     await desk.hear(held(use(), use("stunnel", port=8443)))
-    await desk.hear(held(use("tomcat")), host="web-2", path="/etc/t.pem")
+    await desk.hear(held(use("iis")), host="web-2", path="/etc/t.pem")
     mine, other = [(PATH, "open")], [("/etc/t.pem", "open")]
     assert await desk.states(host="web-1") == await desk.states(product="stunnel") == mine
-    assert await desk.states(product="tomcat") == await desk.states(is_ready=False) == other
+    assert await desk.states(product="iis") == await desk.states(is_ready=False) == other
     assert await desk.states(fingerprint="e" * 64) == []
     assert await desk.states(product="stun") == []
 
@@ -191,7 +235,8 @@ async def test_one_call_makes_the_binding_with_all_that_is_needed(desk: Desk, ho
         "test_command": "nginx -t",
         "reload_command": "nginx -s reload",
     }
-    assert binding.endpoints == [{"address": "127.0.0.1", "port": 443, "server_name": "shop.test"}]
+    served_at = {"address": "127.0.0.1", "port": 443, "server_name": "shop.test", "starttls": None}
+    assert binding.endpoints == [served_at]
     assert await desk.states(state="bound", lineage_id="lineage-9") == [(PATH, "bound")]
     with pytest.raises(Conflict, match="belongs to the lineage"):
         await desk.accept()
@@ -214,7 +259,9 @@ async def test_a_target_of_the_product_knows_its_commands_and_words_of_the_call_
     binding = await desk.accept(said)
     assert (binding.target_id, binding.lineage_id) == (nginx.id, "mine")
     assert binding.slot == {"certificate_path": PATH, "key_path": KEY, "reload_command": "sv hup nginx"}
-    assert binding.endpoints == [{"address": "192.0.2.8", "port": 8443, "server_name": None}]
+    assert binding.endpoints == [
+        {"address": "192.0.2.8", "port": 8443, "server_name": None, "starttls": None}
+    ]
 
 
 async def test_a_host_does_not_choose_the_target_of_another(desk: Desk, host: SshHost) -> None:
@@ -227,10 +274,39 @@ async def test_a_host_does_not_choose_the_target_of_another(desk: Desk, host: Ss
 
 
 async def test_what_cannot_be_done_is_not_accepted(desk: Desk, host: SshHost) -> None:
-    await desk.hear(held(use("apache", chain="/etc/chain.pem")), host=host.host)
+    await desk.hear(held(use("iis")), host=host.host)
     await _target(desk, host, kind="files")
-    with pytest.raises(Conflict, match="a file of its own"):
+    with pytest.raises(Conflict, match="No commands"):
         await desk.accept()
+    assert (await desk.accept(Acceptance(reload_command="reload"))).slot["reload_command"] == "reload"
+
+
+async def test_a_chain_file_of_another_certificate_too_is_left_alone(desk: Desk, host: SshHost) -> None:
+    await desk.hear(held(use("apache", chain="/c.pem")), host=host.host, path="/other.pem")
+    await desk.hear(held(use("apache", chain="/c.pem")), host=host.host)
+    await _target(desk, host, kind="files")
+    with pytest.raises(Conflict, match=r"/c\.pem is the chain of /other\.pem too"):
+        await desk.accept()
+    await desk.hear(None, host=host.host, path="/other.pem")
+    [one] = await desk.proposals.page(Asked(state=State.OPEN), after=None, limit=10)
+    binding = await desk.proposals.accept(one.row.id, Acceptance(), caller=CALLER, now=desk.shop.time())
+    assert (binding.slot["chain_path"], binding.slot["chain"]) == ("/c.pem", False)
+
+
+async def test_the_target_is_made_known_with_the_same_call(desk: Desk, host: SshHost) -> None:
+    await desk.hear(held(use(), addresses=["192.0.2.1"]), host="web-1")
+    known = await _target(desk, host, kind="files", name="other")
+    given = HostTarget(username="root", host_key=host.host_key, credential_of=known.id)
+    reader = Principal(id="r", name="R", permissions=frozenset({"bindings:write"}))
+    with pytest.raises(Forbidden, match="targets:write"):
+        await desk.accept(Acceptance(target=given), caller=reader)
+    binding = await desk.accept(Acceptance(target=given))
+    made = await desk.shop.targets.get(binding.target_id)
+    assert (made.name, made.host, made.kind, made.username) == ("web-1", "web-1", "files", "root")
+    async with desk.shop.database.transaction() as tx:
+        taken = await desk.shop.targets.credential_of(tx, made.id)
+    async with desk.shop.database.transaction() as tx:
+        assert taken == await desk.shop.targets.credential_of(tx, known.id)
 
 
 @pytest.mark.parametrize(("fingerprint", "error"), [("0" * 64, NotFound), ("1" * 64, Unavailable)])
@@ -253,5 +329,5 @@ async def _target(desk: Desk, host: SshHost, *, kind: str, name: str = "web-1") 
         port=host.port,
         username=host.username,
         host_key=host.host_key,
-        credential=Credential.model_validate({"private_key": host.client_key}),
+        credential=TargetCredential.model_validate({"private_key": host.client_key}),
     )

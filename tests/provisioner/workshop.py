@@ -161,7 +161,10 @@ def renewed(issued: Issued, *, lineage: str, order: str) -> CertificateRenewed:
 
 @asynccontextmanager
 async def workshop(
-    database: Database, *, lease: timedelta = timedelta(seconds=30)
+    database: Database,
+    *,
+    lease: timedelta = timedelta(seconds=30),
+    start_for: timedelta = timedelta(seconds=3),
 ) -> AsyncIterator[Workshop]:
     """Set up a workshop over a database without tables."""
     await SCHEMA.upgrade(database)
@@ -178,6 +181,7 @@ async def workshop(
             wire=Handshakes(),
             schedule=Schedule(waits=WAITS, attempts=8),
             verify_for=3 * second,
+            start_for=start_for,
         )
         yield Workshop(
             database=database,

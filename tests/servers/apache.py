@@ -22,17 +22,23 @@ class Apache:
         self._ca = ca
         self._process: Process | None = None
 
-    def write(self, *server_names: str) -> None:
-        """Write the configuration and a certificate for each name."""
+    def write(self, *server_names: str, chain: str | None = None) -> None:
+        """Write the configuration and a certificate for each name; `chain` names a file for its intermediates beside it."""
         sites = self.directory / "sites"
         sites.mkdir(parents=True)
         for name in server_names:
             self.issued[name] = self._ca.issue(name)
             self.issued[name].write(self.directory / name)
+            chained = ""
+            if chain is not None:
+                (self.directory / name / chain).write_bytes(
+                    self.issued[name].chain_pem.removeprefix(self.issued[name].certificate_pem)
+                )
+                chained = f"  SSLCertificateChainFile ${{TLS}}/{name}/{chain}\n"
             (sites / f"{name}.conf").write_text(
                 f"<VirtualHost 127.0.0.1:{self.port}>\n  ServerName {name}\n  SSLEngine on\n"
                 f"  SSLCertificateFile ${{TLS}}/{name}/cert.pem\n  SSLCertificateKeyFile ${{TLS}}/{name}/key.pem\n"
-                "</VirtualHost>\n"
+                f"{chained}</VirtualHost>\n"
             )
         modules = [f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in LOADED]
         lines = [

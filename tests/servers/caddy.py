@@ -20,11 +20,14 @@ class Caddy:
         self._ca = ca
         self._process: Process | None = None
 
-    def write(self, *server_names: str, obtained: tuple[str, ...] = ()) -> None:
-        """Write the configuration, with a file for each name, and sites whose certificates Caddy makes by itself."""
+    def write(self, *server_names: str, obtained: tuple[str, ...] = (), admin: str = "off") -> None:
+        """Write the configuration, with a file for each name, and sites whose certificates Caddy makes by itself.
+
+        `admin` is where it may be told to reload.
+        """
         (self.directory / "sites").mkdir(parents=True)
         self.start_file.write_text(f"""{{
-    admin off
+    admin {admin}
     auto_https disable_redirects
     skip_install_trust
     https_port {self.port}

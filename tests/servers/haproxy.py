@@ -36,9 +36,15 @@ class HaProxy:
 
     def start(self) -> None:
         """Start it, and return when it listens."""
-        command: list[str | Path] = [program("haproxy", package=PACKAGE), "-db", "-f", self.start_file]
+        command: list[str | Path] = [program("haproxy", package=PACKAGE), "-W", "-db", "-f", self.start_file]
         self._process = Process(command, log=self.directory / "haproxy.log")
         self._process.wait_port(self.port)
+
+    @property
+    def pid(self) -> int:
+        """The master's process id: SIGUSR2 makes it read its files again."""
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self) -> None:
         """Stop it."""

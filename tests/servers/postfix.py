@@ -13,6 +13,9 @@ ACCOUNT = "postfix"
 class Postfix:
     """A running Postfix: SMTP on `port`."""
 
+    is_combined = False
+    """Whether key and certificates are in one file."""
+
     def __init__(self, directory: Path, *, tls: Issued | None) -> None:
         self.port = free_port()
         self._directory = directory
@@ -71,7 +74,12 @@ smtpd_tls_security_level = {"may" if self._tls else "none"}
 """
         if self._tls:
             certificate, key = self._tls.write(here / "tls")
-            text += f"smtpd_tls_chain_files = {key}, {certificate}\n"
+            files = f"{key}, {certificate}"
+            if self.is_combined:
+                key.write_bytes(key.read_bytes() + certificate.read_bytes())
+                certificate.unlink()
+                files = str(key.rename(key.with_name("smtp.pem")))
+            text += f"smtpd_tls_chain_files = {files}\n"
         return text
 
     def _services(self) -> str:

@@ -41,6 +41,12 @@ class Stunnel:
         self._process = Process(command, log=self.directory / "stunnel.log")
         self._process.wait_port(self.port)
 
+    @property
+    def pid(self) -> int:
+        """Its process id: SIGHUP makes it read its files again."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """Stop it."""
         if self._process is not None:

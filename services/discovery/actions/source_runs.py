@@ -52,6 +52,8 @@ LONGEST_NAME = 253
 MOST_USES = 100
 MOST_LISTENERS = 200
 MOST_TOLD_NAMES = 2_000
+MOST_PROTOCOLS = 20
+LONGEST_CIPHERS = 1_000
 MOST_ADDRESSES = 20
 """Of one certificate, in an event; all of them are with the holding."""
 MOST_HOSTS = 200
@@ -309,6 +311,8 @@ def _use(use: Use, *, listeners: Sequence[Listener], names: Sequence[str]) -> Co
     told = _same(ConfiguredUse, use) | {
         "server_names": list(names),
         "listeners": [Listening(**_same(Listening, each)) for each in listeners],
+        "protocols": list(use.protocols[:MOST_PROTOCOLS]),
+        "ciphers": use.ciphers[:LONGEST_CIPHERS] if use.ciphers else None,
     }
     return ConfiguredUse(**told)
 

@@ -1,7 +1,7 @@
 """Every product whose configuration is read, and where it begins."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.discovery.configuration import (
     apache,
@@ -53,12 +53,17 @@ async def read_all(
     `starts` names the file that a product's begins with; only those in it are read then.
     """
     if starts is not None:
-        return tuple([await one.read(files, starts[one.name]) for one in products if one.name in starts])
+        return tuple([await _read(one, files, starts[one.name]) for one in products if one.name in starts])
     readings = []
     for product in products:
         for pattern in product.starts:
-            readings.extend([await product.read(files, start) for start in await _there(files, pattern)])
+            readings.extend([await _read(product, files, start) for start in await _there(files, pattern)])
     return tuple(readings)
+
+
+async def _read(product: Product, files: Files, start: str) -> Reading:
+    reading = await product.read(files, start)
+    return replace(reading, uses=tuple(replace(use, start=start) for use in reading.uses))
 
 
 async def _there(files: Files, pattern: str) -> tuple[str, ...]:

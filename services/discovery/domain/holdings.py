@@ -35,6 +35,8 @@ class Use:
     file: str
     """The configuration file (or object) that says so, and the line in it (0 where there is none)."""
     line: int = 0
+    start: str | None = None
+    """The file that the product's configuration begins with."""
     listeners: tuple[Listener, ...] = ()
     server_names: tuple[str, ...] = ()
     """Lower case; wildcards as written. Empty where the listener serves it whatever name is asked for."""

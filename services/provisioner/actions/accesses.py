@@ -3,7 +3,7 @@
 import json
 
 from services.provisioner import store
-from services.provisioner.connectors import Access, Limits
+from services.provisioner.connectors import Access, Limits, TargetCredential
 from shared.documents import revealed
 from shared.sealing import Sealer
 from shared.ssh import Credential, refuse_unreadable
@@ -20,16 +20,22 @@ class Accesses:
 
     def of(self, target: store.Target) -> Access:
         """Return how the target is reached, its credential opened. Raises `CannotOpen`."""
-        opened = self._sealer.open(target.credential, row=_row(target.id))
+        credential = self.credential_of(target)
         return Access(
             host=target.host,
             port=target.port,
             username=target.username,
             host_key=target.host_key,
-            credential=Credential.model_validate_json(opened),
+            credential=credential,
             limits=self.limits,
             agent=self._agent,
+            store_passwords=[each.get_secret_value() for each in credential.store_passwords],
         )
+
+    def credential_of(self, target: store.Target) -> TargetCredential:
+        """Return the credential of a target, opened. Raises `CannotOpen`."""
+        opened = self._sealer.open(target.credential, row=_row(target.id))
+        return TargetCredential.model_validate_json(opened)
 
     def seal(self, credential: Credential, *, target_id: str) -> bytes:
         """Return the credential for the target's row. Raises `Invalid` where it cannot be used."""

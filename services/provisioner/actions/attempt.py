@@ -40,6 +40,9 @@ class Means:
     wire: Wire
     schedule: Schedule
     verify_for: timedelta
+    """How long a server may take until it serves the new certificate, while it serves another one."""
+    start_for: timedelta
+    """How long it may take until it serves anything."""
 
 
 class Attempt:
@@ -148,7 +151,8 @@ class Attempt:
         await self._tidy(target)
 
     async def _until_served(self, expected: Sequence[Expected]) -> None:
-        await until_served(self._means.wire, expected, limit=self._means.verify_for)
+        means = self._means
+        await until_served(means.wire, expected, limit=means.verify_for, silent_limit=means.start_for)
         for each in expected:
             self._note("verify", f"{each.endpoint} serves {each.fingerprint}.")
 

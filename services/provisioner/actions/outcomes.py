@@ -86,7 +86,12 @@ class Change:
         row.deployed_at, row.repairs = self.now, 0
         row.sealed_key = row.failure = row.failed_step = row.reason = row.restored = None
         places = [
-            Place(address=each.address, port=each.port, server_name=each.server_name)
+            Place(
+                address=each.address,
+                port=each.port,
+                server_name=each.server_name,
+                starttls=each.starttls,
+            )
             for each in self.job.endpoints
         ]
         event = CertificateDeployed(

@@ -1,17 +1,19 @@
 """Proposals of bindings: made from what configurations use, and accepted with one call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from services.provisioner import store
 from services.provisioner.actions.bindings import Bindings, NewBinding
-from services.provisioner.actions.targets import found
-from services.provisioner.connectors.files import FilesSlot
+from services.provisioner.actions.targets import Document, NewTarget, Targets, found
+from services.provisioner.connectors import TargetCredential
+from services.provisioner.connectors.file_slots import PEM, FilesSlot
 from services.provisioner.connectors.inventory import Inventory
 from services.provisioner.connectors.registry import target_kind
 from services.provisioner.connectors.wire import Endpoint
-from services.provisioner.domain.proposals import Plan, State, obstacle, plan, products
+from services.provisioner.domain.proposals import Plan, State, names_chain, obstacle, plan, products
 from shared.access import Principal
 from shared.errors import Conflict, NotFound
 from shared.events import Event
@@ -33,10 +35,27 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HostTarget:
+    """A target that is made known with an acceptance; None for what the proposal says itself."""
+
+    name: str | None = None
+    kind: str = "files"
+    host: str | None = None
+    port: int = 22
+    username: str
+    host_key: str
+    credential: TargetCredential | None = field(default=None, repr=False)
+    credential_of: str | None = None
+    """The target whose credential this one takes too, in place of one of its own."""
+    options: Document = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Acceptance:
     """What is said with an acceptance; None for what the proposal says itself."""
 
     target_id: str | None = None
+    target: HostTarget | None = None
     lineage_id: str | None = None
     test_command: str | None = None
     reload_command: str | None = None
@@ -64,8 +83,11 @@ class Proposed:
 class Proposals:
     """What could be bound."""
 
-    def __init__(self, database: Database, *, bindings: Bindings, inventory: Inventory) -> None:
+    def __init__(
+        self, database: Database, *, targets: Targets, bindings: Bindings, inventory: Inventory
+    ) -> None:
         self._database = database
+        self._targets = targets
         self._bindings = bindings
         self._inventory = inventory
 
@@ -85,7 +107,7 @@ class Proposals:
             fingerprint=said.fingerprint,
             products=f",{','.join(products(held))},"[:500],
             held=held.model_dump(mode="json") if held.uses or known is None else known.held,
-            obstacle=obstacle(held, path=path),
+            obstacle=obstacle(held, path=path, host=host),
             observed_at=said.observed_at,
             gone_at=None if held.uses else said.observed_at,
         )
@@ -137,8 +159,9 @@ class Proposals:
                 raise Conflict(
                     "The file holds another certificate since a moment ago.", next_step="Try again."
                 )
-            _must_be_ready(row)
-            target = await _target(tx, row, said.target_id)
+            _must_be_ready(row, said)
+            await _refuse_shared_chain(tx, row)
+            target = await self._target(tx, row, said, caller=caller, now=now)
             new = NewBinding(
                 lineage_id=lineage,
                 target_id=target.id,
@@ -149,6 +172,29 @@ class Proposals:
             binding = await self._bindings.add(tx, new, caller=caller, now=now)
             row.binding_id = binding.id
         return binding
+
+    async def _target(
+        self, tx: Transaction, row: store.Proposal, said: Acceptance, *, caller: Principal, now: datetime
+    ) -> store.Target:
+        if said.target is None:
+            return await _known_target(tx, row, said.target_id)
+        caller.require("targets:write")
+        given = said.target
+        host = given.host or row.host
+        credential = given.credential
+        if credential is None:
+            credential = await self._targets.credential_of(tx, given.credential_of or "")
+        new = NewTarget(
+            name=given.name or host,
+            kind=given.kind,
+            host=host,
+            port=given.port,
+            username=given.username,
+            host_key=given.host_key,
+            credential=credential,
+            options=given.options,
+        )
+        return await self._targets.add(tx, new, caller=caller, now=now)
 
 
 def _differ(known: store.Proposal, row: store.Proposal) -> bool:
@@ -161,17 +207,37 @@ def _proposed(row: store.Proposal, binding: store.Bound | None) -> Proposed:
     return Proposed(row=row, held=held, plan=plan(held, path=row.path, reached_at=row.host), binding=binding)
 
 
-def _must_be_ready(row: store.Proposal) -> None:
+def _must_be_ready(row: store.Proposal, said: Acceptance) -> None:
     if row.gone_at is not None:
         raise Conflict(
             f"No configuration on {row.host} uses {row.path} any more.",
             next_step="Read the source again, and list proposals with GET /v1/proposals.",
         )
-    if row.obstacle is not None:
-        raise Conflict(row.obstacle, next_step="Put it in place by hand, or bind it with POST /v1/bindings.")
+    reason = obstacle(
+        Held.model_validate(row.held),
+        path=row.path,
+        host=row.host,
+        has_reload=said.reload_command is not None,
+        has_endpoints=bool(said.endpoints),
+    )
+    if reason is not None:
+        raise Conflict(reason, next_step="Put it in place by hand, or bind it with POST /v1/bindings.")
 
 
-async def _target(tx: Transaction, row: store.Proposal, target_id: str | None) -> store.Target:
+async def _refuse_shared_chain(tx: Transaction, row: store.Proposal) -> None:
+    """Raise `Conflict` where the file of the chain belongs to another certificate too: its chain would be exchanged with ours."""
+    chain = _planned(row, reached_at=row.host).chain_path
+    if chain is None:
+        return
+    for other in await store.proposals_of_host(tx.session, row.host):
+        if other.id != row.id and names_chain(Held.model_validate(other.held), path=other.path, chain=chain):
+            raise Conflict(
+                f"{chain} is the chain of {other.path} too.",
+                next_step="Give each certificate a file for its chain, or let the chain follow the leaf in its file.",
+            )
+
+
+async def _known_target(tx: Transaction, row: store.Proposal, target_id: str | None) -> store.Target:
     if target_id is not None:
         return found(await tx.session.get(store.Target, target_id), target_id)
     # Not by the addresses that the host says it has: another host's target is not for it to choose.
@@ -187,17 +253,26 @@ async def _target(tx: Transaction, row: store.Proposal, target_id: str | None) -
     if not fitting:
         raise Conflict(
             f"There is no target for {row.host}.",
-            next_step="Make the host known with POST /v1/targets, or name a target in target_id.",
+            next_step="Make the host known with POST /v1/targets, or here in `target`; or name a target in target_id.",
         )
     return fitting[0]
 
 
-def _slot(row: store.Proposal, target: store.Target, said: Acceptance) -> dict[str, str]:
-    wanted = plan(Held.model_validate(row.held), path=row.path, reached_at=target.host)
+def _planned(row: store.Proposal, *, reached_at: str) -> Plan:
+    return plan(Held.model_validate(row.held), path=row.path, reached_at=reached_at)
+
+
+def _slot(row: store.Proposal, target: store.Target, said: Acceptance) -> dict[str, Any]:
+    wanted = _planned(row, reached_at=target.host)
     is_its_own = row.products == f",{target.kind},"
     slot = {
         "certificate_path": wanted.certificate_path,
         "key_path": wanted.key_path,
+        "chain_path": wanted.chain_path,
+        "chain": None if wanted.chain else False,
+        "key_first": wanted.key_first or None,
+        "format": None if wanted.format == PEM else wanted.format,
+        "alias": wanted.alias,
         "test_command": said.test_command or (None if is_its_own else wanted.test_command),
         "reload_command": said.reload_command or (None if is_its_own else wanted.reload_command),
     }
@@ -205,10 +280,9 @@ def _slot(row: store.Proposal, target: store.Target, said: Acceptance) -> dict[s
 
 
 def _endpoints(row: store.Proposal, target: store.Target) -> list[Endpoint]:
-    wanted = plan(Held.model_validate(row.held), path=row.path, reached_at=target.host)
     return [
-        Endpoint(address=each.address, port=each.port, server_name=each.server_name)
-        for each in wanted.endpoints
+        Endpoint(address=each.address, port=each.port, server_name=each.server_name, starttls=each.starttls)
+        for each in _planned(row, reached_at=target.host).endpoints
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.provisioner import store
 from services.provisioner.actions.accesses import Accesses
-from services.provisioner.connectors import Check, Part, Slot
+from services.provisioner.connectors import Check, Part, Slot, TargetCredential
 from services.provisioner.connectors.registry import Kind, target_kind
 from services.provisioner.connectors.ssh import SeenHostKey, seen_host_key
 from services.provisioner.domain import DeploymentError, Failure, Phase, State
@@ -16,7 +16,7 @@ from shared.documents import read_document
 from shared.errors import Conflict, NotFound
 from shared.http import check_if_match
 from shared.ids import new_id
-from shared.ssh import Credential, plain_host_key
+from shared.ssh import plain_host_key
 from shared.store import Database, Transaction
 
 _SEE_KINDS = "See GET /v1/target-kinds for what this kind of target takes."
@@ -34,7 +34,7 @@ class NewTarget:
     port: int
     username: str
     host_key: str
-    credential: Credential
+    credential: TargetCredential
     options: Document
 
 
@@ -46,7 +46,7 @@ class TargetChange:
     port: int | None = None
     username: str | None = None
     host_key: str | None = None
-    credential: Credential | None = None
+    credential: TargetCredential | None = None
     options: Document | None = None
 
 
@@ -60,6 +60,11 @@ class Targets:
 
     async def create(self, new: NewTarget, *, caller: Principal, now: datetime) -> store.Target:
         """Make a target known. Raises `Invalid` or `Conflict`."""
+        async with self._database.transaction() as tx:
+            return await self.add(tx, new, caller=caller, now=now)
+
+    async def add(self, tx: Transaction, new: NewTarget, *, caller: Principal, now: datetime) -> store.Target:
+        """Do that in a transaction of the caller's."""
         target_id = new_id()
         row = store.Target(
             id=target_id,
@@ -75,13 +80,15 @@ class Targets:
             created_by=caller.id,
             updated_at=now,
         )
-        async with self._database.transaction() as tx:
-            if await store.target_named(tx.session, new.name) is not None:
-                raise Conflict(
-                    f"There is a target named {new.name!r} already.", next_step="Choose another name."
-                )
-            tx.session.add(row)
+        if await store.target_named(tx.session, new.name) is not None:
+            raise Conflict(f"There is a target named {new.name!r} already.", next_step="Choose another name.")
+        tx.session.add(row)
+        await tx.session.flush()
         return row
+
+    async def credential_of(self, tx: Transaction, target_id: str) -> TargetCredential:
+        """Return the credential of a target, for another one to be reached with. Raises `NotFound`."""
+        return self._accesses.credential_of(found(await tx.session.get(store.Target, target_id), target_id))
 
     async def page(self, *, after: str | None, limit: int) -> Sequence[store.Target]:
         """Return targets, newest first, one more than `limit` where there are more."""

@@ -1,13 +1,15 @@
 """The routes of proposals: what configurations use, ready to be bound."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends, Query, Request
-from pydantic import Field
+from pydantic import Field, JsonValue, model_validator
 
-from services.provisioner.actions.proposals import Acceptance, Asked, Proposals, Proposed
+from services.provisioner.actions.proposals import Acceptance, Asked, HostTarget, Proposals, Proposed
 from services.provisioner.api.bindings import BindingView
+from services.provisioner.api.targets import HOST, HOST_KEY, PORT, USERNAME
+from services.provisioner.connectors import TargetCredential
 from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain.proposals import State
 from shared.access import Principal, requires
@@ -22,6 +24,31 @@ AllPages = Annotated[Paging, Depends()]
 _COMMAND = Field(None, min_length=1, max_length=2000, description="Left out, the proposal's own.")
 
 
+class HostTargetBody(Body):
+    """A target that is made known along with the binding: how the host is logged into to change it."""
+
+    name: str | None = Field(None, min_length=1, max_length=200, description="Left out, the host's.")
+    kind: str = Field("files", max_length=50)
+    host: Annotated[str | None, HOST] = Field(None, description="Left out, the one that the source has.")
+    port: Annotated[int, PORT] = 22
+    username: Annotated[str, USERNAME]
+    host_key: Annotated[str, HOST_KEY]
+    credential: TargetCredential | None = Field(None, description="Write-only.")
+    credential_of: str | None = Field(
+        None,
+        max_length=36,
+        description="In place of a credential: the target whose credential this one takes too.",
+    )
+    options: dict[str, JsonValue] = Field({}, examples=[{"command_prefix": "sudo -n"}])
+
+    @model_validator(mode="after")
+    def _has_one_credential(self) -> Self:
+        if (self.credential is None) == (self.credential_of is None):
+            msg = "give either credential or credential_of"
+            raise ValueError(msg)
+        return self
+
+
 class AcceptanceBody(Body):
     """Nothing need be said: what is left out is as the proposal says."""
 
@@ -29,6 +56,9 @@ class AcceptanceBody(Body):
         None,
         max_length=36,
         description="Left out, a target that is reached under the name or address that the source has for the host.",
+    )
+    target: HostTargetBody | None = Field(
+        None, description="A new target for the host, in place of one that is known; needs `targets:write`."
     )
     lineage_id: str | None = Field(
         None, min_length=1, max_length=100, description="Left out, that of the certificate in the file."
@@ -40,6 +70,13 @@ class AcceptanceBody(Body):
     )
     deploy_now: bool = Field(True, description="Whether the lineage's latest certificate goes there at once.")
 
+    @model_validator(mode="after")
+    def _names_one_target(self) -> Self:
+        if self.target is not None and self.target_id is not None:
+            msg = "give either target or target_id"
+            raise ValueError(msg)
+        return self
+
 
 class EndpointView(View):
     """An endpoint that will be looked at after a deployment."""
@@ -47,6 +84,7 @@ class EndpointView(View):
     address: str
     port: int
     server_name: str | None
+    starttls: str | None
 
 
 class ProposalView(View):
@@ -64,7 +102,10 @@ class ProposalView(View):
     group: str | None
     mode: int | None = Field(description="Permission bits; they stay so.", examples=[420])
     certificate_path: str
-    key_path: str | None = Field(description="Empty where the key follows the certificates in the same file.")
+    key_path: str | None = Field(description="Empty where the key is in the same file as the certificates.")
+    key_first: bool = Field(description="Whether the key comes before the certificates there.")
+    chain_path: str | None = Field(description="Where the intermediates are in a file of their own.")
+    alias: str | None = Field(description="The entry's name, where it is a keystore.")
     test_command: str | None = Field(examples=["nginx -t"])
     reload_command: str | None = Field(examples=["nginx -s reload"])
     endpoints: list[EndpointView]
@@ -117,7 +158,11 @@ def proposal_routes(proposals: Proposals, *, once: Once, clock: Clock) -> Routes
         said = body or AcceptanceBody()
 
         async def accept() -> BindingView:
-            acceptance = Acceptance(**{name: getattr(said, name) for name in AcceptanceBody.model_fields})
+            given = {name: getattr(said, name) for name in AcceptanceBody.model_fields}
+            if said.target is not None:
+                described = {name: getattr(said.target, name) for name in HostTargetBody.model_fields}
+                given["target"] = HostTarget(**described)
+            acceptance = Acceptance(**given)
             binding = await proposals.accept(proposal_id, acceptance, caller=caller, now=clock())
             return BindingView.model_validate(binding)
 
@@ -142,6 +187,9 @@ def _view(found: Proposed) -> ProposalView:
         mode=held.mode,
         certificate_path=plan.certificate_path,
         key_path=plan.key_path,
+        key_first=plan.key_first,
+        chain_path=plan.chain_path,
+        alias=plan.alias,
         test_command=plan.test_command,
         reload_command=plan.reload_command,
         endpoints=[EndpointView.model_validate(each) for each in plan.endpoints],

@@ -8,22 +8,22 @@ from pydantic import Field, JsonValue
 
 from services.provisioner import store
 from services.provisioner.actions.targets import NewTarget, TargetChange, Targets
+from services.provisioner.connectors import TargetCredential
 from services.provisioner.connectors.registry import TARGETS
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.http import Body, Page, Paging, Routes, View, etag
 from shared.idempotency import IdempotencyKey, Once
-from shared.ssh import Credential
 
 Reader = Annotated[Principal, requires("targets:read")]
 Writer = Annotated[Principal, requires("targets:write")]
 AllPages = Annotated[Paging, Depends()]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` that was read.")]
 
-_HOST = Field(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["web-1.example.com"])
-_PORT = Field(ge=1, le=65535, examples=[22])
-_USERNAME = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$", examples=["everleaf"])
-_HOST_KEY = Field(
+HOST = Field(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["web-1.example.com"])
+PORT = Field(ge=1, le=65535, examples=[22])
+USERNAME = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$", examples=["everleaf"])
+HOST_KEY = Field(
     min_length=20,
     max_length=4000,
     description="The OpenSSH public key the host must prove to have; compare it with the host's console.",
@@ -36,22 +36,22 @@ class TargetBody(Body):
 
     name: str = Field(min_length=1, max_length=200, examples=["web-1"])
     kind: str = Field(max_length=50, examples=["nginx"])
-    host: Annotated[str, _HOST]
-    port: Annotated[int, _PORT] = 22
-    username: Annotated[str, _USERNAME]
-    host_key: Annotated[str, _HOST_KEY]
-    credential: Credential = Field(description="Write-only.")
+    host: Annotated[str, HOST]
+    port: Annotated[int, PORT] = 22
+    username: Annotated[str, USERNAME]
+    host_key: Annotated[str, HOST_KEY]
+    credential: TargetCredential = Field(description="Write-only.")
     options: dict[str, JsonValue] = Field({}, examples=[{"command_prefix": "sudo -n"}])
 
 
 class TargetChangeBody(Body):
     """What to change; what is left out stays."""
 
-    host: Annotated[str, _HOST] | None = None
-    port: Annotated[int, _PORT] | None = None
-    username: Annotated[str, _USERNAME] | None = None
-    host_key: Annotated[str, _HOST_KEY] | None = None
-    credential: Credential | None = None
+    host: Annotated[str, HOST] | None = None
+    port: Annotated[int, PORT] | None = None
+    username: Annotated[str, USERNAME] | None = None
+    host_key: Annotated[str, HOST_KEY] | None = None
+    credential: TargetCredential | None = None
     options: dict[str, JsonValue] | None = None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from services.provisioner.domain import Material
 from shared.ssh import Credential
@@ -23,6 +23,16 @@ class Part(BaseModel):
     """Options, slot or undo of a kind of target: closed to names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TargetCredential(Credential):
+    """What a target is logged into with, and what the keystores on it are opened with."""
+
+    store_passwords: list[SecretStr] = Field(
+        [],
+        max_length=20,
+        description="Tried on the keystores there (PKCS#12, JKS), before `changeit` and none.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +56,8 @@ class Access:
     limits: Limits
     agent: str | None = None
     """The socket of the ssh-agent that the credential may name."""
+    store_passwords: Sequence[str] = field(default=(), repr=False)
+    """Of the keystores there."""
 
 
 @dataclass(frozen=True, kw_only=True)

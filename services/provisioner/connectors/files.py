@@ -1,74 +1,19 @@
 """Files on a host that is reached by SSH, and the commands that make a server read them again."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Self
-
-from pydantic import Field
+from typing import ClassVar, Self
 
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
+from services.provisioner.connectors.file_slots import PEM, FilesOptions, FilesSlot, FilesUndo, KeptFile
+from services.provisioner.connectors.formats import Content, contents, leaf
 from services.provisioner.connectors.ssh import Session, connect
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
-from shared.errors import Invalid
 
 NEW = ".everleaf-new"
 OLD = ".everleaf-old"
-_PUBLIC, _PRIVATE = 0o644, 0o600
-
-AbsolutePath = Annotated[
-    str,
-    Field(pattern=r"^/[^\x00-\x1f]*[^/\x00-\x1f]$", max_length=1000, examples=["/etc/nginx/tls/shop.pem"]),
-]
-Command = Annotated[str, Field(min_length=1, max_length=2000, examples=["systemctl reload postfix"])]
-
-
-class FilesOptions(Part):
-    """What holds for every slot of the target, unless the slot says otherwise."""
-
-    command_prefix: str = Field(
-        "", max_length=200, description="Put before each command.", examples=["sudo -n"]
-    )
-    test_command: Command | None = Field(None, description="Must exit 0 before anything is reloaded.")
-    reload_command: Command | None = Field(None, description="Makes the server read its files again.")
-
-
-class FilesSlot(Slot):
-    """Which files hold the certificate and its key."""
-
-    certificate_path: AbsolutePath
-    key_path: AbsolutePath | None = Field(
-        None, description="Left out, the key follows the certificates in the same file."
-    )
-    chain: bool = Field(True, description="Whether the intermediates follow the leaf.")
-    test_command: Command | None = None
-    reload_command: Command | None = None
-
-    @property
-    def key(self) -> str:
-        """Return the certificate's path."""
-        return self.certificate_path
-
-
-class KeptFile(Part):
-    """A file that is replaced: its path with links followed, and whether there was one."""
-
-    path: str
-    existed: bool
-
-
-class FilesUndo(Part):
-    """What was there before, file by file."""
-
-    files: list[KeptFile]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Planned:
-    path: str
-    content: bytes = field(repr=False)
-    mode: int
 
 
 class Files:
@@ -80,16 +25,18 @@ class Files:
     slot_type: ClassVar[type[Slot]] = FilesSlot
     undo_type: ClassVar[type[Part]] = FilesUndo
 
-    def __init__(self, session: Session, options: FilesOptions) -> None:
+    def __init__(self, session: Session, options: FilesOptions, *, passwords: Sequence[str] = ()) -> None:
+        """`passwords` are tried on keystores."""
         self._session = session
         self._options = options
+        self._passwords = passwords
 
     @classmethod
     @asynccontextmanager
     async def open(cls, access: Access, *, options: FilesOptions) -> AsyncIterator[Self]:
         """Connect by SSH."""
         async with connect(access) as session:
-            yield cls(session, options)
+            yield cls(session, options, passwords=access.store_passwords)
 
     async def check(self) -> Sequence[Check]:
         """Look at the file system, and run the target's own test command."""
@@ -109,21 +56,29 @@ class Files:
 
     async def stage(self, slot: FilesSlot, *, material: Material, report: Report) -> FilesUndo:
         """Write the new files beside the present ones, then see whether the present state is sane."""
-        kept = [await self._stage(planned) for planned in _plan(slot, material)]
+        present = await self._keystore(slot)
+        wanted = contents(slot, material, present=present, passwords=self._passwords)
+        kept = [await self._stage(each) for each in wanted]
         report("stage", f"Wrote {', '.join(file.path + NEW for file in kept)}.")
         # Where a file is missing, the configuration that names it cannot pass yet.
         if all(file.existed for file in kept):
             await self._test(slot, step="test", report=report)
         return FilesUndo(files=kept)
 
-    async def _stage(self, planned: _Planned) -> KeptFile:
+    async def _keystore(self, slot: FilesSlot) -> bytes | None:
+        """Return the keystore that is there, which its new content is made from; None where there is none."""
+        if slot.format == PEM or await self._session.attributes(slot.certificate_path) is None:
+            return None
+        return await self._session.read(slot.certificate_path)
+
+    async def _stage(self, wanted: Content) -> KeptFile:
         session = self._session
-        path = await session.real_path(planned.path)
+        path = await session.real_path(wanted.path)
         present = await session.attributes(path)
         # What an attempt that was cut short has left is no way back: its deployment is over.
         await session.remove(path + NEW)
         await session.remove(path + OLD)
-        await session.write(path + NEW, planned.content, like=present, mode=planned.mode)
+        await session.write(path + NEW, wanted.content, like=present, mode=wanted.mode)
         return KeptFile(path=path, existed=present is not None)
 
     async def bind(self, slot: FilesSlot, *, undo: FilesUndo, report: Report) -> None:
@@ -149,11 +104,8 @@ class Files:
 
     async def verify(self, slot: FilesSlot, *, fingerprint: str, report: Report) -> None:
         """Read the certificate's file back."""
-        text = (await self._session.read(slot.certificate_path)).decode(errors="replace")
-        try:
-            found = x509.fingerprint(x509.from_pem(text)[0])
-        except Invalid:
-            found = "none"
+        der = leaf(slot, await self._session.read(slot.certificate_path), passwords=self._passwords)
+        found = x509.fingerprint(der) if der is not None else "none"
         if found != fingerprint:
             raise DeploymentError(
                 Failure.CHANGED_BY_OTHERS,
@@ -184,7 +136,7 @@ class Files:
 
     async def clear(self, slot: FilesSlot) -> None:
         """Remove the staged files."""
-        for path in _paths(slot):
+        for path in slot.paths:
             await self._session.remove(await self._session.real_path(path) + NEW)
 
     async def tidy(self, *, undo: FilesUndo) -> None:
@@ -210,19 +162,17 @@ class Files:
         report(step, f"{command}: exit 0.")
 
     def _prefixed(self, command: str) -> str:
-        return f"{self._options.command_prefix} {command}".strip()
+        prefix = self._options.command_prefix
+        return prefixed(command, prefix=prefix) if prefix else command
 
 
-def _paths(slot: FilesSlot) -> list[str]:
-    return [slot.certificate_path] if slot.key_path is None else [slot.certificate_path, slot.key_path]
+_JOINT = re.compile(r"""(?P<quoted>'[^']*'|"(?:\\.|[^"\\])*"|\\.)|(?P<joint>&&|\|\|)\s*""", re.DOTALL)
 
 
-def _plan(slot: FilesSlot, material: Material) -> list[_Planned]:
-    chain = material.chain if slot.chain else material.chain[:1]
-    certificates = x509.to_pem(chain).encode()
-    if slot.key_path is None:
-        return [_Planned(path=slot.certificate_path, content=certificates + material.key_pem, mode=_PRIVATE)]
-    return [
-        _Planned(path=slot.certificate_path, content=certificates, mode=_PUBLIC),
-        _Planned(path=slot.key_path, content=material.key_pem, mode=_PRIVATE),
-    ]
+def prefixed(command: str, *, prefix: str) -> str:
+    """Return a command with the prefix before it, and before each that follows `&&` or `||` outside of quotes."""
+
+    def led(found: re.Match[str]) -> str:
+        return found["quoted"] or f"{found['joint']} {prefix} "
+
+    return f"{prefix} {_JOINT.sub(led, command)}"

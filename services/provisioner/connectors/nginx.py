@@ -5,7 +5,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from services.provisioner.connectors import Part
-from services.provisioner.connectors.files import Command, Files, FilesOptions
+from services.provisioner.connectors.file_slots import Command, FilesOptions
+from services.provisioner.connectors.files import Files
 
 
 class NginxOptions(FilesOptions):

@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.provisioner.domain import DeploymentError, Failure
 from shared import x509
+from shared.starttls import PROTOCOLS, Framing, OtherProtocol, Refused
 
 _PAUSE = 0.15
 _IN_A_ROW = 3
 _HANDSHAKE = 5
+_PIECE = 16 * 1024
 
 
 class Endpoint(BaseModel):
@@ -28,6 +30,19 @@ class Endpoint(BaseModel):
     address: str = Field(description="An IP address.", examples=["192.0.2.10"])
     port: int = Field(ge=1, le=65535, examples=[443])
     server_name: str | None = Field(None, max_length=253, examples=["shop.example.com"])
+    starttls: str | None = Field(
+        None,
+        description=f"What is spoken before TLS; left out, nothing. One of: {', '.join(PROTOCOLS)}.",
+        examples=["smtp"],
+    )
+
+    @field_validator("starttls")
+    @classmethod
+    def _is_spoken(cls, value: str | None) -> str | None:
+        if value is not None and value not in PROTOCOLS:
+            msg = f"choose one of: {', '.join(PROTOCOLS)}"
+            raise ValueError(msg)
+        return value
 
     @field_validator("address")
     @classmethod
@@ -36,7 +51,8 @@ class Endpoint(BaseModel):
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}" + (f" ({self.server_name})" if self.server_name else "")
+        details = ", ".join(each for each in (self.server_name, self.starttls) if each)
+        return f"{host}:{self.port}" + (f" ({details})" if details else "")
 
 
 class Wire(Protocol):
@@ -59,27 +75,81 @@ class Handshakes:
         try:
             async with asyncio.timeout(_HANDSHAKE):
                 return x509.fingerprint(await self._leaf(endpoint))
-        except (OSError, EOFError):
+        except (OSError, EOFError, OtherProtocol, Refused):
             return None
 
     async def _leaf(self, endpoint: Endpoint) -> bytes:
-        # An address as the name means that no SNI is sent (RFC 6066 §3 allows only host names).
-        _, writer = await asyncio.open_connection(
-            endpoint.address,
-            endpoint.port,
-            ssl=self._context,
-            server_hostname=endpoint.server_name or endpoint.address,
-        )
+        reader, writer = await asyncio.open_connection(endpoint.address, endpoint.port)
         try:
-            der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            connection = _Connection(reader, writer)
+            await connection.speak(endpoint)
+            # An address as the name means that no SNI is sent (RFC 6066 §3 allows only host names).
+            name = endpoint.server_name or endpoint.address
+            return await connection.shake_hands(self._context, server_hostname=name)
         finally:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+
+class _Connection:
+    """A connection on its way to TLS, and through its handshake. Methods raise `OSError`, `EOFError`, and what dialogues do."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._framing: Framing | None = None
+
+    async def speak(self, endpoint: Endpoint) -> None:
+        """Say what comes before TLS."""
+        if endpoint.starttls is None:
+            return
+        dialogue = PROTOCOLS[endpoint.starttls].dialogue(endpoint.server_name)
+        try:
+            to_send = next(dialogue)
+            while True:
+                self._writer.write(to_send)
+                to_send = dialogue.send(await self._arrived())
+        except StopIteration as end:
+            self._framing = end.value
+
+    async def shake_hands(self, context: ssl.SSLContext, *, server_hostname: str) -> bytes:
+        """Return the leaf that is shown, as DER."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
+        while not _goes_on(tls):
+            self._send(outgoing.read())
+            incoming.write(self._unwrapped(await self._arrived()))
+        with suppress(ssl.SSLError):
+            tls.unwrap()  # says goodbye, and does not wait for an answer
+        self._send(outgoing.read())
+        der = tls.getpeercert(binary_form=True)
         if der is None:
             msg = "no certificate was sent"
             raise ConnectionError(msg)
-        return bytes(der)
+        return der
+
+    async def _arrived(self) -> bytes:
+        data = await self._reader.read(_PIECE)
+        if not data:
+            raise EOFError
+        return data
+
+    def _send(self, data: bytes) -> None:
+        if data:
+            self._writer.write(self._framing.wrap(data) if self._framing else data)
+
+    def _unwrapped(self, data: bytes) -> bytes:
+        return self._framing.unwrap(data) if self._framing else data
+
+
+def _goes_on(tls: ssl.SSLObject) -> bool:
+    """Take the handshake as far as it goes with what has arrived; return whether it is over."""
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +160,20 @@ class Expected:
     fingerprint: str
 
 
-async def until_served(wire: Wire, expected: Sequence[Expected], *, limit: timedelta) -> None:
+async def until_served(
+    wire: Wire, expected: Sequence[Expected], *, limit: timedelta, silent_limit: timedelta | None = None
+) -> None:
     """Return when every endpoint was seen to serve its leaf, and to keep to it.
+
+    Where one answers with another leaf, it has until `limit`; where none answers at all, until `silent_limit`: a server
+    that had to be started anew (Tomcat, say) takes its time, and serves nothing wrong meanwhile.
 
     After a reload, old and new workers of a server (nginx, say) take turns for a moment: one
     handshake with the new leaf does not mean that the next one gets it too.
 
     Raises `DeploymentError`: still_old where another one is served at the end, not_served where none is.
     """
-    deadline = time.monotonic() + limit.total_seconds()
+    began = time.monotonic()
     in_a_row = 0
     while True:
         seen = await asyncio.gather(*(wire.served(each.endpoint) for each in expected))
@@ -106,7 +181,9 @@ async def until_served(wire: Wire, expected: Sequence[Expected], *, limit: timed
         in_a_row = 0 if wrong else in_a_row + 1
         if in_a_row == _IN_A_ROW:
             return
-        if wrong and time.monotonic() >= deadline:
+        is_silent = all(leaf is None for _, leaf in wrong)
+        patience = silent_limit if is_silent and silent_limit is not None else limit
+        if wrong and time.monotonic() - began >= patience.total_seconds():
             raise _not_there(wrong[0][0].endpoint, seen=wrong[0][1])
         await asyncio.sleep(_PAUSE)
 

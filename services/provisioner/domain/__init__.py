@@ -77,6 +77,8 @@ class Failure(StrEnum):
     KEY_UNAVAILABLE = "key_unavailable"
     KEY_REFUSED = "key_refused"
     PAIR_MISMATCH = "pair_mismatch"
+    STORE_REFUSED = "store_refused"
+    """The keystore that is there cannot be opened, or would lose what else it holds."""
     TEST_FAILED = "test_failed"
     RELOAD_FAILED = "reload_failed"
     CHANGED_BY_OTHERS = "changed_by_others"
@@ -99,6 +101,10 @@ _NEXT_STEPS = {
     Failure.KEY_UNAVAILABLE: "Check that renewal runs and can be reached.",
     Failure.KEY_REFUSED: "Look at the order in renewal: its key was not released to this deployment.",
     Failure.PAIR_MISMATCH: "Renew again: this key does not belong to this certificate.",
+    Failure.STORE_REFUSED: (
+        "Put the keystore's password into store_passwords of the target's credential, and keep what else it holds "
+        "in a keystore of its own."
+    ),
     Failure.TEST_FAILED: "Run the test command on the target and correct its configuration.",
     Failure.RELOAD_FAILED: "Run the reload command on the target and look at the server's log.",
     Failure.CHANGED_BY_OTHERS: "Find out what else writes these files on the target.",

@@ -1,17 +1,19 @@
-"""From what a configuration says to a binding: the files, the commands, and the endpoints that prove it.
-
-What a configuration says comes from the host that was read: a path goes into a command only quoted.
-"""
+"""From what a configuration says to a binding: the files, the commands, and the endpoints that prove it."""
 
 import ipaddress
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import unquote
 
+from services.provisioner.domain.commands import commands
 from shared.events.discovery import ConfiguredUse, Held, Listening
+from shared.starttls import PROTOCOLS
 
 MOST_ENDPOINTS = 20
+PEM = "pem"
+STORES = frozenset({"pkcs12", "jks", "jceks"})
+"""Formats whose entries have names: the last part of the path."""
 
 
 class State(StrEnum):
@@ -25,20 +27,13 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commands:
-    """How a server is told that its files have changed."""
-
-    test: str | None
-    reload: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Answering:
     """An endpoint that serves from the file."""
 
     address: str
     port: int
     server_name: str | None
+    starttls: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,24 +42,22 @@ class Plan:
 
     certificate_path: str
     key_path: str | None
-    """Empty where the key follows the certificates in the same file."""
+    """Empty where the key is in the same file."""
+    chain_path: str | None
+    """Where the intermediates are in a file of their own."""
+    chain: bool
+    """Whether the intermediates follow the leaf."""
+    key_first: bool
+    format: str
+    alias: str | None
+    """Of the entry of a keystore."""
     test_command: str | None
     reload_command: str | None
     endpoints: tuple[Answering, ...]
 
 
-_COMMANDS = {
-    "nginx": Commands(test="nginx -t", reload="nginx -s reload"),
-    "apache": Commands(test="apachectl configtest", reload="apachectl graceful"),
-    "haproxy": Commands(test="haproxy -c -f {file}", reload="systemctl reload haproxy"),
-    "postfix": Commands(test="postfix check", reload="postfix reload"),
-    "dovecot": Commands(test="doveconf -n", reload="doveadm reload"),
-    "postgresql": Commands(test=None, reload="systemctl reload postgresql"),
-    "stunnel": Commands(test=None, reload="systemctl reload stunnel4"),
-    "caddy": Commands(test="caddy validate --config {file}", reload="systemctl reload caddy"),
-}
 _KEY_FIRST = frozenset({"postfix"})
-"""Whose combined files begin with the key."""
+"""Whose combined files begin with the key (postconf(5), smtpd_tls_chain_files)."""
 
 
 def products(held: Held) -> tuple[str, ...]:
@@ -72,58 +65,108 @@ def products(held: Held) -> tuple[str, ...]:
     return tuple(dict.fromkeys(use.product for use in held.uses))
 
 
-def obstacle(held: Held, *, path: str) -> str | None:
-    """Return why none of our targets can put a new certificate there, or None."""
-    return next(_obstacles(held, path=path), None)
+def obstacle(
+    held: Held, *, path: str, host: str, has_reload: bool = False, has_endpoints: bool = False
+) -> str | None:
+    """Return why none of our targets can put a new certificate there, or None.
+
+    `host` is where its source is reached. Who says how to reload, or what to look at, need not be told that it is unknown.
+    """
+    reasons = [*_of_files(held, path=path)]
+    if not has_reload:
+        reasons += _of_commands(held)
+    if not has_endpoints:
+        reasons += _of_endpoints(held, host=host)
+    return next(iter(reasons), None)
 
 
-def _obstacles(held: Held, *, path: str) -> Iterator[str]:
-    if held.format != "pem" or not path.startswith("/"):
-        yield f"It is kept as {held.format}: the kinds of target that there are write PEM files."
-    unknown = [product for product in products(held) if product not in _COMMANDS]
-    if unknown:
-        yield f"No commands are known that make {unknown[0]} read its files again."
-    keys = {use.key or path for use in held.uses}
-    if len(keys) > 1:
-        yield f"Its uses name different keys: {', '.join(sorted(keys))}."
-    elif keys == {path} and _KEY_FIRST & set(products(held)):
-        yield "Postfix wants the key before the certificates in one file; targets write it after them."
-    chains = {use.chain for use in held.uses if use.chain not in (None, path)}
-    if chains:
-        yield f"Its chain is in a file of its own ({min(map(str, chains))}): targets write two files, not three."
+def _of_files(held: Held, *, path: str) -> Iterator[str]:
+    if held.format not in {PEM, *STORES} or not path.startswith("/"):
+        yield f"It is kept as {held.format}: the kinds of target that there are write PEM files and keystores."
+    elif held.format == PEM:
+        keys = {use.key or path for use in held.uses}
+        if len(keys) > 1:
+            yield f"Its uses name different keys: {', '.join(sorted(keys))}."
+        orders = {use.product in _KEY_FIRST for use in held.uses}
+        if keys == {path} and len(orders) > 1:
+            yield "Postfix wants the key before the certificates in one file, and another product uses it too."
+        chains = _chains(held, path=path)
+        if len(chains) > 1:
+            yield f"Its uses name different files with its chain: {', '.join(sorted(chains))}."
     if held.is_abridged:
         yield "More uses it than was told."
-    if not list(_direct(held)):
-        yield "Everything that listens with it speaks another protocol before TLS: that is not looked at after a deployment."
-    elif not held.addresses and not any(_own_address(listener) for listener, _ in _direct(held)):
+
+
+def _of_commands(held: Held) -> Iterator[str]:
+    unknown = [use.product for use in held.uses if commands(use) is None]
+    if unknown:
+        yield f"No commands are known that make {unknown[0]} read its files again."
+
+
+def _of_endpoints(held: Held, *, host: str) -> Iterator[str]:
+    spoken = list(_spoken(held))
+    if not spoken:
+        yield "Nothing that is known listens with it: there is nothing to look at after a deployment."
+    elif all(_is_inside(listener, host=host) for listener, _ in spoken):
+        yield "Only the host itself can reach what listens with it: it cannot be looked at after a deployment."
+    elif not held.addresses and not any(_own_address(listener) for listener, _ in spoken):
         yield "The addresses of the host are not known."
 
 
 def plan(held: Held, *, path: str, reached_at: str) -> Plan:
     """Return the binding of a file; `reached_at` is the name or address by which its host is reached."""
-    key = next((use.key for use in held.uses if use.key not in (None, path)), None)
-    commands = [(_COMMANDS[use.product], use.file) for use in held.uses if use.product in _COMMANDS]
-    tests = [one.test.format(file=shlex.quote(file)) for one, file in commands if one.test is not None]
-    reloads = [one.reload for one, _ in commands]
+    file, alias = path, None
+    if held.format in STORES:
+        file, _, quoted = path.rpartition("/")
+        alias = unquote(quoted)
+    key = next((use.key for use in held.uses if use.key not in (None, file)), None)
+    chains = _chains(held, path=file)
+    is_key_first = held.format == PEM and key is None and bool(_KEY_FIRST & set(products(held)))
+    known = [each for each in map(commands, held.uses) if each is not None]
     return Plan(
-        certificate_path=path,
+        certificate_path=file,
         key_path=key,
-        test_command=" && ".join(dict.fromkeys(tests)) or None,
-        reload_command=" && ".join(dict.fromkeys(reloads)) or None,
+        chain_path=min(chains, default=None),
+        # Who names no file for the chain looks for it behind the leaf.
+        chain=not chains or any(use.chain in (None, file) for use in held.uses),
+        key_first=is_key_first,
+        format=held.format,
+        alias=alias,
+        test_command=" && ".join(dict.fromkeys(each.test for each in known if each.test)) or None,
+        reload_command=" && ".join(dict.fromkeys(each.reload for each in known)) or None,
         endpoints=tuple(dict.fromkeys(_endpoints(held, reached_at=reached_at)))[:MOST_ENDPOINTS],
     )
 
 
+def names_chain(held: Held, *, path: str, chain: str) -> bool:
+    """Return whether a file with a certificate is, or is used with, this file of a chain."""
+    return path == chain or chain in _chains(held, path=path)
+
+
+def _chains(held: Held, *, path: str) -> set[str]:
+    return {use.chain for use in held.uses if use.chain is not None and use.chain != path}
+
+
 def _endpoints(held: Held, *, reached_at: str) -> Iterator[Answering]:
     usual = _address(held.addresses, reached_at=reached_at)
-    for listener, use in _direct(held):
+    for listener, use in _spoken(held):
+        if _is_inside(listener, host=reached_at):
+            continue
         address = _own_address(listener) or usual
         for name in _names(use) if address is not None else ():
-            yield Answering(address=address or "", port=listener.port, server_name=name)
+            yield Answering(
+                address=address or "", port=listener.port, server_name=name, starttls=listener.starttls
+            )
 
 
-def _direct(held: Held) -> Iterator[tuple[Listening, ConfiguredUse]]:
-    return ((listener, use) for use in held.uses for listener in use.listeners if listener.starttls is None)
+def _spoken(held: Held) -> Iterator[tuple[Listening, ConfiguredUse]]:
+    """Yield the listeners that we can speak with until they show their certificate."""
+    return (
+        (listener, use)
+        for use in held.uses
+        for listener in use.listeners
+        if listener.starttls is None or listener.starttls in PROTOCOLS
+    )
 
 
 def _names(use: ConfiguredUse) -> Sequence[str | None]:
@@ -138,6 +181,20 @@ def _own_address(listener: Listening) -> str | None:
     except ValueError:
         return None
     return None if address.is_unspecified else str(address)
+
+
+def _is_inside(listener: Listening, *, host: str) -> bool:
+    """Return whether only the host itself can connect there; asked from here, another one would answer."""
+    return _is_loopback(listener.address or "") and not _is_loopback(host)
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _address(addresses: Sequence[str], *, reached_at: str) -> str | None:

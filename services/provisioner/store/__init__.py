@@ -15,6 +15,7 @@ from services.provisioner.store.proposals import (
     proposal_at,
     proposal_to_accept,
     proposals,
+    proposals_of_host,
     targets_of_host,
 )
 from services.provisioner.store.tables import (
@@ -44,6 +45,7 @@ __all__ = [
     "proposal_at",
     "proposal_to_accept",
     "proposals",
+    "proposals_of_host",
     "targets_of_host",
 ]
 

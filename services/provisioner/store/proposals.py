@@ -86,6 +86,12 @@ async def bound(session: AsyncSession, rows: Collection[str]) -> dict[str, Bound
     }
 
 
+async def proposals_of_host(session: AsyncSession, host: str) -> Sequence[Proposal]:
+    """Return what configurations of a host still use."""
+    query = sa.select(Proposal).where(col(Proposal.host) == host, col(Proposal.gone_at).is_(None))
+    return (await session.scalars(query.order_by(col(Proposal.path)))).all()
+
+
 async def targets_of_host(session: AsyncSession, host: str) -> Sequence[Target]:
     """Return the targets that are reached under this name or address, the oldest first."""
     query = sa.select(Target).where(col(Target.host) == host).order_by(col(Target.id))

@@ -7,8 +7,10 @@ from typing import Any
 import asyncssh
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import ValidationError
 
-from services.provisioner.connectors.files import Files, FilesOptions, FilesSlot
+from services.provisioner.connectors.file_slots import FilesOptions, FilesSlot
+from services.provisioner.connectors.files import Files, prefixed
 from services.provisioner.connectors.nginx import NginxOptions
 from services.provisioner.connectors.ssh import connect
 from services.provisioner.domain import DeploymentError, Failure, Material, pair
@@ -220,3 +222,31 @@ async def test_a_host_that_says_nothing_is_given_up(host: SshHost, fault_proxy: 
                 pass
         proxy.silent = False
     assert refused.value.failure is Failure.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [
+        ("nginx -t", "sudo -n nginx -t"),
+        ("a && b || c", "sudo -n a && sudo -n b || sudo -n c"),
+        ("a -f '/x && y' && \"b || c\" 2>&1", "sudo -n a -f '/x && y' && sudo -n \"b || c\" 2>&1"),
+        (r"a\&& b", r"sudo -n a\&& b"),
+    ],
+)
+def test_a_prefix_stands_before_each_command_of_several(command: str, run: str) -> None:
+    assert prefixed(command, prefix="sudo -n") == run
+
+
+@pytest.mark.parametrize(
+    "slot",
+    [
+        {"format": "pkcs12", "key_path": "/k.pem"},
+        {"format": "jks", "chain_path": "/c.pem"},
+        {"format": "jks", "key_first": True},
+        {"alias": "www"},
+    ],
+)
+def test_a_keystore_is_one_file_with_a_named_entry(slot: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        FilesSlot.model_validate({"certificate_path": "/k", **slot})
+    assert FilesSlot(certificate_path="/k", format="jks", alias="a/b").key == "/k/a%2Fb"
