@@ -17,6 +17,7 @@ from services.discovery.actions.schedules import Schedules
 from services.discovery.actions.secret_stores import SecretStores
 from services.discovery.actions.source_groups import SourceGroups
 from services.discovery.actions.source_runs import SourceRuns
+from services.discovery.actions.source_watches import SourceWatches
 from services.discovery.actions.sources import Sources
 from services.discovery.actions.transparency import CtLogs
 from services.discovery.actions.uploads import Uploads
@@ -34,6 +35,7 @@ from services.discovery.store import Room, Table
 from services.discovery.workers import ct_logs, upkeep, watching
 from services.discovery.workers import scans as scan_lanes
 from services.discovery.workers import schedules as schedule_worker
+from services.discovery.workers import source_watches as watch_lanes
 from services.discovery.workers import sources as source_lanes
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
@@ -113,6 +115,12 @@ async def _assembled(
     if database.is_sqlite:
         await source_runs.forget_leases()
     reading = source_lanes(source_runs, clock=clock, parallel=settings.sources_at_once)
+    source_watches = SourceWatches(
+        database, accesses=accesses, clock=clock, lease=bounds.lease, ring=reading.ring
+    )
+    if database.is_sqlite:
+        await source_watches.forget_leases()
+    listening = watch_lanes(source_watches, clock=clock, parallel=settings.source_watches_at_once)
     pace = Pace(
         timeout=settings.timeout,
         concurrency=settings.concurrency,
@@ -156,6 +164,7 @@ async def _assembled(
             reactor.run,
             lanes.run,
             reading.run,
+            listening.run,
             watching(watches, clock=clock).run,
             ct_logs(log_reads, clock=clock).run,
             schedule_worker(schedules, clock=clock).run,

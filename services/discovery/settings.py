@@ -34,6 +34,8 @@ class DiscoverySettings(ServiceSettings):
     """Scans, and pieces of scans, at a time in each process."""
     sources_at_once: int = Field(16, ge=1, le=1000)
     """Sources that are read at a time in each process."""
+    source_watches_at_once: int = Field(50, ge=0, le=1000)
+    """Sources that are listened to at a time in each process, so that what changes in them is read at once."""
     ssh_agent: str | None = None
     """The socket of an ssh-agent whose keys hosts may be logged into with; left out, there is none."""
     pod_account: bool = False

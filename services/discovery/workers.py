@@ -7,6 +7,7 @@ from services.discovery.actions.planning import PlanClaim
 from services.discovery.actions.runs import Claim, Runs
 from services.discovery.actions.schedules import Schedules
 from services.discovery.actions.source_runs import SourceClaim, SourceRuns
+from services.discovery.actions.source_watches import SourceWatches, WatchClaim
 from services.discovery.actions.watches import Watches
 from services.discovery.actions.work import ScanWork
 from shared.clock import Clock
@@ -27,6 +28,11 @@ def scans(work: ScanWork, *, clock: Clock, parallel: int) -> Lanes[PlanClaim | C
 def sources(runs: SourceRuns, *, clock: Clock, parallel: int) -> Lanes[SourceClaim]:
     """Return the lanes that read sources."""
     return Lanes("sources", runs, clock=clock, every=EVERY, parallel=parallel)
+
+
+def source_watches(watches: SourceWatches, *, clock: Clock, parallel: int) -> Lanes[WatchClaim]:
+    """Return the lanes that listen to sources."""
+    return Lanes("source-watches", watches, clock=clock, every=EVERY, parallel=parallel)
 
 
 def watching(watches: Watches, *, clock: Clock) -> Worker:

@@ -5,7 +5,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -47,6 +47,8 @@ class Told:
     status: int = 200
     document: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Iterator[bytes] | None = None
+    """In place of a document: what is sent as it comes, until it ends."""
 
 
 Answering = Callable[[Asked], Told]
@@ -65,6 +67,8 @@ class Api:
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
         self._stalled: socket.socket | None = None
+        self.is_stopped = threading.Event()
+        """Ends what is sent as it comes."""
 
     @property
     def url(self) -> str:
@@ -73,6 +77,7 @@ class Api:
 
     def start(self) -> None:
         """Listen."""
+        self.is_stopped.clear()
         server = _Server(("127.0.0.1", self.port), _handler(self))
         if self._context is not None:
             # The handshake is done by the connection's own thread.
@@ -85,6 +90,7 @@ class Api:
 
     def stop(self) -> None:
         """Do not listen any more."""
+        self.is_stopped.set()
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -137,6 +143,9 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(told)
                 self.close_connection = True
                 return
+            if told.stream is not None:
+                self._send(told, told.stream)
+                return
             body = b"" if told.document is None else json.dumps(told.document).encode()
             self.send_response(told.status)
             for name, value in {"Content-Type": "application/json", **told.headers}.items():
@@ -145,6 +154,16 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             with contextlib.suppress(OSError):
                 self.wfile.write(body)
+
+        def _send(self, told: Told, pieces: Iterator[bytes]) -> None:
+            self.send_response(told.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for piece in pieces:
+                    self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                self.wfile.write(b"0\r\n\r\n")
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - the library's names
 

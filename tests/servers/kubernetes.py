@@ -1,7 +1,7 @@
 """A cluster's API server as far as a reader sees it, in memory.
 
 Written from the Kubernetes documentation: "API concepts" (lists and `resourceVersion`; chunks by `limit` and
-`continue`, 410 with a token to go on with; field selectors), "API conventions" (`Status`, list metadata),
+`continue`, 410 with a token to go on with; field selectors; watches, their bookmarks and their end by `timeoutSeconds`), "API conventions" (`Status`, list metadata),
 "Using RBAC authorization" (roles, and the words of a denial), "Authenticating" (bearer tokens, client certificates'
 common names), and the references of core/v1, networking.k8s.io/v1, gateway.networking.k8s.io and cert-manager.io/v1.
 As the real one it authenticates first, authorises then, and looks only then whether it has what is asked for.
@@ -11,8 +11,9 @@ It refuses every write.
 import base64
 import json
 import ssl
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.servers.api import Api, Asked, Told
@@ -44,7 +45,7 @@ class Rule:
     user: str
     group: str
     resource: str
-    verbs: frozenset[str] = frozenset({"get", "list"})
+    verbs: frozenset[str] = frozenset({"get", "list", "watch"})
     namespace: str | None = None
 
 
@@ -66,6 +67,20 @@ class _Store:
     objects: dict[tuple[str, str], dict[str, dict[str, Any]]] = field(default_factory=dict)
     version: int = 1
     snapshots: dict[tuple[int, str, str], dict[str, dict[str, Any]]] = field(default_factory=dict)
+    events: list["_Event"] = field(default_factory=list)
+    oldest: int = 0
+    """What came before this version is forgotten."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Event:
+    """What watches are told of."""
+
+    version: int
+    type: str
+    kind: tuple[str, str]
+    """Group and resource."""
+    object: dict[str, Any]
 
 
 class KubernetesApi:
@@ -78,14 +93,25 @@ class KubernetesApi:
         self.crds = {"gateway.networking.k8s.io", "cert-manager.io"}
         self.gateway_versions: tuple[str, ...] = ("v1", "v1beta1")
         self.gives_token_when_expired = True
+        self.refuses_old_watches_at_once = False
+        """Says 410 as the status of its answer, and not in an event."""
+        self.watch_seconds: float | None = None
+        """After which it ends every watch, whatever was asked for."""
         self.writes: list[Asked] = []
         self._store = _Store()
+        self._bookmarks = 0
 
     def allow(self, user: str, *resources: str, namespace: str | None = None) -> None:
         """Let a user get and list these, written as `kubectl` does: `certificates.cert-manager.io`."""
         for each in resources:
             resource, _, group = each.partition(".")
             self.rules.append(Rule(user=user, group=group, resource=resource, namespace=namespace))
+
+    def forbid_watching(self, user: str) -> None:
+        """Take the verb `watch` from a user."""
+        self.rules = [
+            replace(rule, verbs=rule.verbs - {"watch"}) if rule.user == user else rule for rule in self.rules
+        ]
 
     def deny(self, user: str, resource: str, *, namespace: str | None = None) -> None:
         """Take the rules for a resource from a user."""
@@ -100,6 +126,7 @@ class KubernetesApi:
         """Make or replace an object."""
         plural, _, group = resource.partition(".")
         self._store.version += 1
+        is_new = f"{namespace}/{name}" not in self._store.objects.get((group, plural), {})
         annotations = content.pop("annotations", None)
         metadata = {
             "name": name,
@@ -110,12 +137,18 @@ class KubernetesApi:
         } | ({"annotations": annotations} if annotations else {})
         objects = self._store.objects.setdefault((group, plural), {})
         objects[f"{namespace}/{name}"] = {"metadata": metadata, **content}
+        self._tell("ADDED" if is_new else "MODIFIED", (group, plural), objects[f"{namespace}/{name}"])
 
     def remove(self, resource: str, namespace: str, name: str) -> None:
         """Delete an object."""
         plural, _, group = resource.partition(".")
         self._store.version += 1
-        del self._store.objects[group, plural][f"{namespace}/{name}"]
+        gone = self._store.objects[group, plural].pop(f"{namespace}/{name}")
+        metadata = gone["metadata"] | {"resourceVersion": str(self._store.version)}
+        self._tell("DELETED", (group, plural), gone | {"metadata": metadata})
+
+    def _tell(self, what: str, kind: tuple[str, str], told: dict[str, Any]) -> None:
+        self._store.events.append(_Event(version=self._store.version, type=what, kind=kind, object=told))
 
     def objects(self, resource: str) -> list[dict[str, Any]]:
         """Return all objects of a resource."""
@@ -123,8 +156,15 @@ class KubernetesApi:
         return list(self._store.objects.get((group, plural), {}).values())
 
     def compact(self) -> None:
-        """Forget the past: every continue token has expired."""
+        """Forget the past: every continue token has expired, and so has every older version for a watch."""
         self._store.snapshots.clear()
+        self._store.events.clear()
+        self._store.version += 1
+        self._store.oldest = self._store.version
+
+    def bookmark(self) -> None:
+        """Tell every watch that asked for bookmarks how far it has come."""
+        self._bookmarks += 1
 
     def state(self) -> object:
         """Return all objects, and what was asked for beside looking."""
@@ -146,12 +186,57 @@ class KubernetesApi:
         call = _call(asked.path)
         if call is None:
             return _status(403, "Forbidden", f'forbidden: User "{user}" cannot get path "{asked.path}"')
-        verb = "get" if call.name else "list"
+        is_watch = asked.query.get("watch") in ("1", "true") and not call.name
+        verb = "watch" if is_watch else "get" if call.name else "list"
         if not self._is_allowed(user, verb, call):
             return _denied(user, verb, call)
         if not self._has(call):
             return _status(404, "NotFound", "the server could not find the requested resource")
+        if is_watch:
+            return self._watch(call, asked)
         return self._one(call) if call.name else self._list(call, asked)
+
+    def _watch(self, call: _Call, asked: Asked) -> Told:
+        start = int(asked.query.get("resourceVersion") or 0)
+        if start < self._store.oldest and self.refuses_old_watches_at_once:
+            return _status(410, "Expired", f"too old resource version: {start}")
+        return Told(stream=self._events(call, asked, start=start))
+
+    def _events(self, call: _Call, asked: Asked, *, start: int) -> Iterator[bytes]:
+        # Those since a version; of version 0, all that is there, as if it came now.
+        if start == 0:
+            start = self._store.version
+            for each in self._chosen(call, asked, self._store.objects.get((call.group, call.resource), {})):
+                yield _line("ADDED", self._typed(call) | each)
+        elif start < self._store.oldest:
+            document = _status(410, "Expired", f"too old resource version: {start}").document
+            yield _line("ERROR", document)
+            return
+        seconds = self.watch_seconds or float(asked.query.get("timeoutSeconds") or 3600)
+        deadline, bookmarks, seen = time.monotonic() + seconds, self._bookmarks, start
+        wants_bookmarks = asked.query.get("allowWatchBookmarks") in ("1", "true")
+        while time.monotonic() < deadline and not self.api.is_stopped.is_set():
+            for event in [each for each in self._store.events if each.version > seen]:
+                seen = event.version
+                if event.kind == (call.group, call.resource) and self._chosen(
+                    call, asked, {"": event.object}
+                ):
+                    yield _line(event.type, self._typed(call) | event.object)
+            if wants_bookmarks and bookmarks != self._bookmarks:
+                bookmarks = self._bookmarks
+                yield self._bookmark(call, seen)
+            time.sleep(0.02)
+        if wants_bookmarks:
+            yield self._bookmark(call, seen)
+
+    def _bookmark(self, call: _Call, seen: int) -> bytes:
+        metadata = {"resourceVersion": str(max(seen, self._store.version)), "creationTimestamp": None}
+        return _line("BOOKMARK", self._typed(call) | {"metadata": metadata})
+
+    @staticmethod
+    def _chosen(call: _Call, asked: Asked, objects: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        chosen, _ = _selected(objects, call, asked.query.get("fieldSelector"))
+        return list(chosen.values())
 
     def _is_allowed(self, user: str, verb: str, call: _Call) -> bool:
         return any(
@@ -237,6 +322,10 @@ class KubernetesApi:
                 if path == (f"/apis/{group}/{version}" if group else f"/api/{version}"):
                     return Told(document=_resources(group, version))
         return None
+
+
+def _line(what: str, told: dict[str, Any]) -> bytes:
+    return json.dumps({"type": what, "object": told}).encode() + b"\n"
 
 
 def _call(path: str) -> _Call | None:

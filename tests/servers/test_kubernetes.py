@@ -74,3 +74,20 @@ async def test_kubectl_reads_it_in_parts_and_is_refused_as_by_a_real_one(cluster
     assert (status, "(Forbidden)" in said, 'cannot list resource "secrets"' in said) == (1, True, True)
     status, said = await kubectl(cluster, tmp_path, "delete", "secret", "tls-0000", "-n", "shop")
     assert (status, "(MethodNotAllowed)" in said) == (1, True)
+
+
+async def test_kubectl_watches_it(cluster: Cluster, tmp_path: Path):
+    cluster.put(1)
+    cluster.server.watch_seconds = 1.0
+    watching = asyncio.create_task(
+        kubectl(cluster, tmp_path, "get", "secrets", "-n", "shop", "-o", "name", "-w", "--request-timeout=1s")
+    )
+    while not any(each.query.get("watch") for each in cluster.server.api.asked):
+        await asyncio.sleep(0.01)
+        assert not watching.done(), watching.result()
+    cluster.put(2)
+    _, said = await watching
+    assert [line for line in said.splitlines() if line.startswith("secret/")] == [
+        "secret/tls-0000",
+        "secret/tls-0002",
+    ]

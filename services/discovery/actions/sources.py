@@ -98,6 +98,7 @@ class Sources:
             row = _found(await store.source_to_update(tx, source_id), source_id)
             if await store.has_failed(tx, row.id):
                 tx.emit(recovered(row, reason="It was deleted.", now=now), now=now)
+            await store.forget_watch(tx, row.id)
             await store.forget_source(tx, row)
 
     async def check(self, source_id: str) -> list[Check]:
@@ -128,6 +129,12 @@ class Sources:
         await self.get(source_id)
         async with self._database.read() as session:
             return await store.list_runs(session, source_id, after=after, limit=limit)
+
+    async def watch(self, source_id: str) -> store.SourceWatch | None:
+        """Return how it is listened to, None where it is not. Raises `NotFound`."""
+        await self.get(source_id)
+        async with self._database.read() as session:
+            return await store.watch_of(session, source_id)
 
     async def holdings(
         self, source_id: str, *, after: Sequence[str] | None, limit: int

@@ -139,6 +139,18 @@ class HoldingView(View):
     misses: int = Field(description="How many runs in a row did not show it.")
 
 
+class SourceWatchView(View):
+    """How a source is listened to, so that a change in it is read at once."""
+
+    state: Literal["starting", "watching", "off", "failed"] = Field(
+        description="`off` where its kind, its settings, or that it has no schedule, do not let it be watched."
+    )
+    error: str | None = Field(description="Why it is not watched now; runs by the schedule go on.")
+    next_step: str | None
+    next_attempt_at: datetime | None
+    updated_at: datetime | None = Field(description="When it was heard of last.")
+
+
 class SourceKindView(View):
     """A kind of source, with the JSON Schemas of its settings and its credential."""
 
@@ -208,6 +220,15 @@ def _add_reading(routes: Routes, sources: Sources) -> None:
         after = paging.after[0] if paging.after else None
         rows = await sources.runs(source_id, after=after, limit=paging.limit)
         return paging.page([SourceRunView.model_validate(row) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/sources/{source_id}/watch", summary="Show how a source is listened to for changes")
+    async def get_source_watch(_caller: Reader, source_id: str) -> SourceWatchView:
+        row = await sources.watch(source_id)
+        if row is None:
+            return SourceWatchView(
+                state="off", error=None, next_step=None, next_attempt_at=None, updated_at=None
+            )
+        return SourceWatchView.model_validate(row)
 
     @routes.get("/sources/{source_id}/holdings", summary="List the certificates in a source")
     async def list_holdings(_caller: Reader, source_id: str, paging: AllPages) -> Page[HoldingView]:

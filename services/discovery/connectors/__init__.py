@@ -1,10 +1,10 @@
 """How discovery looks at things: a `Prober` from outside, without a login; a `Source` from inside, with one."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -70,6 +70,34 @@ class SourceKind(Protocol):
     summary: ClassVar[str]
     settings_type: ClassVar[type[BaseModel]]
     credential_type: ClassVar[type[BaseModel]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noticed:
+    """What a watch has noticed."""
+
+    position: str
+    """From where it goes on after this."""
+    is_news: bool
+    """Something that is read has changed, or may have unseen; else only time has passed."""
+
+
+@runtime_checkable
+class Watches(Protocol):
+    """What a source can do beside being read, where its API tells of changes as they happen."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether its settings let it be watched."""
+        ...
+
+    async def watch(self, *, after: str | None, notice: Callable[[Noticed], Awaitable[None]]) -> None:
+        """Tell of changes for ever, from a position that was noticed before; without one, from now on.
+
+        What may have changed unseen is news: so is the beginning without a position, or with one that is too old.
+        Raises as reading does.
+        """
+        ...
 
 
 class Source(SourceKind, Protocol):

@@ -40,6 +40,9 @@ SOURCES: tuple[type[Source], ...] = (
     Adcs,
 )
 
+WATCHED: tuple[str, ...] = tuple(kind.kind for kind in SOURCES if hasattr(kind, "watch"))
+"""Those whose API tells of changes as they happen."""
+
 KINDS: tuple[type[SourceKind], ...] = (*SOURCES, Upload)
 """Those that are read, and those that are sent to."""
 

@@ -1,6 +1,7 @@
 """How sources ask an API whose tokens are short-lived: one is made when it is needed, and made anew once where it is refused."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
@@ -27,6 +28,10 @@ class Api(Protocol):
 
     async def ask(self, method: str, path: str, *, accepted: Collection[int] = (), **question: Any) -> Answer:
         """Ask, and return a success, or an answer with one of the statuses `accepted`."""
+
+    def lines(self, path: str, *, idle: float, **question: Any) -> AsyncGenerator[bytes]:
+        """Yield what an answer without an end says, line by line."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,13 @@ class RenewingApi:
             return first
         token = await self._renewed(token)
         return await self._api.ask(method, path, accepted=accepted, **_with(token, question))
+
+    async def lines(self, path: str, *, idle: float, **question: Any) -> AsyncGenerator[bytes]:
+        """Yield what an answer without an end says, line by line."""
+        token, _ = await self._current()
+        async with aclosing(self._api.lines(path, idle=idle, **_with(token, question))) as lines:
+            async for line in lines:
+                yield line
 
     async def _current(self) -> tuple[Token, bool]:
         """Return the token, and whether it was made for this question: then a refusal is the last word."""

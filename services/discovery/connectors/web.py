@@ -7,8 +7,8 @@ credential goes to whom it was given for.
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -91,6 +91,32 @@ class WebApi:
             self._client, method, url, name=path, seconds=self._seconds, question=question
         )
 
+    async def lines(self, path: str, *, idle: float, **question: Any) -> AsyncGenerator[bytes]:
+        """Yield what an answer without an end says, line by line; `idle` is how many seconds it may say nothing.
+
+        An answer that is no success is raised, and so is a line of more than `MOST_BYTES`.
+        """
+        timeout = httpx.Timeout(self._seconds, read=idle)
+        with named(path, seconds=idle):
+            async with self._client.stream("GET", self._url + path, timeout=timeout, **question) as response:
+                if not response.is_success:
+                    body = (await response.aread())[:MOST_BYTES]
+                    refuse_other_than_success(
+                        Answer(status=response.status_code, headers=response.headers, body=body), path
+                    )
+                rest = bytearray()
+                async for chunk in response.aiter_bytes():
+                    *whole, last = chunk.split(b"\n")
+                    for line in whole:
+                        yield bytes(rest + line)
+                        rest.clear()
+                    rest += last
+                    if len(rest) > MOST_BYTES:
+                        raise TooLong(
+                            f"{path}: a line is larger than {MOST_BYTES} bytes.",
+                            next_step="Check that the address is that of the API.",
+                        )
+
 
 async def ask_bounded(
     client: httpx.AsyncClient,
@@ -106,16 +132,22 @@ async def ask_bounded(
     Raises `Unavailable` where there is no usable answer within `seconds`, and `Refused` where the policy forbids it or
     the client certificate is not taken.
     """
+    with named(name, seconds=seconds), anyio.fail_after(seconds):
+        try:
+            return await _answer(client, method, url, name=name, question=question)
+        except httpx.RemoteProtocolError:
+            if method != "GET":
+                raise
+            # It was about to close a connection that we had kept: RFC 9110 §9.2.2 lets us ask that again.
+            return await _answer(client, method, url, name=name, question=question)
+
+
+@contextmanager
+def named(name: str, *, seconds: float) -> Iterator[None]:
+    """Turn what asking raises into errors that call the question by `name`."""
     try:
-        with anyio.fail_after(seconds):
-            try:
-                return await _answer(client, method, url, name=name, question=question)
-            except httpx.RemoteProtocolError:
-                if method != "GET":
-                    raise
-                # It was about to close a connection that we had kept: RFC 9110 §9.2.2 lets us ask that again.
-                return await _answer(client, method, url, name=name, question=question)
-    except TimeoutError as error:
+        yield
+    except (TimeoutError, httpx.ReadTimeout) as error:
         raise Unavailable(
             f"{name}: there was no answer within {seconds:g} s.", next_step="Check that it is up."
         ) from error

@@ -69,6 +69,15 @@ class SlotView(View):
     address: str | None = Field(description="Empty for every address of the host.")
     starttls: str | None
     server_name: str | None
+    key: str | None = Field(description="The file that holds its key.")
+    chain: str | None = Field(description="The file that holds its chain, where that is another one.")
+    protocols: list[str] = Field(
+        description="As the product writes them; empty where its default holds.",
+        examples=[["TLSv1.2", "TLSv1.3"]],
+    )
+    ciphers: str | None = Field(
+        description="As the product writes them; empty where its default holds.", examples=["HIGH:!aNULL"]
+    )
     served: list[SlotServedView] = Field(description="Empty where no scan has looked there.")
     is_served: bool | None = Field(
         description="Empty where it is not known: nobody has looked since, or only a certificate for other kinds of "

@@ -68,6 +68,12 @@ class Slot:
     address: str | None
     starttls: str | None
     server_name: str | None
+    key: str | None
+    """The file of its key, and of its chain where that is another one."""
+    chain: str | None
+    protocols: tuple[str, ...]
+    """As the product writes them; empty where its default holds. So are the ciphers."""
+    ciphers: str | None
     served: tuple[Seen, ...]
     """Empty where no scan has looked there."""
     is_served: bool | None
@@ -131,6 +137,10 @@ def _slot(
         address=listener.address,
         starttls=listener.starttls,
         server_name=name,
+        key=use.key,
+        chain=use.chain,
+        protocols=tuple(use.protocols),
+        ciphers=use.ciphers,
         served=served,
         is_served=comparison.is_served,
         to_look_at=comparison.to_look_at,

@@ -659,13 +659,20 @@ async def test_the_role_of_the_how_to_is_exactly_what_is_asked(
     put_secret(cluster, "shop", "front")
     put_gateway(cluster, https_listener(namespace="shop"))
     await read(cluster, **settings)
+    given = dict(cluster.settings) | {"namespaces": None} | settings
+    async with KubernetesCluster.open(
+        access_to(cluster, settings=KubernetesSettings.model_validate(given))
+    ) as source:
+        checks = await source.check()
+    assert [check.text for check in checks if not check.ok] == []
     asked = set()
     for each in cluster.server.api.asked:
         assert each.method == "GET"
         if found := re.fullmatch(r"/(?:api|apis/(?P<group>[^/]+))/v[^/]+/(?P<resource>[a-z]+)", each.path):
-            asked.add((found["group"] or "", found["resource"], "list"))
+            verb = "watch" if each.query.get("watch") else "list"
+            asked.add((found["group"] or "", found["resource"], verb))
         else:
-            assert each.path == "/apis"
+            assert each.path in ("/apis", "/version")
     assert asked == roles()[number]
 
 

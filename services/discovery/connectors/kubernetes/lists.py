@@ -5,6 +5,7 @@ a token that goes on after the last object with what is there now; without one, 
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,8 @@ from services.discovery.connectors.web import Answer, NotPermitted, TooLong
 from shared.errors import NotFound, Unavailable
 
 MOST_RESTARTS = 5
+_GRACE = 30
+"""Seconds that a watch may be silent beyond its end."""
 _TOKEN = r"^[0-9A-Za-z+/=._~:-]{0,1500}$"  # noqa: S105 - a pattern
 """A continue token, which is kept with the position of a run; it is opaque, and base64 in truth."""
 
@@ -65,8 +68,21 @@ class Part:
     """It is the beginning of the list, though another part of it was asked for."""
 
 
+class Expired(Exception):
+    """What a watch was to go on from is forgotten: the list must be asked for again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a watch says: something has changed, or (a bookmark) nothing has up to this version."""
+
+    version: str
+    is_news: bool
+
+
 class _Metadata(BaseModel):
     token: str | None = Field(None, alias="continue", pattern=_TOKEN)
+    version: str | None = Field(None, alias="resourceVersion", pattern=_TOKEN)
 
 
 class _Listed(BaseModel):
@@ -81,6 +97,19 @@ class _Listed(BaseModel):
 
 class _Expired(BaseModel):
     metadata: _Metadata
+
+
+class _Told(BaseModel):
+    """The object of a watch event, or the Status that ends the watch."""
+
+    metadata: _Metadata = Field(default_factory=_Metadata)
+    code: int | None = None
+    reason: str = ""
+
+
+class _Event(BaseModel):
+    type: str
+    told: _Told = Field(alias="object")
 
 
 class Lists:
@@ -114,6 +143,46 @@ class Lists:
             is_from_start = False
             if token is None:
                 return
+
+    async def version(self, resource: Resource, *, namespace: str | None) -> str:
+        """Return the version that a list has now: what comes after it can be watched. Raises as `parts` does."""
+        answer, _ = await self._part(resource, namespace=namespace, limit=1, token=None)
+        version = _listed(answer, resource).metadata.version
+        if not version:
+            raise Unavailable(
+                f"{resource.full_name}: the list has no resourceVersion.",
+                next_step="Check that the server is a cluster's API.",
+            )
+        return version
+
+    async def changes(
+        self, resource: Resource, *, namespace: str | None, version: str, seconds: int
+    ) -> AsyncGenerator[Change]:
+        """Watch a list after a version, for so many seconds ("Efficient detection of changes").
+
+        Raises `Expired` where that version is too old, and `NotPermitted` where it may not be watched.
+        """
+        known = self._versions.get(resource, resource.versions[0])
+        params = {
+            "watch": "1",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        } | ({"fieldSelector": resource.selector} if resource.selector else {})
+        path = resource.path(known, namespace=namespace)
+        try:
+            async with aclosing(self._api.lines(path, idle=seconds + _GRACE, params=params)) as lines:
+                async for line in lines:
+                    yield _change(line, resource)
+        except NotFound:
+            raise Expired from None  # 410 before the first event; of a resource that is gone, the next list tells
+
+    async def may_watch(self, resource: Resource, *, namespace: str | None) -> None:
+        """Raise `NotPermitted` where a list may not be watched: a watch of a second is begun."""
+        version = await self.version(resource, namespace=namespace)
+        params = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "1"}
+        path = resource.path(self._versions[resource], namespace=namespace)
+        await self._api.ask("GET", path, params=params, accepted={HTTPStatus.GONE})
 
     async def _part(
         self, resource: Resource, *, namespace: str | None, limit: int, token: str | None
@@ -182,6 +251,27 @@ def _listed(answer: Answer, resource: Resource) -> _Listed:
             next_step="Check that the server is a cluster's API.",
         )
     return listed
+
+
+def _change(line: bytes, resource: Resource) -> Change:
+    try:
+        event = _Event.model_validate_json(line)
+    except ValidationError:
+        event = None  # the error quotes the event, which may hold a key
+    told = event.told if event else _Told()
+    if event and event.type == "ERROR":
+        if told.code == HTTPStatus.GONE or told.reason == "Expired":
+            raise Expired
+        raise Unavailable(
+            f"{resource.full_name}: the watch was ended (HTTP {told.code}).",
+            next_step="It is tried again by itself.",
+        )
+    if event is None or not told.metadata.version:
+        raise Unavailable(
+            f"{resource.full_name}: what the watch says is no event.",
+            next_step="Check that the server is a cluster's API.",
+        )
+    return Change(version=told.metadata.version, is_news=event.type != "BOOKMARK")
 
 
 def _token_of_expired(answer: Answer) -> str | None:

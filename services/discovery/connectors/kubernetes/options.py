@@ -52,6 +52,12 @@ class KubernetesSettings(BaseModel):
         "as cert-manager issued them.",
     )
 
+    watch: bool = Field(
+        True,
+        description="Where the source has a schedule: read it also as soon as something in it changes. The login needs the "
+        "verb `watch` for that.",
+    )
+
     @model_validator(mode="after")
     def _is_one_place(self) -> Self:
         if self.in_cluster and (self.server or self.trusted_ca or self.context):

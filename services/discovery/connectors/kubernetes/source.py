@@ -24,6 +24,7 @@ from services.discovery.connectors.kubernetes.login import api_of
 from services.discovery.connectors.kubernetes.options import KubernetesCredential, KubernetesSettings
 from services.discovery.connectors.kubernetes.shapes import Secret
 from services.discovery.connectors.kubernetes.tls_secrets import TLS, of_issued, of_secret
+from services.discovery.connectors.kubernetes.watch import Notice, Watched, watch
 from services.discovery.connectors.tokens import Api
 from services.discovery.connectors.web import NotPermitted
 from services.discovery.domain.holdings import Gap, Holding, Page
@@ -64,6 +65,8 @@ class KubernetesCluster:
         self._api = api
         self._lists = Lists(api)
         self._reads_secrets = settings.read_secrets
+        self.is_watched = settings.watch
+        """Whether it is read as soon as something in it changes."""
         self._address = f"kubernetes:{settings.cluster}"
         self._namespaces: tuple[str | None, ...] = tuple(sorted(set(settings.namespaces or ()))) or (None,)
 
@@ -76,14 +79,36 @@ class KubernetesCluster:
 
     async def check(self) -> Sequence[Check]:
         """Say which version it has, and which lists we may read."""
-        holding = lists.SECRETS if self._reads_secrets else lists.CERTIFICATE_REQUESTS
         asked = [
-            (resource, namespace) for resource in (*CONFIGURING, holding) for namespace in self._namespaces
+            (resource, namespace)
+            for resource in (*CONFIGURING, self._holding)
+            for namespace in self._namespaces
         ]
-        return [
+        checks = [
             await self._version(),
             *[await self._may_list(resource, namespace=namespace) for resource, namespace in asked],
         ]
+        if self.is_watched:
+            checks += [
+                await self._may_watch(resource, namespace=namespace)
+                for (resource, namespace), check in zip(asked, checks[1:], strict=True)
+                if check.ok
+            ]
+        return checks
+
+    async def watch(self, *, after: str | None, notice: Notice) -> None:
+        """Tell of changes of all that is read."""
+        await watch(self._lists, self._watched, after=after, notice=notice)
+
+    @property
+    def _holding(self) -> Resource:
+        return lists.SECRETS if self._reads_secrets else lists.CERTIFICATE_REQUESTS
+
+    @property
+    def _watched(self) -> list[Watched]:
+        # What holds certificates comes first: of very many namespaces not all can be watched.
+        resources = (self._holding, *CONFIGURING)
+        return [Watched(resource, namespace) for resource in resources for namespace in self._namespaces]
 
     async def read(self, *, after: str | None) -> AsyncGenerator[Page]:
         """Yield secrets by namespace and name; the first page tells what could not be read of the rest."""
@@ -120,6 +145,16 @@ class KubernetesCluster:
         except NotPermitted as error:
             return Check(name=name, ok=False, text=f"{name} is denied. {error.detail}")
         return Check(name=name, ok=True, text="It may be listed.")
+
+    async def _may_watch(self, resource: Resource, *, namespace: str | None) -> Check:
+        name = f"watch {resource.full_name} in {namespace or 'all namespaces'}"
+        try:
+            await self._lists.may_watch(resource, namespace=namespace)
+        except Absent:
+            return Check(name=name, ok=True, text="The cluster does not have this resource.")
+        except NotPermitted as error:
+            return Check(name=name, ok=False, text=f"{name} is denied. {error.detail}")
+        return Check(name=name, ok=True, text="It may be watched.")
 
     async def _secrets(self, told: Configured, at: _At) -> AsyncGenerator[Page]:
         todo = [each for each in self._namespaces if at.namespace is None or (each or "") >= at.namespace]
