@@ -9,13 +9,15 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import table
+from bench.join.suite import JoinSuite
 from bench.measure import NotMeasured
 from bench.rows import Results, Row, Suite, Verdict, judge, play, wanted
 from bench.scan.suite import ScanSuite
+from bench.sources.suite import SourceSuite
 
 FOLDER = Path("build/bench").resolve()
 RECORD = Path("build/bench.json")
-SUITES: tuple[Suite, ...] = (ScanSuite(),)
+SUITES: tuple[Suite, ...] = (ScanSuite(), SourceSuite(), JoinSuite())
 NARROWEST = 130
 """Columns: in a pipe or a log nobody needs the table squeezed into 80."""
 console = Console()

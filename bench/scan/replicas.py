@@ -2,19 +2,16 @@
 
 import asyncio
 import os
-import resource
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
-from bench.measure import NotMeasured, Usage
+from bench.measure import NotMeasured, measure_together
 from bench.rows import SUBJECT, Contestant, Sample, Scenario
 from bench.scan import plan
 from services.discovery.actions.scans import Scans
@@ -28,8 +25,7 @@ from tests.servers.processes import MissingServer
 SHARED = "127.65.0.0/17"
 PLACES = 1 << 15
 ONE = "everleaf, one replica"
-LIMIT = 300.0
-"""Seconds."""
+LIMIT = timedelta(minutes=5)
 _REPLICA = [sys.executable, "-m", "tests.discovery.lookout"]
 
 
@@ -71,25 +67,10 @@ async def _share(url: str, *, replicas: int) -> Sample:
         scans = Scans(database, bounds=replace(bounds(), max_targets=PLACES), ring=lambda: None)
         asked = replace(new(SHARED, ports=str(plan.PORT)), concurrency=1000)
         scan = await scans.create(asked, caller=CALLER, now=utc_now())
-        usage = await asyncio.to_thread(_work, url, replicas)
+        commands = [[*_REPLICA, url] for _ in range(replicas)]
+        usage = await asyncio.to_thread(measure_together, commands, limit=LIMIT)
         counts = (await scans.get(scan.id)).counts
     finally:
         await database.close()
     faults = () if counts["asked"] == PLACES else (f"{counts['asked']:,} of {PLACES:,} were looked at",)
     return Sample(usage=usage, asked=PLACES, found=0, faults=faults)
-
-
-def _work(url: str, replicas: int) -> Usage:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
-    children = [subprocess.Popen([*_REPLICA, url]) for _ in range(replicas)]
-    try:
-        for child in children:
-            child.wait(LIMIT)
-    except subprocess.TimeoutExpired:
-        for child in children:
-            child.send_signal(signal.SIGKILL)
-    wall = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Usage(wall=wall, cpu=cpu, peak_mib=after.ru_maxrss / 1024, exit_code=children[0].wait(), said="")

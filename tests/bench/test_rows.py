@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from bench import table
+from bench.join.suite import JoinSuite
 from bench.measure import NotMeasured, Usage, measure
 from bench.rows import SUBJECT, Contestant, Entry, Row, Sample, Scenario, judge, play, wanted
 from bench.scan import peers, plan
 from bench.scan.suite import SETTINGS, ScanSuite
+from bench.sources.suite import SourceSuite
 
 ROWS = ScanSuite.rows
+SUITES = {"scan": ROWS, "sources": SourceSuite.rows, "join": JoinSuite.rows}
 ROW = Row(
     name="x.y",
     scenario="x",
@@ -34,10 +37,11 @@ def results(ours: list[Sample], theirs: list[Sample], *, reason: str = "") -> di
 
 
 def test_every_row_has_a_name_of_its_own_a_goal_and_a_unit():
-    names = [row.name for row in ROWS]
+    every = [(suite, row) for suite, rows in SUITES.items() for row in rows]
+    names = [row.name for _, row in every]
     assert len(names) == len(set(names))
-    for row in ROWS:
-        assert row.name.startswith("scan."), row.name
+    for suite, row in every:
+        assert row.name.startswith(f"{suite}."), row.name
         assert row.goal > 0, row.name
         assert row.unit, row.name
         assert row.baseline, row.name

@@ -8,9 +8,11 @@ import pytest
 
 from services.inventory.domain.configured import Front, judge
 from services.inventory.domain.slots import wanted_names
+from services.inventory.store import joins
 from shared.events import Event
 from shared.events.discovery import ConfiguredUse, Held, HeldKey, Listening
 from shared.events.inventory import CertificateReplaced, CertificateStale, Flaw, PlaceFlawed, PlaceMended
+from shared.store import Database
 from tests.inventory.ledger import HOUR, NOON, Ledger, deployed, found, lost, place, read, renewed, stored
 from tests.servers.tls import Issued
 
@@ -263,3 +265,17 @@ def test_a_front_that_was_not_read_since_says_nothing() -> None:
 def test_a_name_is_wanted_as_itself_and_by_each_wildcard_above() -> None:
     assert wanted_names("a.b.test") == ["a.b.test", "*.b.test", "*.test"]
     assert wanted_names(None) == [""]
+
+
+async def test_an_address_that_every_host_has_says_nothing_and_hides_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joins, "MOST_FOUND", joins.MOST_FRONTS)
+    bridge, own = "172.17.0.1", "192.0.2.1"
+    async with database.transaction() as tx:
+        for number in range(joins.MOST_FRONTS + 1):
+            await joins.keep_front(tx, f"front-{number}", [bridge], at=NOON)
+        await joins.keep_front(tx, "own", [own, bridge], at=NOON)
+    async with database.read() as session:
+        found_at = await joins.fronts_at(session, [bridge, own])
+    assert {address: [front.id for front in fronts] for address, fronts in found_at.items()} == {own: ["own"]}

@@ -136,11 +136,17 @@ async def await_look(tx: Transaction, places: Collection[str], *, is_awaited: bo
 
 
 async def fronts_at(session: AsyncSession, addresses: Collection[str]) -> Mapping[str, Sequence[Front]]:
-    """Return the fronts of each address that has some, and not too many."""
+    """Return the fronts of each address that has some, and not too many: those are not even fetched."""
+    own = (
+        sa.select(col(FrontAddress.address))
+        .where(col(FrontAddress.address).in_(addresses))
+        .group_by(col(FrontAddress.address))
+        .having(sa.func.count() <= MOST_FRONTS)
+    )
     query = (
         sa.select(col(FrontAddress.address), FrontRow)
         .join(FrontRow, col(FrontRow.id) == col(FrontAddress.front_id))
-        .where(col(FrontAddress.address).in_(addresses))
+        .where(col(FrontAddress.address).in_(own))
         .limit(MOST_FOUND)
         .execution_options(populate_existing=True)
     )
@@ -148,7 +154,7 @@ async def fronts_at(session: AsyncSession, addresses: Collection[str]) -> Mappin
     for address, row in (await session.execute(query)).all():
         front = Front(id=row.id, changed_at=row.changed_at, read_at=row.read_at)
         found.setdefault(address, []).append(front)
-    return {address: fronts for address, fronts in found.items() if len(fronts) <= MOST_FRONTS}
+    return found
 
 
 async def configured_at(
