@@ -28,7 +28,7 @@ from services.discovery.configuration.bigip.archive import Archive, opened
 from services.discovery.configuration.files import MOST_BYTES
 from services.discovery.configuration.registry import SSHD
 from services.discovery.domain.comparisons import Configured
-from services.discovery.domain.holdings import Key, Use
+from services.discovery.domain.holdings import Key, Use, is_replaceable
 from shared import x509
 from shared.errors import Invalid
 
@@ -176,6 +176,7 @@ def _key(use: Use, *, public: str | None) -> Key | None:
         mode=stat.S_IMODE(status.st_mode),
         owner=_owner(status.st_uid),
         is_exposed=bool(status.st_mode & stat.S_IROTH),
+        is_replaceable=is_replaceable(status.st_mode, folder=Path(use.key).parent.stat().st_mode),
         is_encrypted=is_encrypted,
     )
 

@@ -50,6 +50,8 @@ class HeldKey(BaseModel):
     """It belongs to the certificate; empty where that is unknown."""
     is_exposed: bool = False
     """Others than its owner and group may read it."""
+    is_replaceable: bool = False
+    """Others than its owner and group may put another file in its place: they may write to it, or to its folder."""
     is_encrypted: bool = False
     owner: str | None = None
     mode: int | None = None

@@ -25,6 +25,8 @@ class Flaw(StrEnum):
     """Others than its owner and group may read the private key."""
     KEY_MISMATCH = "key-mismatch"
     """The private key belongs to another certificate: the server would not start with it."""
+    KEY_REPLACEABLE = "key-replaceable"
+    """Others than its owner and group may put another private key in its place."""
     KEY_SHARED = "key-shared"
     """The same private key is on more than one host: lost on one, it is lost on all."""
     NOT_CONFIGURED = "not-configured"

@@ -234,7 +234,7 @@ async def test_a_file_cannot_speak_for_the_host(
     nginx = start_nginx("a.test")
     liar = nginx.directory / "liar.pem"
     liar.write_text(
-        "-----BEGIN CERTIFICATE-----\n#F x root root yes /etc/shadow\n#D /etc\n-----END CERTIFICATE-----\n"
+        "-----BEGIN CERTIFICATE-----\n#F x root root 755 yes /etc/shadow\n#D /etc\n-----END CERTIFICATE-----\n"
     )
     (nginx.directory / "no utf-8 \udcff.pem").write_text("")
     source = await made(client, body(sshd, nginx))

@@ -279,3 +279,48 @@ async def test_an_address_that_every_host_has_says_nothing_and_hides_no_other(
     async with database.read() as session:
         found_at = await joins.fronts_at(session, [bridge, own])
     assert {address: [front.id for front in fronts] for address, fronts in found_at.items()} == {own: ["own"]}
+
+
+async def test_a_file_that_nothing_names_explains_nothing_that_is_served(
+    ledger: Ledger, old: Issued, new: Issued
+) -> None:
+    await ledger.hear(
+        found(old, ENDPOINT, NOON),
+        stored(old, "web-1", NOON, held=configured(in_use=False), path="/root/copy.pem", run="1"),
+        stored(new, "web-1", NOON, held=configured("x.test"), run="1"),
+        read("1", NOON),
+    )
+    assert await wrong(ledger) == [("not-configured", "192.0.2.1")]
+
+
+async def test_a_store_at_an_address_is_no_endpoint_of_it(ledger: Ledger, old: Issued, new: Issued) -> None:
+    await ledger.hear(
+        stored(old, "192.0.2.1", NOON, held=configured(in_use=False), path="/root/copy.pem", run="1"),
+        stored(new, "192.0.2.1", NOON, held=configured("x.test"), run="1"),
+        read("1", NOON),
+    )
+    assert await wrong(ledger) == [("unused", "192.0.2.1")]
+
+
+async def test_a_host_is_known_as_long_as_one_of_its_stores_is(
+    ledger: Ledger, old: Issued, new: Issued
+) -> None:
+    first = stored(new, "web-1", NOON, held=configured("x.test"), run="1")
+    await ledger.hear(
+        found(old, ENDPOINT, NOON),
+        first,
+        stored(new, "web-1", NOON, held=configured("y.test"), path="/etc/tls/b.pem", run="1"),
+        read("1", NOON),
+        lost(new, first.data.place, NOON + HOUR),
+    )
+    assert await wrong(ledger) == [("not-configured", "192.0.2.1")]
+
+
+async def test_a_change_that_is_told_late_does_not_make_a_later_one_earlier(database: Database) -> None:
+    async with database.transaction() as tx:
+        await joins.keep_front(tx, "own", ["192.0.2.1"], at=NOON)
+        for at in (NOON + HOUR, NOON):
+            await joins.change_front(tx, "own", at=at)
+    async with database.read() as session:
+        [front] = (await joins.fronts_at(session, ["192.0.2.1"]))["192.0.2.1"]
+    assert front.changed_at == NOON + HOUR

@@ -20,7 +20,9 @@ USE = ConfiguredUse(
 
 
 def held(key: str | None = KEY, **changes: Any) -> Held:
-    of_key = {name: changes.pop(name) for name in ("is_exposed", "is_match") if name in changes}
+    of_key = {
+        name: changes.pop(name) for name in ("is_exposed", "is_replaceable", "is_match") if name in changes
+    }
     return Held(
         format="pem",
         key=HeldKey(path="/etc/tls/a.key", fingerprint=key, **of_key) if key else None,
@@ -37,6 +39,7 @@ async def flawed(ledger: Ledger, flaw: Flaw | None = None) -> dict[str, list[str
     ("told", "flaw"),
     [
         (held(is_exposed=True), Flaw.KEY_EXPOSED),
+        (held(is_replaceable=True), Flaw.KEY_REPLACEABLE),
         (held(is_match=False), Flaw.KEY_MISMATCH),
         (held(in_use=False, uses=[], use_count=0), Flaw.UNUSED),
     ],

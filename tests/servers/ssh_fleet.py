@@ -83,7 +83,7 @@ class Fleet:
         script = (await process.stdin.read()).decode()
         answer = ""
         if "show()" in script:
-            answer = f"#F 644 root root no pem {PATH}\n{self.certificate}\n"
+            answer = f"#F 644 root root 755 no pem {PATH}\n{self.certificate}\n"
         elif "head -n 5001" in script:
             answer = f"{PATH}\n"
         process.stdout.write(answer.encode())

@@ -34,7 +34,7 @@ from services.discovery.connectors.linux_files import (
     show_keys,
 )
 from services.discovery.connectors.shell import Shell, shell
-from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
+from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use, is_replaceable
 from services.discovery.domain.targets import is_address
 from shared import x509
 from shared.errors import Invalid
@@ -456,6 +456,7 @@ def _key_in_store(file: File, slot: _Slot, *, path: str) -> Key:
         mode=file.mode,
         owner=file.owner,
         is_exposed=bool(file.mode & stat.S_IROTH),
+        is_replaceable=is_replaceable(file.mode, folder=file.folder_mode),
         is_encrypted=True,
     )
 

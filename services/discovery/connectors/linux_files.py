@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from services.discovery.domain.holdings import Gap, Key
+from services.discovery.domain.holdings import Gap, Key, is_replaceable
 
 PATTERNS = (
     "*.pem",
@@ -43,6 +43,7 @@ class File:
     mode: int
     owner: str
     group: str
+    folder_mode: int
     holds_key: bool
     format: str
     content: bytes
@@ -116,7 +117,8 @@ else p=$(pub -in "$f"); p=${p%% *}
 if [ "$p" = $nothing ]; then p=$(pub -inform DER -in "$f"); p=${p%% *}; fi
 fi
 fi
-echo "$(stat -Lc '%a %U' "$f") ${p:--} $f"
+d=${f%/*}
+echo "$(stat -Lc '%a %U' "$f") $(stat -Lc %a "${d:-/}") ${p:--} $f"
 }
 """
 )
@@ -146,7 +148,8 @@ if ! [ -r "$f" ]; then echo "#D $f"; return; fi
 if [ "$(stat -Lc %s "$f")" -gt 1048576 ]; then echo "#B $f"; return; fi
 t=$(kind); k=no
 if [ $t = key ]; then k=yes; elif [ $t = pem ] && grep -q -e '-----BEGIN .*PRIVATE KEY-----' "$f"; then k=yes; fi
-echo "#F $(stat -Lc '%a %U %G' "$f") $k $t $f"
+d=${f%/*}
+echo "#F $(stat -Lc '%a %U %G' "$f") $(stat -Lc %a "${d:-/}") $k $t $f"
 case $t in
 pem) awk '/-----BEGIN /{on=0} /-----BEGIN (CERTIFICATE|PKCS7)-----/{on=1} on{print} /-----END /{on=0}' "$f" | tr -cd 'A-Za-z0-9+/=\n -'; echo;;
 der|pkcs7) hex < "$f";;
@@ -198,11 +201,11 @@ else { v = v * 256 + $i; if (--n == 0) field(v) }
 """
 )
 _FILE_LINE = re.compile(
-    r"(?P<mode>[0-7]{1,4}) (?P<owner>\S+) (?P<group>\S+) (?P<holds_key>yes|no) "
+    r"(?P<mode>[0-7]{1,4}) (?P<owner>\S+) (?P<group>\S+) (?P<folder>[0-7]{1,4}) (?P<holds_key>yes|no) "
     r"(?P<format>pem|der|pkcs7|pkcs12|jks|jceks|key|other) (?P<path>/.*)"
 )
 _KEY_LINE = re.compile(
-    r"(?P<mode>[0-7]{1,4}) (?P<owner>\S+) (?P<public>-|encrypted|[0-9a-f]{64}) (?P<path>/.*)"
+    r"(?P<mode>[0-7]{1,4}) (?P<owner>\S+) (?P<folder>[0-7]{1,4}) (?P<public>-|encrypted|[0-9a-f]{64}) (?P<path>/.*)"
 )
 _REFUSED = {
     "D": ("It may not be read.", "Give the login of the source the right to read it."),
@@ -231,6 +234,7 @@ def read_files(said: str) -> Iterator[File]:
                 mode=int(line["mode"], 8),
                 owner=line["owner"],
                 group=line["group"],
+                folder_mode=int(line["folder"], 8),
                 holds_key=line["holds_key"] == "yes",
                 format="pkcs7" if is_pem and _PKCS7 in body and _CERTIFICATE not in body else line["format"],
                 content=body.encode() if is_pem else _unhexed(body),
@@ -276,5 +280,6 @@ def _key(line: re.Match[str]) -> Key:
         mode=mode,
         owner=line["owner"],
         is_exposed=bool(mode & stat.S_IROTH),
+        is_replaceable=is_replaceable(mode, folder=int(line["folder"], 8)),
         is_encrypted=public == "encrypted",
     )

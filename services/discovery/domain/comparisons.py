@@ -24,6 +24,8 @@ class Finding(StrEnum):
     """The file that is named cannot be read, or holds no certificate."""
     KEY_EXPOSED = "key-exposed"
     """Everybody on the host may read the private key."""
+    KEY_REPLACEABLE = "key-replaceable"
+    """Everybody on the host may put another private key in its place."""
     KEY_MISMATCH = "key-mismatch"
     """The key file holds the key of another certificate: the next reload will fail."""
 
@@ -129,6 +131,8 @@ def _findings(slot: Configured, *, asked: bool, served: Sequence[str]) -> Iterat
         yield Finding.NO_ANSWER
     if slot.key and slot.key.is_exposed:
         yield Finding.KEY_EXPOSED
+    if slot.key and slot.key.is_replaceable:
+        yield Finding.KEY_REPLACEABLE
     if slot.key and slot.key.is_match is False:
         yield Finding.KEY_MISMATCH
 

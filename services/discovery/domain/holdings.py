@@ -1,5 +1,6 @@
 """What a source holds, and what its configuration uses it for: the shapes that every kind of source answers in."""
 
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import cast
@@ -99,7 +100,18 @@ class Key:
     owner: str | None = None
     is_exposed: bool = False
     """Others than its owner and group may read it."""
+    is_replaceable: bool = False
+    """Others than its owner and group may put another file in its place: they may write to it, or to its folder."""
     is_encrypted: bool = False
+
+
+def is_replaceable(mode: int, *, folder: int) -> bool:
+    """Return whether others may put another file in the place of one with this mode, in a folder with that one.
+
+    In a folder with the sticky bit only owners may rename and remove files (open(2), path_resolution(7)).
+    """
+    may_rename = bool(folder & stat.S_IWOTH) and not folder & stat.S_ISVTX
+    return bool(mode & stat.S_IWOTH) or may_rename
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,8 @@ def flaws(held: Held, *, is_key_shared: bool, is_not_served: bool, is_served: bo
         yield Flaw.KEY_EXPOSED
     if key is not None and key.is_match is False:
         yield Flaw.KEY_MISMATCH
+    if key is not None and key.is_replaceable:
+        yield Flaw.KEY_REPLACEABLE
     if is_key_shared:
         yield Flaw.KEY_SHARED
     if is_not_served:

@@ -25,6 +25,7 @@ class Problem(StrEnum):
     SOURCE_UNREAD = "source-unread"
     KEY_EXPOSED = "key-exposed"
     KEY_MISMATCH = "key-mismatch"
+    KEY_REPLACEABLE = "key-replaceable"
     KEY_SHARED = "key-shared"
     NOT_CONFIGURED = "not-configured"
     NOT_SERVED = "not-served"

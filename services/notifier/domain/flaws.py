@@ -32,6 +32,12 @@ _RULES = {
         severity=Severity.ERROR,
         next_step="Put the key that belongs to the certificate beside it before the server is started again.",
     ),
+    Flaw.KEY_REPLACEABLE: _Rule(
+        problem=Problem.KEY_REPLACEABLE,
+        severity=Severity.ERROR,
+        next_step="Let only the server's account write to the key and its folder (chmod o-w). Compare the key with the one "
+        "that was put there.",
+    ),
     Flaw.KEY_SHARED: _Rule(
         problem=Problem.KEY_SHARED,
         severity=Severity.INFO,

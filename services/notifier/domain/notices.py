@@ -107,6 +107,10 @@ _PLAIN: Mapping[str, tuple[str, str]] = {
         "{name}: the private key is not the certificate's",
         "{name}: the private key is the certificate's",
     ),
+    Problem.KEY_REPLACEABLE: (
+        "{name}: everybody on the host may replace the private key",
+        "{name}: the private key cannot be replaced by everybody any more",
+    ),
     Problem.KEY_SHARED: (
         "{name}: the private key is on other hosts too",
         "{name}: the private key is on no other host any more",

@@ -137,3 +137,18 @@ async def test_a_bigip_is_read_as_the_host_that_it_is(
     assert [(use.product, use.listeners) for use in held.uses] == [
         ("bigip", (Listener(address="192.0.2.1", port=443),))
     ]
+
+
+async def test_a_key_in_a_folder_that_everybody_may_write_to_is_told(
+    open_sshd: Sshd, store: Path, lab_ca: CertificateAuthority
+):
+    for name, mode in (("closed", 0o755), ("open", 0o777), ("sticky", 0o1777)):
+        _, key = lab_ca.issue(f"{name}.test").write(store / name, key_mode=0o644)
+        key.parent.chmod(mode)
+    async with opened(open_sshd, store) as host:
+        keys = [each.key for page in await pages(host) for each in page.holdings]
+    assert [key and (key.is_match, key.is_replaceable) for key in keys] == [
+        (True, False),
+        (True, True),
+        (True, False),
+    ]

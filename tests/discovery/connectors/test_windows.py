@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -17,6 +18,7 @@ from services.discovery.connectors.windows.scripts import CERTIFICATES, EVERY, U
 from services.discovery.domain.holdings import Gap, Holding, Listener
 from shared.errors import Refused, Unavailable
 from tests.discovery.connectors.devices import access, read
+from tests.servers.ssh import Sshd
 from tests.servers.tls import CertificateAuthority
 from tests.servers.windows import ADMINISTRATORS_ONLY, PASSWORD, USER, Held, WindowsHost
 
@@ -35,6 +37,33 @@ async def host() -> AsyncIterator[WindowsHost]:
 async def read_all(host: WindowsHost, **settings: Any) -> tuple[dict[str, Holding], list[Gap]]:
     where = {"host": "127.0.0.1", "port": host.port, "username": USER, "host_key": host.host_key, **settings}
     return await read(Source, access(Source, settings=where, credential={"password": PASSWORD}))
+
+
+async def test_a_host_behind_another_is_reached_through_it(host: WindowsHost, tmp_path: Path):
+    jump = Sshd(tmp_path, options=["AllowTcpForwarding yes"])
+    jump.start()
+    try:
+        thumbprint = host.hold("My", host.authority.issue("w.test"))
+        where = {
+            "host": "127.0.0.1",
+            "port": host.port,
+            "username": USER,
+            "host_key": host.host_key,
+            "jumps": [
+                {
+                    "host": jump.host,
+                    "port": jump.port,
+                    "username": jump.username,
+                    "host_key": jump.host_key,
+                }
+            ],
+        }
+        secret = {"password": PASSWORD, "jumps": [{"private_key": jump.client_key}]}
+        found, _ = await read(Source, access(Source, settings=where, credential=secret))
+    finally:
+        jump.stop()
+    assert list(found) == [f"LocalMachine/My/{thumbprint}"]
+    assert "Accepted publickey" in jump.log()
 
 
 def binding(endpoint: str, thumbprint: str, **changes: Any) -> Mapping[str, Any]:

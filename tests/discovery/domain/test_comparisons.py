@@ -63,7 +63,7 @@ def test_an_unreadable_file_is_not_also_called_not_served():
 
 
 def test_a_key_is_found_where_it_is_exposed_or_another_ones():
-    exposed = slot(key=Key(path="/k", is_exposed=True, is_match=False))
-    assert findings(exposed, "f1") == [(Finding.KEY_EXPOSED, Finding.KEY_MISMATCH)]
+    exposed = slot(key=Key(path="/k", is_exposed=True, is_replaceable=True, is_match=False))
+    assert findings(exposed, "f1") == [(Finding.KEY_EXPOSED, Finding.KEY_REPLACEABLE, Finding.KEY_MISMATCH)]
     unknown = slot(key=Key(path="/k"))
     assert findings(unknown, "f1") == [()]

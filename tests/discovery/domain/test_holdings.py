@@ -2,9 +2,18 @@
 
 from dataclasses import replace
 
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.discovery.domain.holdings import Gap, Holding, Use, is_hidden, storable, with_names
+from services.discovery.domain.holdings import (
+    Gap,
+    Holding,
+    Use,
+    is_hidden,
+    is_replaceable,
+    storable,
+    with_names,
+)
 from tests.servers.tls import CertificateAuthority
 
 
@@ -47,3 +56,19 @@ def test_a_gap_in_a_configuration_hides_what_it_may_name_and_another_gap_does_no
     assert is_hidden("/tls/a.pem", is_used=True, gaps=[configuration])
     assert not is_hidden("/tls/a.pem", is_used=False, gaps=[configuration])
     assert not is_hidden("acm/1", is_used=True, gaps=[denied])
+
+
+@pytest.mark.parametrize(
+    ("mode", "folder", "replaceable"),
+    [
+        (0o600, 0o755, False),
+        (0o602, 0o755, True),
+        (0o600, 0o777, True),
+        (0o600, 0o1777, False),
+        (0o620, 0o775, False),
+    ],
+)
+def test_a_file_is_replaceable_where_others_may_write_to_it_or_rename_in_its_folder(
+    mode: int, folder: int, *, replaceable: bool
+):
+    assert is_replaceable(mode, folder=folder) is replaceable
