@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.discovery.connectors.azure import (
-    AzureKeyVault,
-    KeyVaultCredential,
-    KeyVaultSettings,
-    _resource,
-    _skip_token,
-)
+from services.discovery.connectors.azure import AzureKeyVault, KeyVaultCredential, KeyVaultSettings
+from services.discovery.connectors.azure.login import resource_of
+from services.discovery.connectors.azure.source import _skip_token
 from services.discovery.domain.holdings import Gap, Holding, Page
 from shared.errors import Refused, Unavailable
 from tests.discovery.workshops import Workshop, access_to
@@ -140,7 +136,7 @@ async def test_a_vault_of_another_tenant_is_told_apart_before_any_secret_is_sent
     ],
 )
 def test_a_resource_of_the_vaults_own_domain_is_asked_for(resource: str, host: str):
-    assert _resource(resource, host=host) == resource.rstrip("/")
+    assert resource_of(resource, host=host) == resource.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +154,7 @@ def test_a_resource_of_the_vaults_own_domain_is_asked_for(resource: str, host: s
 )
 def test_no_other_resource_is(resource: str):
     with pytest.raises(Refused):
-        _resource(resource, host="shop.vault.azure.net")
+        resource_of(resource, host="shop.vault.azure.net")
 
 
 def test_the_next_page_is_the_vaults_own_with_or_without_its_port():

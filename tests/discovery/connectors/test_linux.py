@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import SecretStr
 
-from services.discovery.connectors import Access, linux
+from services.discovery.connectors import Access
 from services.discovery.connectors.linux import LinuxCredential, LinuxHost, LinuxSettings
+from services.discovery.connectors.linux import source as linux
 from services.discovery.domain.holdings import Listener, Page
 from tests.servers.ssh import Sshd
 from tests.servers.tls import CertificateAuthority

@@ -11,21 +11,21 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import ClassVar, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from services.discovery.connectors import Access, Check
-from services.discovery.connectors.entra import Application, entra_token, read_certificate
-from services.discovery.connectors.tokens import Api, RenewingApi, Token
-from services.discovery.connectors.web import Answer, NotPermitted, WebApi, trusting, web_api
+from services.discovery.connectors.azure.login import API_VERSION, application_of, forbidden, token_of
+from services.discovery.connectors.azure.options import KeyVaultCredential, KeyVaultSettings
+from services.discovery.connectors.tokens import Api, RenewingApi
+from services.discovery.connectors.web import Answer, NotPermitted, trusting, web_api
 from services.discovery.domain.holdings import Gap, Holding, Key, Page
 from shared import x509
-from shared.errors import EverleafError, Invalid, NotFound, Refused, Unavailable
+from shared.errors import EverleafError, Invalid, NotFound, Unavailable
 
-API_VERSION = "7.4"
 PER_PAGE = 25
 """The most that the API gives at a time."""
 AT_ONCE = 4
@@ -35,61 +35,7 @@ MOST_VERSIONS = 100
 _TOKEN = re.compile(r"[!-~]{1,1900}")
 """A skip token, which is kept as the position of a run."""
 _KEY = re.compile(r"/(?P<path>keys/[0-9A-Za-z-]{1,127}/[0-9A-Za-z]{1,64})")
-_GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _ID = re.compile(r"/certificates/(?P<name>[0-9A-Za-z-]{1,127})(/(?P<version>[0-9A-Za-z]{1,64}))?")
-_CHALLENGED = re.compile(r'(\w+)="([^"]*)"')
-
-
-class KeyVaultSettings(BaseModel):
-    """Which vault, and which application asks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    vault: str = Field(
-        pattern=r"^https://[0-9A-Za-z][0-9A-Za-z.-]*(:[0-9]{1,5})?/?$",
-        max_length=253,
-        examples=["https://shop.vault.azure.net"],
-    )
-    tenant: str = Field(pattern=_GUID, description="Id of the tenant that the vault belongs to.")
-    client_id: str = Field(pattern=_GUID, description="Id of the application.")
-    authority: str = Field(
-        "https://login.microsoftonline.com",
-        pattern=r"^https://[0-9A-Za-z][0-9A-Za-z.-]*(:[0-9]{1,5})?$",
-        max_length=253,
-        description="Where tokens are given; the sovereign clouds have their own.",
-        examples=["https://login.microsoftonline.us"],
-    )
-    old_versions: bool = Field(
-        False, description="Read also the versions that are not current any more: one question for each."
-    )
-    trusted_ca: str | None = Field(
-        None, max_length=100_000, description="PEM that is trusted beside the public roots."
-    )
-
-
-class KeyVaultCredential(BaseModel):
-    """A client secret of the application, or its certificate with the key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    client_secret: Annotated[SecretStr | None, Field(min_length=1, max_length=1000)] = None
-    certificate: str | None = Field(None, max_length=100_000, description="PEM.")
-    private_key: Annotated[SecretStr | None, Field(max_length=100_000)] = None
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.certificate is None) != (self.private_key is None):
-            msg = "certificate and private_key belong together"
-            raise ValueError(msg)
-        if (self.client_secret is None) == (self.private_key is None):
-            msg = "give either client_secret, or certificate with private_key"
-            raise ValueError(msg)
-        if self.certificate is not None and self.private_key is not None:
-            try:
-                read_certificate(self.certificate, self.private_key.get_secret_value())
-            except Invalid as error:
-                raise ValueError(str(error)) from None
-        return self
 
 
 class _Attributes(BaseModel):
@@ -136,14 +82,14 @@ class AzureKeyVault:
     async def open(cls, access: Access) -> AsyncIterator[Self]:
         """Open the vault and the place that gives tokens for it; a token is asked for when it is needed."""
         settings = cast("KeyVaultSettings", access.settings)
-        application = _application(settings, cast("KeyVaultCredential", access.credential))
+        application = application_of(settings, cast("KeyVaultCredential", access.credential))
         context = trusting(settings.trusted_ca)
         async with (
             web_api(access, settings.vault, context=context) as vault,
             web_api(access, settings.authority, context=context) as authority,
         ):
             make = partial(
-                _token, vault, authority, application, host=urlsplit(settings.vault).hostname or ""
+                token_of, vault, authority, application, host=urlsplit(settings.vault).hostname or ""
             )
             yield cls(RenewingApi(vault, make=make), settings=settings)
 
@@ -218,7 +164,7 @@ class AzureKeyVault:
             "GET", path, params={"api-version": API_VERSION, **params}, accepted={HTTPStatus.FORBIDDEN}
         )
         if answer.status == HTTPStatus.FORBIDDEN:
-            raise _forbidden(path, answer)
+            raise forbidden(path, answer)
         return answer
 
     async def _bundles(self, ids: Sequence[str]) -> list[Holding | Gap]:
@@ -279,54 +225,6 @@ class AzureKeyVault:
         )
 
 
-def _application(settings: KeyVaultSettings, credential: KeyVaultCredential) -> Application:
-    secret, key = credential.client_secret, credential.private_key
-    return Application(
-        authority=settings.authority,
-        tenant=settings.tenant,
-        client_id=settings.client_id,
-        client_secret=secret.get_secret_value() if secret else None,
-        certificate=credential.certificate,
-        private_key=key.get_secret_value() if key else None,
-    )
-
-
-async def _token(vault: WebApi, authority: WebApi, application: Application, *, host: str) -> Token:
-    """Ask the vault whose tokens it takes, and ask for one: only for this vault, and only in our own tenant."""
-    answer = await vault.ask(
-        "GET",
-        "/certificates",
-        params={"api-version": API_VERSION, "maxresults": "1"},
-        accepted={HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN},
-    )
-    if answer.status == HTTPStatus.FORBIDDEN:
-        raise _forbidden("/certificates", answer)
-    told = dict(_CHALLENGED.findall(answer.headers.get("WWW-Authenticate", "")))
-    resource = _resource(told.get("resource", ""), host=host)
-    expected = f"{application.authority}/{application.tenant}".lower()
-    if told.get("authorization", "").lower().rstrip("/") != expected:
-        raise Refused(
-            "The vault takes tokens of another tenant or authority than the settings name.",
-            next_step="Correct `tenant` and `authority`: `az keyvault show` tells the vault's tenant.",
-        )
-    return await entra_token(authority, application, scope=f"{resource}/.default")
-
-
-def _resource(resource: str, *, host: str) -> str:
-    """Return what a token is asked for, where it is of the vault's own domain.
-
-    Else a vault of somebody else would get a token that opens another service.
-    """
-    domain = (urlsplit(resource).hostname or "").lower()
-    is_plain = resource.rstrip("/").lower() == f"https://{domain}"
-    if not domain or not is_plain or not f".{host.lower()}".endswith(f".{domain}"):
-        raise Refused(
-            "The vault asks for a token of another service than its own.",
-            next_step="Check the address of the vault: it may not be one.",
-        )
-    return resource.rstrip("/")
-
-
 def _skip_token(link: str | None, *, host: str, path: str) -> str | None:
     """Return what the next page of a list is asked for with. Raises `Unavailable` where it is elsewhere."""
     if not link:
@@ -340,33 +238,6 @@ def _skip_token(link: str | None, *, host: str, path: str) -> str | None:
             next_step="Check that the address is a vault's.",
         )
     return token
-
-
-def _forbidden(path: str, answer: Answer) -> Refused:
-    """Return why the vault says no: to this only, or to us altogether."""
-    error = _error(answer)
-    inner = error.get("innererror")
-    code = str(inner.get("code") if isinstance(inner, dict) else error.get("code", "Forbidden"))[:60]
-    said = " ".join(str(error.get("message", "")).split())[:200]
-    text = f"{path}: {code} ({said})." if said.isprintable() else f"{path}: {code}."
-    if code in ("ForbiddenByFirewall", "ForbiddenByConnection"):
-        return Refused(
-            text, next_step="Let this address through the vault's firewall, or use its private endpoint."
-        )
-    permission = "get" if path.count("/") > 1 else "list"
-    return NotPermitted(
-        text,
-        next_step=f"Give the application certificates/{permission}: by the role Key Vault Reader, or an access policy.",
-    )
-
-
-def _error(answer: Answer) -> dict[str, Any]:
-    try:
-        told = answer.json()
-    except Unavailable:
-        return {}
-    error = told.get("error") if isinstance(told, dict) else None
-    return error if isinstance(error, dict) else {}
 
 
 def _known(found: Iterator[Holding | Gap | EverleafError | None]) -> Iterator[Holding | Gap]:
