@@ -66,6 +66,8 @@ MOST_GAPS = 1_000
 """Kept of one run."""
 MOST_ATTEMPTS = 5
 """Of a run whose source does not answer."""
+MOST_UNSEEN = 5.0
+"""Seconds after which a process sees that a run is not its own any more; each look is a transaction."""
 _FIRST_PAUSE = timedelta(seconds=30)
 
 
@@ -136,7 +138,9 @@ class SourceRuns:
             except EverleafError as error:
                 await self._failed(claim, error)
 
-        await while_held(work, keep=keep, let_go=let_go, every=min(1.0, self._lease.total_seconds() / 4))
+        await while_held(
+            work, keep=keep, let_go=let_go, every=min(MOST_UNSEEN, self._lease.total_seconds() / 4)
+        )
 
     async def _has_room(self, claim: SourceClaim) -> bool:
         """Learn the network of a host that is named, once; give the run back where enough are read there."""

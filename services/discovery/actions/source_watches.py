@@ -21,6 +21,8 @@ from shared.store import Database, Transaction
 
 PAUSE = timedelta(seconds=10)
 """Between the beginnings of runs that a watch starts: what changes all the time is not read all the time."""
+MOST_UNSEEN = 5.0
+"""Seconds after which a process sees that a watch is not its own any more, or that a run may follow; each look is a transaction."""
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=15)
 _AFTER_A_REFUSAL = timedelta(hours=1)
 
@@ -93,7 +95,9 @@ class SourceWatches:
             except EverleafError as error:
                 await self._failed(claim, error)
 
-        await while_held(work, keep=keep, let_go=let_go, every=min(1.0, self._lease.total_seconds() / 4))
+        await while_held(
+            work, keep=keep, let_go=let_go, every=min(MOST_UNSEEN, self._lease.total_seconds() / 4)
+        )
 
     async def _listen(self, claim: WatchClaim) -> None:
         async with self._database.read() as session:
