@@ -8,7 +8,7 @@ import pytest
 
 from services.inventory.domain.configured import Front, judge
 from services.inventory.domain.slots import wanted_names
-from services.inventory.store import joins
+from services.inventory.store import flaws, joins
 from shared.events import Event
 from shared.events.discovery import ConfiguredUse, Held, HeldKey, Listening
 from shared.events.inventory import CertificateReplaced, CertificateStale, Flaw, PlaceFlawed, PlaceMended
@@ -324,3 +324,14 @@ async def test_a_change_that_is_told_late_does_not_make_a_later_one_earlier(data
     async with database.read() as session:
         [front] = (await joins.fronts_at(session, ["192.0.2.1"]))["192.0.2.1"]
     assert front.changed_at == NOON + HOUR
+
+
+async def test_what_begins_again_does_so_after_its_end_whatever_a_replica_has_for_a_clock(
+    database: Database,
+) -> None:
+    async with database.transaction() as tx:
+        for step, at in ((flaws.begin, NOON), (flaws.end, NOON + HOUR)):
+            assert await step(tx, "p", Flaw.UNUSED, now=at) == at
+        again = await flaws.begin(tx, "p", Flaw.UNUSED, now=NOON)
+    assert again is not None
+    assert again > NOON + HOUR
