@@ -25,6 +25,8 @@ class CertificateRenewed(Payload):
     not_after: datetime
     authority: str
     """The name of the authority that issued it."""
+    root: Der | None = None
+    """The root that the chain ends at, as DER, where the authority's is known: that of a built-in one always is."""
 
     def subject(self) -> str:
         """Return the new certificate's fingerprint."""

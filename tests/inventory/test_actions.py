@@ -2,6 +2,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from services.inventory.store.certificates import CertificateFilter
 from shared.bus import Verdict
 from shared.bus.sqlite import SqliteBus
 from shared.errors import NotFound
+from shared.events import Event
 from shared.events.inventory import CertificateExpiring, CertificateReplaced, CertificateStale, Urgency
 from shared.store import Database
 from tests.inventory.conftest import Issue
@@ -27,7 +29,7 @@ from tests.inventory.ledger import (
     place,
     renewed,
 )
-from tests.servers.tls import CertificateAuthority, Issued
+from tests.servers.tls import CertificateAuthority, Issued, fingerprint
 
 SECOND = timedelta(seconds=1)
 
@@ -252,6 +254,17 @@ async def test_a_lineage_that_renewal_made_up_is_taken_over(ledger: Ledger, new:
     assert (row.title, certificate.fingerprint) == ("shop.test", new.fingerprint)
     await ledger.hear(found(new, place(), NOON + HOUR))
     assert (await ledger.row(new)).lineage_id == "made-by-renewal"
+
+
+async def test_the_root_that_a_renewal_tells_of_is_known_and_in_no_lineage_of_another(
+    ledger: Ledger, new: Issued, lab_ca: CertificateAuthority
+) -> None:
+    event = renewed(None, new, NOON, lineage="shop")
+    root = lab_ca.certificate.public_bytes(Encoding.DER)
+    told = Event.of(event.data.model_copy(update={"root": root}), source="renewal", now=NOON)
+    await ledger.hear(told)
+    row = (await ledger.reading.certificate(fingerprint(lab_ca.certificate))).row
+    assert (row.is_ca, row.lineage_id == "shop") == (True, False)
 
 
 async def test_replaced_is_told_when_every_place_serves_the_new_one(

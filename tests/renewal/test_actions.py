@@ -47,6 +47,8 @@ async def test_an_order_is_renewed_and_told_with_its_chain(shop: Workshop) -> No
     assert told.names == ["shop.example.test"]
     assert names(load(told.chain[0])) == ("shop.example.test",)
     assert told.authority == "house-ca"
+    assert told.root is not None
+    load(told.chain[-1]).verify_directly_issued_by(load(told.root))
 
 
 async def test_a_lineage_has_one_open_order(shop: Workshop) -> None:

@@ -13,6 +13,7 @@ from shared.events import Event
 from shared.events.provisioner import CertificateDeployed
 from shared.events.renewal import CertificateRenewed
 from shared.store import Transaction
+from shared.x509 import fingerprint
 
 
 class Renewals:
@@ -26,7 +27,11 @@ class Renewals:
         """Keep the new certificate in the lineage it is for, also where it was seen somewhere before."""
         said = event.data
         both = [print_ for print_ in (said.old_fingerprint, said.fingerprint) if print_ is not None]
-        await hold(tx, *both)
+        root = chain_of(fingerprint(said.root), [said.root]) if said.root else None
+        await hold(tx, *both, *([root.fingerprint] if root else []))
+        if root is not None:
+            # What it has issued is known by these events, served or not; and so is when it ends itself.
+            await know(tx, root, lineage_id=None, beside=(), now=now)
         title = said.names[0] if said.names else "unnamed"
         await begin_lineage(tx, said.lineage_id, title=title, now=now)
         chain = chain_of(said.fingerprint, said.chain)

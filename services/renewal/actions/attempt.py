@@ -28,12 +28,12 @@ from services.renewal.connectors import (
 from services.renewal.domain.checks import Expected, check_chain
 from services.renewal.domain.keys import KeyType, new_key, new_request, to_pem
 from services.renewal.domain.orders import Schedule, State
+from shared import x509
 from shared.clock import Clock
 from shared.errors import EverleafError, Unavailable
 from shared.events.renewal import CertificateRenewed
 from shared.sealing import CannotOpen, Sealer
 from shared.store import Database, Transaction
-from shared.x509 import read
 
 log = structlog.get_logger(__name__)
 
@@ -160,7 +160,7 @@ class Attempt:
             roots=roots_of(task.authority),
         )
         chain = check_chain(told.chain, expected=expected, now=self._clock())
-        facts = read(chain[0])
+        facts = x509.read(chain[0])
         async with self._held() as (tx, order, now):
             order.fingerprint, order.renewed_at = facts.fingerprint, now
             order.not_before, order.not_after = facts.not_before, facts.not_after
@@ -168,7 +168,7 @@ class Attempt:
             order.last_error = order.next_step = None
             store.finish(order, state=State.RENEWED)
             add_step(tx, order, "renewed", "What the authority issued is what was asked for.", now=now)
-            tx.emit(_renewed(order, chain=chain), now=now)
+            tx.emit(_renewed(order, chain=chain, roots=expected.roots), now=now)
 
     async def _failed(self, error: EverleafError) -> None:
         async with self._held() as (tx, order, now):
@@ -201,7 +201,13 @@ def _progress_row(order_id: str) -> str:
     return f"renewal/orders/{order_id}/progress"
 
 
-def _renewed(order: store.Order, *, chain: Sequence[bytes]) -> CertificateRenewed:
+def _root_of(chain: Sequence[bytes], roots: Sequence[bytes]) -> bytes | None:
+    """Return the root that the last of a chain was issued by, by its name: that the chain is right was checked."""
+    issuer = x509.load(chain[-1]).issuer
+    return next((root for root in roots if x509.load(root).subject == issuer), None)
+
+
+def _renewed(order: store.Order, *, chain: Sequence[bytes], roots: Sequence[bytes]) -> CertificateRenewed:
     if order.fingerprint is None or order.not_before is None or order.not_after is None:
         msg = "the order has no certificate"
         raise ValueError(msg)
@@ -215,4 +221,5 @@ def _renewed(order: store.Order, *, chain: Sequence[bytes]) -> CertificateRenewe
         not_before=order.not_before,
         not_after=order.not_after,
         authority=order.authority,
+        root=_root_of(chain, roots),
     )
