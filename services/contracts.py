@@ -2,7 +2,8 @@
 
 Each service has an `openapi.json` (its HTTP face) and an `asyncapi.json` (AsyncAPI 3: what it
 sends and receives), and the tables at the end of its README; the schemas of all events are in
-`shared/events/schemas/`, and who says what to whom is in `docs/events.md`.
+`shared/events/schemas/`, who says what to whom is in `docs/events.md`, and who may do what in
+`docs/authorisation.md`.
 """
 
 import json
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
 from services.program import NAMES, Program, migrate, open_services, service_module
+from shared.access import ROLES
 from shared.bus.sqlite import SqliteBus
 from shared.events import CONTENT_TYPE, Payload
 from shared.service import Service
@@ -34,6 +36,24 @@ No event holds a secret. `traceparent` ties together everything that one request
 | event | from | to | meaning |
 |---|---|---|---|
 """
+AUTHORISATION_PAGE = """# Who may do what
+
+<!-- written by `make contracts` from the code -->
+
+A token holds roles, single permissions and groups. A permission is `resource:verb`; a role grants its verbs on every
+resource. Groups limit all of that to what is in one of them; a token without groups is about everything. What a caller
+may not see is answered like what is not there, and is left out of lists, counts, facets and exports. `keys:release` is
+in no role: only a service is given it. Every row is tried by a test without a token, without the permission, and on
+an object of another group (`tests/access`).
+
+| role | may |
+|---|---|
+{roles}
+
+| service | route | needs | about |
+|---|---|---|---|
+"""
+_VERBS = ("read", "write", "approve", "audit", "admin")
 
 
 def write_or_check(services_dir: Path, *, check: bool) -> list[Path]:
@@ -70,6 +90,7 @@ def _all_files(services_dir: Path, services: list[Service]) -> Iterator[tuple[Pa
         for payload in service.emits:
             yield services_dir.parent / f"shared/events/schemas/{payload.type}.json", _json(schema(payload))
     yield services_dir.parent / "docs/events.md", conversation(services)
+    yield services_dir.parent / "docs/authorisation.md", authorisation(services)
 
 
 def _json(document: Any) -> str:
@@ -121,6 +142,39 @@ def conversation(services: Sequence[Service]) -> str:
         for payload in service.emits
     ]
     return EVENTS_PAGE + "\n".join(rows) + "\n"
+
+
+def authorisation(services: Sequence[Service]) -> str:
+    """Return the page of all routes: what a caller needs, and which objects it is then about."""
+    rows = [
+        f"| {service.name} | `{method.upper()} {path}` | {_needs(operation)} | {_objects(method, path, operation)} |"
+        for service in services
+        for path, item in service.api.openapi()["paths"].items()
+        for method, operation in item.items()
+    ]
+    roles = [
+        f"| {role} | {', '.join(verb for verb in _VERBS if verb in granted)} |"
+        for role, granted in ROLES.items()
+    ]
+    head = AUTHORISATION_PAGE.format(roles="\n".join(roles))
+    return head + "\n".join(rows) + "\n"
+
+
+def _needs(operation: dict[str, Any]) -> str:
+    permission = operation.get("x-permission")
+    return f"`{permission}`" if permission else f"no token: {operation['x-public']}"
+
+
+def _objects(method: str, path: str, operation: dict[str, Any]) -> str:
+    if "x-public" in operation:
+        return ""
+    if operation.get("x-scope") == "everything":
+        return "callers without groups only: 403 for others"
+    if "{" in path:
+        return "one in the caller's groups: 404 for others"
+    if method == "get":
+        return "what is in the caller's groups"
+    return "names and makes things in the caller's groups"
 
 
 def schema(payload: type[Payload]) -> dict[str, Any]:

@@ -64,6 +64,15 @@ class HttpServer(uvicorn.Server):
         """Do nothing: uvicorn raises SIGTERM again when it has stopped, before our resources are closed."""
         yield
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop; listen no more when that is over, also where it was cancelled."""
+        try:
+            await super().serve(sockets)
+        finally:
+            # Uvicorn that is cancelled leaves them to the event loop, which would go on listening.
+            for listening in getattr(self, "servers", ()):
+                listening.close()
+
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a bound socket. Raises `Conflict` where the port is taken, `Invalid` where it is none."""

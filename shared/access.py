@@ -2,15 +2,16 @@
 
 Tokens are JWTs signed with Ed25519 (RFC 8725, RFC 9068) and verified offline. A permission is
 `resource:verb`; a role grants verbs on every resource, and a token may carry single permissions
-beside. Whether this caller may touch *this* object is decided in the actions.
+beside. Both are scoped to the token's groups, where it names any: `Principal.sees` says whether an
+object is in that scope, and the actions ask it for every object they show or change.
 """
 
 import base64
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import anyio
 import jwt
@@ -18,11 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from shared.errors import Forbidden, Unauthenticated, Unavailable
+from shared.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 
 AUDIENCE = "everleaf"
 LEEWAY = timedelta(seconds=60)
 _TYPES = ("at+jwt", "application/at+jwt")  # RFC 9068 §4: no other token of the same issuer will do
+T = TypeVar("T")
 
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": frozenset({"read"}),
@@ -44,7 +46,7 @@ class Principal:
     roles: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
-    """The groups the roles are scoped to; empty means all."""
+    """The groups that roles and permissions are scoped to; empty means everything. See `scope`."""
     sealing_key: bytes | None = None
     """The raw X25519 key that secrets for this caller are sealed to (claim `cnf`, RFC 7800)."""
 
@@ -61,6 +63,63 @@ class Principal:
                 next_step="Ask an administrator for a role that grants it.",
             )
 
+    def require_everything(self) -> None:
+        """Raise `Forbidden` where the caller is scoped to groups: what is asked for belongs to none."""
+        if self.scope is not None:
+            raise Forbidden(
+                f"{self.name} is limited to {', '.join(sorted(self.scope))}, and this is about everything.",
+                next_step="Ask an administrator whose roles are not limited to groups.",
+            )
+
+    @property
+    def scope(self) -> frozenset[str] | None:
+        """Return the groups whose objects the caller may see and change; None means everything.
+
+        It holds for all that the token grants. A single permission is no way around it: whoever is
+        a viewer of group `web` and has `scans:write` beside may start scans in `web` and nowhere
+        else. Who needs more than one scope needs more than one principal.
+        """
+        return self.groups or None
+
+    def sees(self, groups: Collection[str]) -> bool:
+        """Return whether an object in these groups is in the caller's scope.
+
+        One group in common is enough. What is in no group is seen by callers without a scope only.
+        """
+        return not self.groups or not self.groups.isdisjoint(groups)
+
+    def seen(self, thing: T | None, groups: Callable[[T], Collection[str]]) -> T | None:
+        """Return a thing that is in scope, else None: what is hidden is answered like what is not there.
+
+        >>> row = known(caller.seen(row, lambda row: row.groups), what="scan", name=scan_id)
+        """
+        return thing if thing is not None and self.sees(groups(thing)) else None
+
+    def grouped(self, wanted: Collection[str], *, before: Collection[str] = ()) -> frozenset[str]:
+        """Return the groups that an object gets which the caller puts into the groups `wanted`.
+
+        `before` are those of an object that is there already. A caller with a scope adds and takes
+        away groups of that scope only, and the object stays in one of them at least: where none is
+        wanted it keeps those it has, and a new one gets all. Raises `Forbidden` for others.
+        """
+        if self.scope is None:
+            return frozenset(wanted)
+        others = frozenset(before) - self.scope
+        if foreign := frozenset(wanted) - self.scope - others:
+            raise Forbidden(
+                f"{self.name} may put nothing into {', '.join(sorted(foreign))}.",
+                next_step=f"Use groups among {', '.join(sorted(self.scope))}.",
+            )
+        ours = self.scope.intersection(wanted) or self.scope.intersection(before) or self.scope
+        return ours | others
+
+
+def known(thing: T | None, *, what: str, name: str) -> T:
+    """Return a thing. Raises `NotFound` in the same words for what is absent and for what is hidden."""
+    if thing is None:
+        raise NotFound(f"There is no {what} {name}.", next_step=f"List what there is with GET /v1/{what}s.")
+    return thing
+
 
 class KeySource(Protocol):
     """Where the public keys come from that tokens are verified with."""
@@ -69,15 +128,36 @@ class KeySource(Protocol):
         """Return the key of this id, or None."""
 
 
+class Withdrawn(Protocol):
+    """What is known of tokens that are refused though they have not ended."""
+
+    async def is_void(self, principal_id: str, *, issued_at: datetime) -> bool:
+        """Return whether a token of this principal is refused."""
+
+
 class Verifier:
     """Turns a bearer token into a principal, or says why not."""
 
-    def __init__(self, keys: KeySource, *, issuer: str) -> None:
+    def __init__(self, keys: KeySource, *, issuer: str, withdrawn: Withdrawn | None = None) -> None:
         self._keys = keys
         self._issuer = issuer
+        self._withdrawn = withdrawn
+
+    def refusing(self, withdrawn: Withdrawn) -> "Verifier":
+        """Return one that also refuses what has been withdrawn."""
+        return Verifier(self._keys, issuer=self._issuer, withdrawn=withdrawn)
 
     async def verify(self, token: str) -> Principal:
         """Return who the token speaks for. Raises `Unauthenticated`."""
+        claims = await self._claims(token)
+        principal = _principal(claims)
+        if self._withdrawn is not None:
+            issued_at = datetime.fromtimestamp(claims["iat"], UTC)
+            if await self._withdrawn.is_void(principal.id, issued_at=issued_at):
+                raise _untrusted("what its holder may do has changed since it was issued")
+        return principal
+
+    async def _claims(self, token: str) -> Mapping[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
             if str(header.get("typ", "")).lower() not in _TYPES:
@@ -85,18 +165,18 @@ class Verifier:
             key = await self._keys.key(str(header.get("kid", "")))
             if key is None:
                 raise _untrusted("it is signed with an unknown key")
-            claims = jwt.decode(
+            claims: Mapping[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=["EdDSA"],
                 audience=AUDIENCE,
                 issuer=self._issuer,
                 leeway=LEEWAY,
-                options={"require": ["exp", "iat", "sub", "jti"]},
+                options={"require": ["exp", "iat", "sub", "jti", "groups"]},
             )
         except jwt.PyJWTError as error:
             raise _untrusted(str(error)) from error
-        return _principal(claims)
+        return claims
 
 
 def _untrusted(reason: str) -> Unauthenticated:
@@ -111,11 +191,19 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     return Principal(
         id=claims["sub"],
         name=claims.get("name", claims["sub"]),
-        roles=frozenset(claims.get("roles", ())),
-        permissions=frozenset(claims.get("permissions", ())),
-        groups=frozenset(claims.get("groups", ())),
+        roles=_texts(claims, "roles"),
+        permissions=_texts(claims, "permissions"),
+        groups=_texts(claims, "groups"),
         sealing_key=unbase64url(confirmation["x"]) if "x" in confirmation else None,
     )
+
+
+def _texts(claims: Mapping[str, Any], name: str) -> frozenset[str]:
+    # No groups mean everything, so what is not a list must never be read as one without any.
+    value = claims.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise _untrusted(f"its claim {name} is not a list of names")
+    return frozenset(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +234,8 @@ class SigningKey:
             "sub": principal.id,
             "name": principal.name,
             "jti": token_id,
-            "iat": now,
+            # With its fraction (RFC 7519 §2): whether it was issued before a change must be certain.
+            "iat": now.timestamp(),
             "nbf": now,
             "exp": now + lifetime,
             "roles": sorted(principal.roles),
@@ -223,11 +312,21 @@ class TokenSource:
         return self._token
 
 
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What a route asks of its callers."""
+
+    permission: str
+    everything: bool
+
+
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of this platform.")
 
 
-def requires(permission: str) -> Any:
+def requires(permission: str, *, everything: bool = False) -> Any:
     """Declare a route's permission; the parameter it annotates receives the `Principal`.
+
+    `everything` is for what belongs to no group and concerns all: callers with a scope are refused.
 
     >>> Reader = Annotated[Principal, requires("scans:read")]
     """
@@ -244,9 +343,12 @@ def requires(permission: str) -> Any:
             raise Unavailable("Tokens cannot be verified yet.", next_step="Try again in a moment.")
         principal = await verifier.verify(bearer.credentials)
         principal.require(permission)
+        if everything:
+            principal.require_everything()
         return principal
 
-    caller.permission = permission  # type: ignore[attr-defined] # read by shared.http.Routes
+    # Read by shared.http.Routes.
+    caller.declared = Declared(permission=permission, everything=everything)  # type: ignore[attr-defined]
     return Depends(caller)
 
 

@@ -10,8 +10,8 @@ from shared.access import Principal, requires
 from shared.bus import Bus, DeadLetter, Queue
 from shared.http import Body, Routes, View
 
-Reader = Annotated[Principal, requires("dead-letters:read")]
-Writer = Annotated[Principal, requires("dead-letters:write")]
+Reader = Annotated[Principal, requires("dead-letters:read", everything=True)]
+Writer = Annotated[Principal, requires("dead-letters:write", everything=True)]
 
 
 class DeadLetterView(View):

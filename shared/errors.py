@@ -8,6 +8,7 @@ EverleafError
 ├── NotFound           there is no such thing, or none that the caller may see
 ├── Conflict           it contradicts what is already there
 │   └── Stale          it was changed since the caller last read it
+├── TooMany            it was tried too often, and may be again in a while
 ├── Refused            an outside system said no, and asking again will not help
 └── Unavailable        an outside system gave no usable answer; asking again may help
 
@@ -16,6 +17,7 @@ Only `shared.http` knows which status code belongs to which of them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,8 @@ class Fault:
 
     pointer: str
     message: str
+    column: int | None = None
+    """Where in the text that the pointer leads to, counted in characters from 1."""
 
 
 class EverleafError(Exception):
@@ -92,6 +96,17 @@ class Stale(Conflict):
 
     title = "It was changed in the meantime"
     slug = "stale"
+
+
+class TooMany(EverleafError):
+    """It was tried too often; `retry_after` is how long to wait."""
+
+    title = "This was tried too often"
+    slug = "too-many"
+
+    def __init__(self, detail: str, *, next_step: str, retry_after: timedelta) -> None:
+        super().__init__(detail, next_step=next_step)
+        self.retry_after = retry_after
 
 
 class Refused(EverleafError):

@@ -6,6 +6,7 @@ Errors become `application/problem+json` (RFC 9457) here and only here. A route 
 
 import base64
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar, get_type_hints
@@ -22,8 +23,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import errors
-from shared.access import Verifier
-from shared.store import is_away
+from shared.access import Declared, Verifier
+from shared.store import is_away, is_unstorable
 from shared.telemetry import REQUESTS
 from shared.trace import following, trace_id
 
@@ -41,6 +42,7 @@ STATUS: dict[type[errors.EverleafError], int] = {
     errors.NotFound: 404,
     errors.Stale: 412,
     errors.Conflict: 409,
+    errors.TooMany: 429,
     errors.Refused: 502,
     errors.Unavailable: 503,
 }
@@ -142,23 +144,25 @@ class Routes(APIRouter):
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Add a route. Raises `OpenRoute` where it declares neither permission nor `public`."""
         extra = dict(options.pop("openapi_extra", None) or {})
-        permission = _permission(endpoint)
-        if permission is None and "x-public" not in extra:
+        declared = _declared(endpoint)
+        if declared is None and "x-public" not in extra:
             raise OpenRoute(f"{path} ({endpoint.__name__}) declares no permission.")
-        if permission is not None:
-            extra["x-permission"] = permission
+        if declared is not None:
+            extra["x-permission"] = declared.permission
+        if declared is not None and declared.everything:
+            extra["x-scope"] = "everything"
         options["operation_id"] = options.get("operation_id") or endpoint.__name__
-        options["responses"] = {**_problems(is_public=permission is None), **(options.get("responses") or {})}
+        options["responses"] = {**_problems(is_public=declared is None), **(options.get("responses") or {})}
         super().add_api_route(path, endpoint, openapi_extra=extra, **options)
 
 
-def _permission(endpoint: Callable[..., Any]) -> str | None:
+def _declared(endpoint: Callable[..., Any]) -> Declared | None:
     for hint in get_type_hints(endpoint, include_extras=True).values():
         for marker in getattr(hint, "__metadata__", ()):
             if isinstance(marker, params.Depends):
-                found = getattr(marker.dependency, "permission", None)
-                if found is not None:
-                    return str(found)
+                found = getattr(marker.dependency, "declared", None)
+                if isinstance(found, Declared):
+                    return found
     return None
 
 
@@ -258,7 +262,7 @@ def _add_error_handlers(api: FastAPI) -> None:
     @api.exception_handler(errors.EverleafError)
     async def known(request: Request, error: errors.EverleafError) -> JSONResponse:
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-        faults = [{"pointer": fault.pointer, "message": fault.message} for fault in error.faults]
+        faults = [_shown_fault(fault) for fault in error.faults]
         return _problem(
             request,
             error.slug,
@@ -267,6 +271,7 @@ def _add_error_handlers(api: FastAPI) -> None:
             detail=error.detail,
             next_step=error.next_step,
             faults=faults,
+            headers=retry_after(error),
         )
 
     @api.exception_handler(RequestValidationError)
@@ -287,6 +292,18 @@ def _add_error_handlers(api: FastAPI) -> None:
         )
 
 
+def retry_after(error: errors.EverleafError) -> dict[str, str]:
+    """Return the header that says when to try again (RFC 9110 §10.2.3), where an error knows."""
+    if not isinstance(error, errors.TooMany):
+        return {}
+    return {"Retry-After": str(math.ceil(error.retry_after.total_seconds()))}
+
+
+def _shown_fault(fault: errors.Fault) -> dict[str, str]:
+    shown = {"pointer": fault.pointer, "message": fault.message}
+    return shown if fault.column is None else {**shown, "column": str(fault.column)}
+
+
 _SEE_CONTRACT = "See the contract at openapi.json for what there is."
 _ROUTING = {
     404: ("no-such-route", _SEE_CONTRACT),
@@ -305,6 +322,16 @@ def _unforeseen(request: Request, error: Exception) -> JSONResponse:
             503,
             detail="The request could not be completed, because the database of this service does not answer.",
             next_step="Try again shortly.",
+        )
+    if is_unstorable(error):
+        log.warning("request.unstorable_value", path=request.url.path)
+        return _problem(
+            request,
+            errors.Invalid.slug,
+            errors.Invalid.title,
+            422,
+            detail="The request holds a value that the database does not take, such as a text with a NUL in it.",
+            next_step="Leave the characters out that cannot be seen, and keep numbers within their limits.",
         )
     log.error("request.failed", path=request.url.path, exc_info=error)
     return _problem(

@@ -56,7 +56,9 @@ class Once:
             return await create()
         route = f"{request.method} {request.url.path}"[:200]
         row = {"principal": caller.id, "route": route, "key": key}
-        fingerprint = sha256(body.model_dump_json().encode()).hexdigest()
+        # With the caller's groups: who has lost some since is not shown the answer of then.
+        asked = [body.model_dump_json(), *sorted(caller.groups)]
+        fingerprint = sha256("\n".join(asked).encode()).hexdigest()
         earlier = await self._begin(row, fingerprint)
         if earlier is not None:
             return view.model_validate(earlier)
@@ -81,7 +83,8 @@ class Once:
             found = (await tx.session.execute(query)).one()
             if found.fingerprint != fingerprint:
                 raise Invalid(
-                    "This Idempotency-Key was used with another body.", next_step="Use a fresh key."
+                    "This Idempotency-Key was used with another body, or other groups.",
+                    next_step="Use a fresh key.",
                 )
             if found.response is None and now - found.created_at < RUNNING:
                 raise Conflict("The first request is still running.", next_step="Try again shortly.")

@@ -33,6 +33,8 @@ class Reaction(Generic[P]):
 
     payload: type[P]
     handle: Callable[[Transaction, Event[P]], Awaitable[None]]
+    handle_usual: Callable[[Transaction, Sequence[Event[P]]], Awaitable[Sequence[Event[P]]]] | None = None
+    """Deals at once with all that is usual, and returns the events that are left for `handle`."""
 
 
 class Reactor:
@@ -75,47 +77,89 @@ class Reactor:
             return [outcomes[0] for outcomes in one_by_one]
 
     async def _together(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        outcomes = [DONE] * len(deliveries)
+        arrived: dict[str, _Arrival] = {}
+        for number, delivery in enumerate(deliveries):
+            reaction = self._reactions.get(delivery.message.type)
+            if reaction is None:  # the queue was bound to this type by an earlier version
+                continue
+            try:
+                event: Event[Any] = Event.parse(delivery.message.body, reaction.payload)
+            except ValidationError as error:
+                reason = f"not a valid {delivery.message.type}: {error}"
+                outcomes[number] = Outcome(verdict=Verdict.DEAD, reason=reason)
+            else:
+                arrived.setdefault(event.id, _Arrival(number=number, reaction=reaction, event=event))
         async with self._database.transaction() as tx:
-            return [await self._one(tx, delivery) for delivery in deliveries]
+            first = await self._first(tx, sorted(arrived))
+            for arrival in await self._unusual(tx, [arrived[id_] for id_ in arrived if id_ in first]):
+                outcomes[arrival.number] = await self._one(tx, arrival, deliveries[arrival.number])
+        return outcomes
 
-    async def _one(self, tx: Transaction, delivery: Delivery) -> Outcome:
-        reaction = self._reactions.get(delivery.message.type)
-        if reaction is None:  # the queue was bound to this type by an earlier version
-            return DONE
-        try:
-            event: Event[Any] = Event.parse(delivery.message.body, reaction.payload)
-        except ValidationError as error:
-            return Outcome(verdict=Verdict.DEAD, reason=f"not a valid {delivery.message.type}: {error}")
-        with following(event.traceparent):
+    async def _unusual(self, tx: Transaction, arrivals: Sequence["_Arrival"]) -> Sequence["_Arrival"]:
+        """Let reactions deal with what is usual, and return the rest, in the order in which it came."""
+        left = {arrival.event.id for arrival in arrivals}
+        for reaction in {arrival.reaction.payload: arrival.reaction for arrival in arrivals}.values():
+            if reaction.handle_usual is None:
+                continue
+            events = [arrival.event for arrival in arrivals if arrival.reaction is reaction]
             try:
                 async with tx.savepoint():
-                    if await self._is_first(tx, event.id):
-                        await reaction.handle(tx, event)
+                    unusual = await reaction.handle_usual(tx, events)
+            except Exception as error:
+                if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+                    raise
+                log.warning("reaction.alone", exc_info=error, service=self._database.source)
+            else:
+                left -= {event.id for event in events} - {event.id for event in unusual}
+        return [arrival for arrival in arrivals if arrival.event.id in left]
+
+    async def _one(self, tx: Transaction, arrival: "_Arrival", delivery: Delivery) -> Outcome:
+        with following(arrival.event.traceparent):
+            try:
+                async with tx.savepoint():
+                    await arrival.reaction.handle(tx, arrival.event)
             except sa.exc.DBAPIError as error:
                 if error.connection_invalidated:  # nothing in this transaction can be kept
                     raise
-                return self._failed(delivery, error)
+                return await self._failed(tx, arrival, delivery, error)
             except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again, then kept as a dead letter
-                return self._failed(delivery, error)
+                return await self._failed(tx, arrival, delivery, error)
         return DONE
 
-    def _failed(self, delivery: Delivery, error: Exception) -> Outcome:
+    async def _failed(
+        self, tx: Transaction, arrival: "_Arrival", delivery: Delivery, error: Exception
+    ) -> Outcome:
+        """Say so, and forget that it came: it will come again."""
         log.error(
             "reaction.failed",
             exc_info=error,
             service=self._database.source,
             type=delivery.message.type,
-            event_id=delivery.message.id,
+            event_id=arrival.event.id,
             attempt=delivery.attempt,
         )
+        mine = sa.and_(INBOX.c.queue == self.queue.name, INBOX.c.event_id == arrival.event.id)
+        await tx.session.execute(sa.delete(INBOX).where(mine))
         return Outcome(verdict=Verdict.RETRY, reason=_reason(error))
 
-    async def _is_first(self, tx: Transaction, event_id: str) -> bool:
-        row = {"queue": self.queue.name, "event_id": event_id, "seen_at": self._clock()}
-        result = await tx.session.execute(
-            insert(tx, INBOX).values(row).on_conflict_do_nothing().returning(INBOX.c.event_id)
-        )
-        return result.first() is not None
+    async def _first(self, tx: Transaction, event_ids: Sequence[str]) -> set[str]:
+        """Note these events, and return those that were not noted before. One order, so that replicas do not lock each other."""
+        if not event_ids:
+            return set()
+        now = self._clock()
+        rows = [{"queue": self.queue.name, "event_id": event_id, "seen_at": now} for event_id in event_ids]
+        query = insert(tx, INBOX).on_conflict_do_nothing().returning(INBOX.c.event_id)
+        return set((await tx.session.scalars(query, rows)).all())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arrival:
+    """An event of a batch, where in the batch it stands, and whose it is."""
+
+    number: int
+    reaction: Reaction[Any]
+    event: Event[Any]
 
 
 def _reason(error: Exception) -> str:

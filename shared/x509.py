@@ -1,7 +1,9 @@
 """Bytes to certificate facts, and the few questions every service asks of a certificate."""
 
 import ipaddress
+import re
 import warnings
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +18,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from shared import der, oids
 from shared.errors import Invalid
 
+_PEM = re.compile(
+    r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([^-]*)-----END (?:X509 |TRUSTED )?CERTIFICATE-----"
+)
 _UNREADABLE = (
     ValueError,
     TypeError,  # a name attribute of an ASN.1 type that it must not have
@@ -108,7 +114,7 @@ def _facts(certificate: x509.Certificate, der: bytes) -> CertificateFacts:
         key_bits=bits,
         key_fingerprint=key_fingerprint(key),
         signature_algorithm=_signature_algorithm(certificate),
-        is_ca=_is_ca(certificate),
+        is_ca=is_ca(certificate),
         is_self_issued=certificate.subject == certificate.issuer,
     )
 
@@ -137,7 +143,7 @@ def general_name(name: str) -> x509.GeneralName:
 
 
 def describe_key(key: PublicKeyTypes | CertificatePublicKeyTypes) -> tuple[str, int]:
-    """Return the key's type (`rsa`, `ecdsa-p256`, `ed25519` …) and its size in bits."""
+    """Return the key's type (`rsa`, `ecdsa-p256`, `ml-dsa-65` …) and its size in bits: for kinds without one, of its bytes."""
     if isinstance(key, rsa.RSAPublicKey):
         return "rsa", key.key_size
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -149,7 +155,10 @@ def describe_key(key: PublicKeyTypes | CertificatePublicKeyTypes) -> tuple[str, 
         return "ed25519", 256
     if isinstance(key, ed448.Ed448PublicKey):
         return "ed448", 456
-    return type(key).__name__.removesuffix("PublicKey").lower(), 0
+    spki = der.value(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    algorithm, bits = spki.inside()
+    oid = der.dotted(next(algorithm.inside()).content)
+    return oids.KEYS.get(oid, oid), 8 * len(bits.content) - 8
 
 
 def key_fingerprint(key: PublicKeyTypes | CertificatePublicKeyTypes) -> str:
@@ -170,12 +179,35 @@ def from_pem(text: str) -> list[bytes]:
         raise Invalid("The text holds no PEM certificate.", next_step="Send the whole PEM text.") from error
 
 
+def ders_of_pem(text: str) -> list[bytes]:
+    """Return what a PEM text says to be certificates as DER, whether or not they can be read.
+
+    Raises `Invalid` where there is none, or where what stands there is not base64 of an ASN.1 sequence.
+    """
+    try:
+        found = [b64decode("".join(block.split()), validate=True) for block in _PEM.findall(text)]
+    except ValueError as error:
+        raise Invalid(
+            "A certificate in the text is not base64.", next_step="Send the whole PEM text."
+        ) from error
+    if not found or not all(each.startswith(b"\x30") for each in found):
+        raise Invalid("The text holds no PEM certificate.", next_step="Send the whole PEM text.")
+    return found
+
+
 def _signature_algorithm(certificate: x509.Certificate) -> str:
     oid = certificate.signature_algorithm_oid
-    return oid._name if oid._name != "Unknown OID" else oid.dotted_string  # noqa: SLF001 - its only name
+    return algorithm_name(oid.dotted_string)
 
 
-def _is_ca(certificate: x509.Certificate) -> bool:
+def algorithm_name(oid: str) -> str:
+    """Return the name of a signature algorithm, or its object identifier where it has none."""
+    name = x509.ObjectIdentifier(oid)._name  # noqa: SLF001 - its only name
+    return name if name != "Unknown OID" else oids.SIGNATURES.get(oid, oid)
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Return whether its basic constraints say that it is an authority's."""
     try:
         extension = certificate.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS)
     except x509.ExtensionNotFound:

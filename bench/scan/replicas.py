@@ -69,7 +69,7 @@ async def _share(url: str, *, replicas: int) -> Sample:
         scan = await scans.create(asked, caller=CALLER, now=utc_now())
         commands = [[*_REPLICA, url] for _ in range(replicas)]
         usage = await asyncio.to_thread(measure_together, commands, limit=LIMIT)
-        counts = (await scans.get(scan.id)).counts
+        counts = (await scans.get(scan.id, caller=CALLER)).counts
     finally:
         await database.close()
     faults = () if counts["asked"] == PLACES else (f"{counts['asked']:,} of {PLACES:,} were looked at",)

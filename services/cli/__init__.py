@@ -1,4 +1,4 @@
-"""The program: `everleaf up`, `serve`, `migrate`, `scan`, `configured`, `contracts`, `settings`."""
+"""The program: `everleaf up`, `serve`, `migrate`, `scan`, `configured`, `ask`, `contracts`, `settings`."""
 
 import gc
 import sys

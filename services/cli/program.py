@@ -10,6 +10,7 @@ import anyio
 import structlog
 import typer
 
+from services.cli.ask import main as ask_main
 from services.cli.configured import main as configured_main
 from services.cli.scan import main as scan_main
 from services.contracts import write_or_check
@@ -89,6 +90,14 @@ def scan(context: typer.Context) -> None:
 def configured(context: typer.Context) -> None:
     """Compare this host's server configurations with what is served. See `everleaf configured --help`."""
     raise typer.Exit(configured_main(context.args))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def ask(context: typer.Context) -> None:
+    """Ask the inventory for certificates: CSV, JSON, or how many. See `everleaf ask --help`."""
+    raise typer.Exit(ask_main(context.args))
 
 
 @app.command()

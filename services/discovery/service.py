@@ -47,6 +47,7 @@ from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
 from shared.tls import client_context
+from shared.void_tokens import VoidTokens
 
 NAME = "discovery"
 SETTINGS = DiscoverySettings
@@ -128,7 +129,8 @@ async def _assembled(
         per_network=settings.per_network,
         rate=settings.rate,
     )
-    reacts = reactions(watches, clock=clock)
+    void_tokens = VoidTokens(database)
+    reacts = (*reactions(watches, clock=clock), void_tokens.reaction)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     own_routes = routes(
         scans,
@@ -150,7 +152,7 @@ async def _assembled(
             own_routes,
             dead_letter_routes(surroundings.bus, reactor.queue),
         ],
-        verifier=surroundings.verifier,
+        verifier=surroundings.verifier.refusing(void_tokens),
     )
     return Service(
         name=NAME,

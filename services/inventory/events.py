@@ -8,18 +8,42 @@ from shared.clock import Clock
 from shared.events import Event
 from shared.events.discovery import CertificateFound, PlaceLost, SourceRead
 from shared.events.inventory import (
+    AccessChanged,
+    AuthorityCleared,
+    AuthorityExpiring,
+    CertificateCompliant,
     CertificateExpiring,
+    CertificateNoncompliant,
     CertificateReplaced,
+    CertificateRevocationSeen,
+    CertificatesOwned,
     CertificateStale,
+    CertificatesUnowned,
+    LineagesGrouped,
     PlaceFlawed,
     PlaceMended,
 )
 from shared.events.provisioner import CertificateDeployed
-from shared.events.renewal import CertificateRenewed
+from shared.events.renewal import CertificateRenewed, LineageEnrolled, LineageWithdrawn
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS = (CertificateExpiring, CertificateReplaced, CertificateStale, PlaceFlawed, PlaceMended)
+EMITS = (
+    AccessChanged,
+    CertificateExpiring,
+    CertificateReplaced,
+    CertificateStale,
+    CertificatesOwned,
+    CertificatesUnowned,
+    LineagesGrouped,
+    PlaceFlawed,
+    PlaceMended,
+    CertificateNoncompliant,
+    CertificateCompliant,
+    AuthorityExpiring,
+    AuthorityCleared,
+    CertificateRevocationSeen,
+)
 
 
 def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -> tuple[Reaction[Any], ...]:
@@ -40,10 +64,20 @@ def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -
     async def deployed(tx: Transaction, event: Event[CertificateDeployed]) -> None:
         await renewals.deployed(tx, event, now=clock())
 
+    async def enrolled(tx: Transaction, event: Event[LineageEnrolled]) -> None:
+        data = event.data
+        await renewals.managed(tx, data.lineage_id, is_managed=True, at=data.enrolled_at, now=clock())
+
+    async def withdrawn(tx: Transaction, event: Event[LineageWithdrawn]) -> None:
+        data = event.data
+        await renewals.managed(tx, data.lineage_id, is_managed=False, at=data.withdrawn_at, now=clock())
+
     return (
-        Reaction(CertificateFound, found),
+        Reaction(CertificateFound, found, observations.unchanged),
         Reaction(PlaceLost, lost),
         Reaction(SourceRead, read),
         Reaction(CertificateRenewed, renewed),
         Reaction(CertificateDeployed, deployed),
+        Reaction(LineageEnrolled, enrolled),
+        Reaction(LineageWithdrawn, withdrawn),
     )

@@ -27,6 +27,7 @@ from shared.settings import durations
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
 from shared.tls import client_context
+from shared.void_tokens import VoidTokens
 
 NAME = "notifier"
 SETTINGS = NotifierSettings
@@ -50,7 +51,8 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
         deliveries = Deliveries(
             database, channels=channels, schedule=_schedule(settings), portal_url=settings.portal_url
         )
-        table = reactions(alerts, clock=clock)
+        void_tokens = VoidTokens(database)
+        table = (*reactions(alerts, clock=clock), void_tokens.reaction)
         reactor = Reactor(database, surroundings.bus, table, clock=clock, backoff=surroundings.retry_after)
         every = timedelta(seconds=settings.poll)
         postman = Postman(deliveries, clock=clock, parallel=settings.parallel, every=every)
@@ -65,7 +67,7 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
                 delivery_routes(deliveries, clock=clock),
                 dead_letter_routes(surroundings.bus, reactor.queue),
             ],
-            verifier=surroundings.verifier,
+            verifier=surroundings.verifier.refusing(void_tokens),
         )
         yield Service(
             name=NAME,

@@ -7,6 +7,7 @@ from services.provisioner.actions.proposals import Proposals
 from shared.clock import Clock
 from shared.events import Event
 from shared.events.discovery import CertificateFound, PlaceLost
+from shared.events.inventory import LineagesGrouped
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.events.renewal import CertificateRenewed
 from shared.reactions import Reaction
@@ -27,8 +28,12 @@ def reactions(deployments: Deployments, proposals: Proposals, *, clock: Clock) -
     async def lost(tx: Transaction, event: Event[PlaceLost]) -> None:
         await proposals.lost(tx, event)
 
+    async def grouped(tx: Transaction, event: Event[LineagesGrouped]) -> None:
+        await deployments.grouped(tx, event)
+
     return (
         Reaction(CertificateRenewed, renewed),
         Reaction(CertificateFound, found),
         Reaction(PlaceLost, lost),
+        Reaction(LineagesGrouped, grouped),
     )

@@ -32,6 +32,7 @@ from shared.settings import durations
 from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
+from shared.void_tokens import VoidTokens
 
 NAME = "provisioner"
 SETTINGS = ProvisionerSettings
@@ -95,7 +96,8 @@ async def _assembled(
     bindings = Bindings(database, ring=lanes.ring)
     targets = Targets(database, accesses, ring=lanes.ring)
     proposals = Proposals(database, targets=targets, bindings=bindings, inventory=inventory)
-    reacts = reactions(deployments, proposals, clock=clock)
+    void_tokens = VoidTokens(database)
+    reacts = (*reactions(deployments, proposals, clock=clock), void_tokens.reaction)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     actions = Actions(
         targets=targets,
@@ -110,7 +112,7 @@ async def _assembled(
             *routes(actions, once=Once(database, clock), clock=clock),
             dead_letter_routes(surroundings.bus, reactor.queue),
         ],
-        verifier=surroundings.verifier,
+        verifier=surroundings.verifier.refusing(void_tokens),
     )
     return Service(
         name=NAME,

@@ -5,12 +5,12 @@ from typing import Any
 from services.renewal.actions.enrolments import Enrolments
 from shared.clock import Clock
 from shared.events import Event
-from shared.events.inventory import CertificateExpiring, CertificateReplaced
-from shared.events.renewal import CertificateRenewed, RenewalFailed
+from shared.events.inventory import CertificateExpiring, CertificateReplaced, LineagesGrouped
+from shared.events.renewal import CertificateRenewed, LineageEnrolled, LineageWithdrawn, RenewalFailed
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS = (CertificateRenewed, RenewalFailed)
+EMITS = (CertificateRenewed, LineageEnrolled, LineageWithdrawn, RenewalFailed)
 
 
 def reactions(enrolments: Enrolments, *, clock: Clock) -> tuple[Reaction[Any], ...]:
@@ -22,4 +22,11 @@ def reactions(enrolments: Enrolments, *, clock: Clock) -> tuple[Reaction[Any], .
     async def replaced(tx: Transaction, event: Event[CertificateReplaced]) -> None:
         await enrolments.replaced(tx, event.data, now=clock())
 
-    return (Reaction(CertificateExpiring, expiring), Reaction(CertificateReplaced, replaced))
+    async def grouped(tx: Transaction, event: Event[LineagesGrouped]) -> None:
+        await enrolments.grouped(tx, event.data, at=event.time)
+
+    return (
+        Reaction(CertificateExpiring, expiring),
+        Reaction(CertificateReplaced, replaced),
+        Reaction(LineagesGrouped, grouped),
+    )

@@ -2,10 +2,11 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from services.renewal.actions.adoptions import Adoptions
 from services.renewal.actions.attempt import Means
 from services.renewal.actions.authorities import Authorities
 from services.renewal.actions.challenges import Challenges
@@ -17,6 +18,7 @@ from services.renewal.actions.work import Work
 from services.renewal.api import Actions, routes
 from services.renewal.connectors import Network
 from services.renewal.connectors.http01 import Listener
+from services.renewal.connectors.inventory import Inventory
 from services.renewal.domain.orders import Schedule
 from services.renewal.events import EMITS, reactions
 from services.renewal.settings import RenewalSettings
@@ -33,6 +35,7 @@ from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
 from shared.tls import client_context
+from shared.void_tokens import VoidTokens
 
 NAME = "renewal"
 SETTINGS = RenewalSettings
@@ -43,15 +46,24 @@ SCHEMA = Schema(Table.metadata, Path(__file__).parent / "migrations")
 async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
     """Open what the service needs, put it together, and close it all at the end."""
     settings = surroundings.settings.load(SETTINGS, section=NAME)
-    database = surroundings.open_database(NAME, settings)
-    try:
-        yield await _assembled(surroundings, settings, database=database, tls=client_context())
-    finally:
-        await database.close()
+    async with AsyncExitStack() as opened:
+        database = surroundings.open_database(NAME, settings)
+        opened.push_async_callback(database.close)
+        api_key = settings.api_key.get_secret_value() if settings.api_key else None
+        asking = surroundings.siblings.open("inventory", caller=NAME, api_key=api_key)
+        inventory = Inventory(await opened.enter_async_context(asking))
+        yield await _assembled(
+            surroundings, settings, database=database, inventory=inventory, tls=client_context()
+        )
 
 
 async def _assembled(
-    surroundings: Surroundings, settings: RenewalSettings, *, database: Database, tls: ssl.SSLContext
+    surroundings: Surroundings,
+    settings: RenewalSettings,
+    *,
+    database: Database,
+    inventory: Inventory,
+    tls: ssl.SSLContext,
 ) -> Service:
     clock, sealer = surroundings.clock, surroundings.sealer
     challenges = Challenges(database, clock=clock)
@@ -64,14 +76,17 @@ async def _assembled(
     lanes = order_lanes(work, clock=clock, parallel=settings.parallel)
     orders = Orders(database, ring=lanes.ring)
     enrolments = Enrolments(database, orders)
-    reacts = reactions(enrolments, clock=clock)
+    void_tokens = VoidTokens(database)
+    reacts = (*reactions(enrolments, clock=clock), void_tokens.reaction)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     keys = Keys(database, sealer=sealer, retention=timedelta(seconds=settings.key_retention))
     deletion = Worker("old keys", keys.delete_old, clock=clock, every=DELETE_EVERY)
+    profiles = Profiles(database, authorities)
     actions = Actions(
         authorities=authorities,
-        profiles=Profiles(database, authorities),
+        profiles=profiles,
         enrolments=enrolments,
+        adoptions=Adoptions(database, inventory=inventory, profiles=profiles, enrolments=enrolments),
         orders=orders,
         keys=keys,
     )
@@ -82,7 +97,7 @@ async def _assembled(
             *routes(actions, once=Once(database, clock), clock=clock),
             dead_letter_routes(surroundings.bus, reactor.queue),
         ],
-        verifier=surroundings.verifier,
+        verifier=surroundings.verifier.refusing(void_tokens),
     )
     listeners = [Listener(*listening, find=challenges.find).run] if listening else []
     return Service(

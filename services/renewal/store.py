@@ -10,13 +10,19 @@ from sqlalchemy.orm import aliased, registry
 from sqlmodel import Field, SQLModel, col
 
 from services.renewal.domain.orders import OPEN, State
+from shared.groups import EVERYBODY
 from shared.store import Instant, Json, Transaction, insert
+from shared.store.scopes import Scope, ToldGroups, within
 
 _IS_OPEN = sa.text("state IN ('pending', 'issuing', 'waiting')")
 
 
 class Table(SQLModel, registry=registry()):
     """What all tables of this service belong to."""
+
+
+LINEAGES = ToldGroups(Table.metadata)
+"""The groups of lineages: orders and enrolments are in them."""
 
 
 class Authority(Table, table=True):
@@ -34,6 +40,8 @@ class Authority(Table, table=True):
     """Sealed: what we made, such as the root's or the account's key."""
     roots: list[str] = Field(sa_type=Json)
     """DER in base64."""
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """`*` among them is everybody."""
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
 
@@ -51,6 +59,8 @@ class Profile(Table, table=True):
     """Seconds."""
     allowed_names: list[str] = Field(sa_type=Json)
     challenge: str | None = Field(default=None, max_length=20)
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """`*` among them is everybody."""
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
 
@@ -104,6 +114,8 @@ class Order(Table, table=True):
     authority: str = Field(max_length=200)
     """The authority's name."""
     names: list[str] = Field(sa_type=Json)
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """Those that its lineage was begun in by this order; of a lineage that was there before, none."""
     state: str = Field(max_length=20, index=True)
     old_fingerprint: str | None = Field(default=None, max_length=64)
     private_key: bytes | None = None
@@ -169,19 +181,40 @@ class HttpChallenge(Table, table=True):
 
 
 async def newest(
-    session: AsyncSession, table: type[Any], *, after: str | None, limit: int, **having: str | None
+    session: AsyncSession,
+    table: type[Any],
+    *,
+    after: str | None,
+    limit: int,
+    scope: Scope,
+    **having: str | None,
 ) -> Sequence[Any]:
-    """Return up to `limit + 1` rows of a table with these values, newest first; None is no condition."""
+    """Return up to `limit + 1` rows of a scope with these values, newest first; None is no condition."""
     asked = {name: value for name, value in having.items() if value is not None}
-    query = sa.select(table).filter_by(**asked).order_by(table.id.desc()).limit(limit + 1)
+    query = sa.select(table).filter_by(**asked).where(_in_scope(table, scope))
+    query = query.order_by(table.id.desc()).limit(limit + 1)
     if after is not None:
         query = query.where(table.id < after)
     return (await session.scalars(query)).all()
 
 
-async def enrolments(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[Enrolment]:
-    """Return up to `limit + 1` enrolments in the order of their lineages."""
-    query = sa.select(Enrolment).order_by(col(Enrolment.lineage_id)).limit(limit + 1)
+def _in_scope(table: type[Any], scope: Scope) -> sa.ColumnElement[bool]:
+    if scope is None:
+        return sa.true()
+    if table in (Authority, Profile):
+        return within(table.groups, {*scope, EVERYBODY})
+    if table is KeyRelease:
+        its_order = sa.select(col(Order.id)).where(col(Order.id) == col(KeyRelease.order_id))
+        return its_order.where(_in_scope(Order, scope)).exists()
+    return LINEAGES.within(table.lineage_id, scope)
+
+
+async def enrolments(
+    session: AsyncSession, *, after: str | None, limit: int, scope: Scope
+) -> Sequence[Enrolment]:
+    """Return up to `limit + 1` enrolments of a scope in the order of their lineages."""
+    query = sa.select(Enrolment).where(_in_scope(Enrolment, scope))
+    query = query.order_by(col(Enrolment.lineage_id)).limit(limit + 1)
     if after is not None:
         query = query.where(col(Enrolment.lineage_id) > after)
     return (await session.scalars(query)).all()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.events import Der, Payload
 
@@ -114,6 +114,38 @@ class Held(BaseModel):
     """The IP addresses of the host that holds it, at most 20; empty where it is no host."""
 
 
+class TlsFacts(BaseModel):
+    """Everything that an endpoint would negotiate, as a look at depth `full` finds it; names are IANA's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    versions: list[str] = []
+    """Newest first: TLSv1.3, TLSv1.2, TLSv1.1, TLSv1, SSLv3, SSLv2."""
+    suites: dict[str, list[str]] = {}
+    """By version; in the server's order where it has one."""
+    preference: dict[str, Literal["server", "client"]] = {}
+    """By version: whose order of suites decides."""
+    groups: list[str] = []
+    """Key exchange groups of all versions, in the order in which the server chooses them."""
+    alpn: list[str] = []
+    dh_bits: list[int] = []
+    """Sizes of the finite-field primes that the server sends by itself."""
+    is_stapled: bool = False
+    """It staples an OCSP response."""
+    compresses: bool = False
+    """It takes TLS compression (CRIME)."""
+    secure_renegotiation: bool | None = None
+    """RFC 5746; empty where only TLS 1.3 is spoken, which has no renegotiation."""
+    resumes_by_id: bool | None = None
+    resumes_by_ticket: bool | None = None
+    fallback_scsv: bool | None = None
+    """It refuses a downgraded hello (RFC 7507); empty where it speaks one version only."""
+    downgrade_sentinel: bool | None = None
+    """RFC 8446 §4.1.3; empty where it does not speak TLS 1.3 and TLS 1.2."""
+    is_complete: bool = True
+    """Every connection came about, so that what is not listed is not offered."""
+
+
 class CertificateFound(Payload):
     """A certificate was seen at a place; said at every look, also when nothing has changed."""
 
@@ -130,8 +162,12 @@ class CertificateFound(Payload):
     cipher_suite: str | None = None
     group: str | None = None
     wants_client_certificate: bool = False
+    tls: TlsFacts | None = None
+    """Only of a look at depth `full`; two certificates of one endpoint share it."""
     held: Held | None = None
     """What a source has read of a store; empty for an endpoint."""
+    groups: list[str] = Field(default=[])
+    """Those of the source that has told of it; of an endpoint none are told."""
 
     def subject(self) -> str:
         """Return the leaf's fingerprint."""
@@ -223,6 +259,8 @@ class SourceFailed(Payload):
     reason: str
     next_step: str
     failed_at: datetime
+    groups: list[str] = Field(default=[])
+    """Those of the source."""
 
     def subject(self) -> str:
         """Return the source's id."""

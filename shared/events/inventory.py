@@ -4,6 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from shared.events import Payload
 from shared.events.discovery import Place
 
@@ -37,6 +39,35 @@ class Flaw(StrEnum):
     """Nothing that was read there uses it, and it is not served there."""
 
 
+class Contact(BaseModel):
+    """A way to reach a team."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    """`email`, `chat` or `phone`."""
+    value: str
+
+
+class Owner(BaseModel):
+    """The team that owns a certificate."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    name: str
+    contacts: list[Contact] = []
+    """The one to be asked first first, at most 10."""
+
+
+class RuleSeverity(StrEnum):
+    """How bad it is to break a rule of a policy, least bad first."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
 class CertificateExpiring(Payload):
     """A lineage has crossed one of its thresholds; said once per lineage, certificate and threshold."""
 
@@ -54,6 +85,8 @@ class CertificateExpiring(Payload):
     places: list[Place]
     """Where it was last seen, at most 50."""
     place_count: int
+    owner: Owner | None = None
+    """Empty where nobody owns it."""
 
     def subject(self) -> str:
         """Return the certificate's fingerprint."""
@@ -92,6 +125,89 @@ class CertificateStale(Payload):
         return self.old_fingerprint
 
 
+class LineagesGrouped(Payload):
+    """Lineages have come into a group, or have left it; what hangs on them is in the group as they are.
+
+    Of each pair of lineage and group the latest word holds; what is not named is as it was.
+    """
+
+    type: ClassVar[str] = "lineages.grouped"
+
+    group_id: str
+    joined: list[str] = Field(default=[])
+    """Ids of lineages, at most 500."""
+    left: list[str] = Field(default=[])
+    """Ids of lineages, at most 500."""
+
+    def subject(self) -> str:
+        """Return the group's id."""
+        return self.group_id
+
+
+class AuthorityExpiring(Payload):
+    """The certificate of an authority has come to one of its thresholds, and certificates in use are under it; said once
+    per authority and threshold.
+    """
+
+    type: ClassVar[str] = "authority.expiring"
+
+    fingerprint: str
+    urgency: Urgency
+    not_before: datetime
+    not_after: datetime
+    subject_name: str
+    issuer_name: str
+    is_self_issued: bool
+    """It is a root."""
+    certificate_count: int
+    """Certificates in use that were served with it above them."""
+    certificates: list[str]
+    """Their fingerprints, at most 50."""
+
+    def subject(self) -> str:
+        """Return the authority's fingerprint."""
+        return self.fingerprint
+
+
+class AuthorityCleared(Payload):
+    """What `authority.expiring` has told is over: no certificate in use is under the authority any more."""
+
+    type: ClassVar[str] = "authority.cleared"
+
+    fingerprint: str
+    cleared_at: datetime
+
+    def subject(self) -> str:
+        """Return the authority's fingerprint."""
+        return self.fingerprint
+
+
+class CertificateRevocationSeen(Payload):
+    """A certificate that is in use was seen to be revoked by its authority; said once, whoever asked for it."""
+
+    type: ClassVar[str] = "certificate.revocation_seen"
+
+    lineage_id: str
+    fingerprint: str
+    revoked_at: datetime
+    reason: str
+    """As RFC 5280 §5.3.1 names it: `keyCompromise`, `superseded`, `unspecified` …"""
+    means: str
+    """`ocsp` or `crl`."""
+    seen_at: datetime
+    subject_name: str
+    issuer_name: str
+    names: list[str]
+    """DNS names and IP addresses the certificate is for."""
+    places: list[Place]
+    """Where it was last seen, at most 50."""
+    place_count: int
+
+    def subject(self) -> str:
+        """Return the certificate's fingerprint."""
+        return self.fingerprint
+
+
 class PlaceFlawed(Payload):
     """Something began to be wrong with a place; said once, until it is mended."""
 
@@ -127,3 +243,117 @@ class PlaceMended(Payload):
     def subject(self) -> str:
         """Return the certificate's fingerprint, or the place's key."""
         return self.fingerprint or self.place.key
+
+
+class BrokenRule(BaseModel):
+    """A rule of a policy that is not met."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    title: str
+    severity: RuleSeverity
+    evidence: str
+    """What shows it, at one of the places."""
+    remedy: str
+    source: str
+
+
+class CertificateNoncompliant(Payload):
+    """A lineage breaks a policy that is switched on; said when that begins, and when it breaks other rules of it."""
+
+    type: ClassVar[str] = "certificate.noncompliant"
+
+    lineage_id: str
+    fingerprint: str
+    """The certificate at one of the places."""
+    policy: str
+    """The policy's id."""
+    policy_title: str
+    policy_version: int
+    severity: RuleSeverity
+    """Of the worst rule that is broken."""
+    rules: list[BrokenRule]
+    names: list[str]
+    """Names of the certificate, at most 50."""
+    places: list[Place]
+    """Where it was found to be so, at most 50."""
+    place_count: int
+    judged_at: datetime
+
+    def subject(self) -> str:
+        """Return the certificate's fingerprint."""
+        return self.fingerprint
+
+
+class CertificateCompliant(Payload):
+    """What `certificate.noncompliant` has told of a lineage and a policy is over."""
+
+    type: ClassVar[str] = "certificate.compliant"
+
+    lineage_id: str
+    fingerprint: str | None
+    """The certificate at one of the places; empty where there is none any more."""
+    policy: str
+    policy_title: str
+    reason: str
+    judged_at: datetime
+
+    def subject(self) -> str:
+        """Return the certificate's fingerprint, or the lineage's id."""
+        return self.fingerprint or self.lineage_id
+
+
+class Change(StrEnum):
+    """What has changed about what somebody may do."""
+
+    RIGHTS = "rights"
+    """Roles, permissions or groups."""
+    KEY_REVOKED = "key-revoked"
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    SIGNED_OUT = "signed-out"
+
+
+class AccessChanged(Payload):
+    """What somebody may do has changed: tokens given to them before are to be refused from now on."""
+
+    type: ClassVar[str] = "access.changed"
+
+    principal_id: str
+    change: Change
+    void_until: datetime
+    """Tokens issued at this instant or before are void."""
+    changed_by: str
+    """The principal who changed it."""
+
+    def subject(self) -> str:
+        """Return the id of whom it is about."""
+        return self.principal_id
+
+
+class CertificatesUnowned(Payload):
+    """Certificates in use have had no owner for longer than is allowed: said once of all of them, and daily of another number."""
+
+    type: ClassVar[str] = "certificates.unowned"
+
+    count: int
+    since: datetime
+    """Since when there have been any, without a break."""
+    counted_at: datetime
+
+    def subject(self) -> str:
+        """Return what all such events are about."""
+        return "unowned"
+
+
+class CertificatesOwned(Payload):
+    """Every certificate in use has an owner again: what `certificates.unowned` has told is over."""
+
+    type: ClassVar[str] = "certificates.owned"
+
+    ended_at: datetime
+
+    def subject(self) -> str:
+        """Return what all such events are about."""
+        return "unowned"

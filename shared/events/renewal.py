@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import ClassVar
 
+from pydantic import Field
+
 from shared.events import Der, Payload
 
 
@@ -25,6 +27,8 @@ class CertificateRenewed(Payload):
     not_after: datetime
     authority: str
     """The name of the authority that issued it."""
+    groups: list[str] = Field(default=[])
+    """Those that the lineage was begun in, by this order; empty where it was there before."""
     root: Der | None = None
     """The root that the chain ends at, as DER, where the authority's is known: that of a built-in one always is."""
 
@@ -47,7 +51,36 @@ class RenewalFailed(Payload):
     next_step: str
     attempt: int
     next_attempt_at: datetime | None
+    groups: list[str] = Field(default=[])
+    """Those that the lineage was begun in, by this order; empty where it was there before."""
 
     def subject(self) -> str:
         """Return the order's id."""
         return self.order_id
+
+
+class LineageEnrolled(Payload):
+    """A lineage is renewed by itself from now on, or by another profile."""
+
+    type: ClassVar[str] = "lineage.enrolled"
+
+    lineage_id: str
+    profile: str
+    enrolled_at: datetime
+
+    def subject(self) -> str:
+        """Return the lineage's id."""
+        return self.lineage_id
+
+
+class LineageWithdrawn(Payload):
+    """A lineage is not renewed by itself any more."""
+
+    type: ClassVar[str] = "lineage.withdrawn"
+
+    lineage_id: str
+    withdrawn_at: datetime
+
+    def subject(self) -> str:
+        """Return the lineage's id."""
+        return self.lineage_id

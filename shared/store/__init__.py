@@ -24,7 +24,7 @@ from shared.events import Event, Payload
 from shared.store.columns import Instant, Json
 from shared.store.plumbing import OUTBOX
 
-__all__ = ["Database", "Instant", "Json", "Transaction", "insert", "is_away", "write_rows"]
+__all__ = ["Database", "Instant", "Json", "Transaction", "insert", "is_away", "is_unstorable", "write_rows"]
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -169,6 +169,12 @@ def is_away(error: BaseException) -> bool:
     has_passing_state = str(getattr(error.orig, "sqlstate", None))[:2] in ("08", "40", "53", "57")
     lost = (sa.exc.OperationalError, sa.exc.InterfaceError)
     return error.connection_invalidated or has_passing_state or isinstance(error, lost)
+
+
+def is_unstorable(error: BaseException) -> bool:
+    """Return whether PostgreSQL refused a value as such: a NUL in a text, a number that is too large."""
+    # Its class of errors in data (its appendix A).
+    return isinstance(error, sa.exc.DBAPIError) and str(getattr(error.orig, "sqlstate", None))[:2] == "22"
 
 
 def insert(tx: Transaction, table: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The tables every service's database has beside its own: outbox, inbox and remembered requests."""
+"""The tables every service's database has beside its own: outbox, inbox, remembered requests, void tokens."""
 
 import sqlalchemy as sa
 
@@ -37,3 +37,11 @@ REQUESTS = sa.Table(
     sa.Column("created_at", Instant, nullable=False, index=True),
 )
 """Answers to requests that carried an `Idempotency-Key`; `response` is null while one runs."""
+
+VOID_TOKENS = sa.Table(
+    "void_tokens",
+    PLUMBING,
+    sa.Column("principal_id", sa.String(100), primary_key=True),
+    sa.Column("issued_until", Instant, nullable=False),
+)
+"""Whose tokens are refused though they have not ended: those issued at this instant or before."""

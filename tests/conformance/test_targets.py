@@ -23,7 +23,7 @@ from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.ssh import Credential
 from shared.store import Database
 from tests.provisioner.ssh_host import SshHost
-from tests.provisioner.workshop import Workshop, workshop
+from tests.provisioner.workshop import CALLER, Workshop, workshop
 from tests.servers.fault_proxy import FaultProxy, StartFaultProxy
 from tests.servers.nginx import StartNginx
 from tests.servers.ssh import Sshd
@@ -194,7 +194,7 @@ async def test_the_same_certificate_again_changes_nothing(site: Site, shop: Work
     await shop.work_off()
     await shop.renew(new, order="second")
     await shop.work_off()
-    states = [row.state for row in await shop.deployments.page(after=None, limit=10)]
+    states = [row.state for row in await shop.deployments.page(after=None, limit=10, caller=CALLER)]
     assert states == [State.DEPLOYED, State.DEPLOYED]
     assert (await site.served(), site.in_files()) == (new.fingerprint, new.fingerprint)
 
@@ -300,7 +300,7 @@ async def test_after_a_failure_the_next_attempt_succeeds(site: Site, shop: Works
     shop.time.passes(timedelta(minutes=1))
     row, _ = await shop.only()
     await shop.targets.change(
-        row.target_id, TargetChange(options=site.options), if_match=None, now=shop.time()
+        row.target_id, TargetChange(options=site.options), if_match=None, caller=CALLER, now=shop.time()
     )
     await shop.work_off()
     await _is_deployed(site, shop, new)
@@ -336,7 +336,7 @@ async def _cut_once(site: Site, shop: Workshop, proxy: FaultProxy, *, wanted: Is
     order = await shop.renew(wanted)
     await shop.work_off()
     proxy.cut_after = None
-    [row] = await shop.deployments.page(after=None, limit=10, order_id=order)
+    [row] = await shop.deployments.page(after=None, limit=10, caller=CALLER, order_id=order)
     first_failed = row.state != State.DEPLOYED
     if first_failed:
         assert row.failure == Failure.UNREACHABLE, (cut, row)
@@ -344,7 +344,7 @@ async def _cut_once(site: Site, shop: Workshop, proxy: FaultProxy, *, wanted: Is
         assert await site.served() == served_before == site.in_files(), cut
     shop.time.passes(timedelta(minutes=5))
     await shop.work_off()
-    row, _ = await shop.deployments.get(row.id)
+    row, _ = await shop.deployments.get(row.id, caller=CALLER)
     assert (row.state, row.phase) == (State.DEPLOYED, Phase.OVER), (cut, row)
     assert await site.served() == wanted.fingerprint == site.in_files(), cut
     return first_failed

@@ -1,7 +1,9 @@
 """What other systems send: certificates in stores and at endpoints, by whom it may be sent, and what becomes of it."""
 
 import json
+import ssl
 from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from shared.store import Database
 from tests.builders import bearer
+from tests.oddities import corpus
 from tests.servers.tls import CertificateAuthority, Issued
 
 UPLOADER = bearer(permissions=frozenset({"uploads:write"}), name="mainframe")
@@ -197,3 +200,41 @@ async def test_a_source_is_either_read_or_sent_to(client: httpx.AsyncClient, lab
     regular = {"name": "x", "kind": "upload", "settings": {}, "every": 3600}
     assert (await client.post("/v1/sources", json=regular)).status_code == 422
     assert (await send(client, source, is_last=True)).status_code == 422
+
+
+async def test_certificates_nobody_should_have_made_are_taken_in_and_stop_nothing(
+    client: httpx.AsyncClient, database: Database, lab_ca: CertificateAuthority
+):
+    source, good = await made(client, "mainframe"), lab_ca.issue("a.test")
+    odd = {title: odd.bytes() for title, odd in corpus() if odd.bytes().startswith(b"\x30")}
+    large = [title for title, der in odd.items() if len(der) > 100_000]
+    small = [title for title in odd if title not in large]
+    for titles in (small, *([title] for title in large)):
+        sent = [
+            holding(good, title)
+            | {
+                "pem": None,
+                "der": [b64encode(odd[title]).decode()],
+                "key": {"path": "k", "spki_sha256": "0" * 64},
+            }
+            for title in titles
+        ]
+        assert states(await send(client, source, holdings=[*sent, holding(good, "good")])) == [
+            *["new"] * len(titles),
+            "new" if titles is small else "known",
+        ]
+    told = {found["fingerprint"] for found in await said(database, "certificate.found")}
+    assert told == {sha256(der).hexdigest() for der in odd.values()} | {good.fingerprint}
+
+
+async def test_what_stands_in_pem_is_taken_in_also_where_no_parser_takes_it(
+    client: httpx.AsyncClient, lab_ca: CertificateAuthority
+):
+    source, issued = await made(client, "mainframe"), lab_ca.issue("a.test")
+    odd = next(odd.bytes() for title, odd in corpus() if title == "with bytes behind it")
+    text = issued.certificate_pem.decode() + ssl.DER_cert_to_PEM_cert(odd)
+    assert states(await send(client, source, holdings=[holding(issued, "a") | {"pem": text}])) == ["new"]
+    broken = text.replace("MII", "M*I")
+    refused = await send(client, source, holdings=[holding(issued, "a") | {"pem": broken}])
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/body/holdings/0/pem"

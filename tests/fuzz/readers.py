@@ -12,6 +12,7 @@ from services.discovery.scanner.keys import Keys, RecordKey
 from services.discovery.scanner.look import BEFORE_13, FIRST, RETRY, Asker
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight
+from services.inventory.domain import certificates
 from shared import x509
 from shared.errors import Invalid
 from shared.starttls import PROTOCOLS, OtherProtocol, Refused
@@ -70,7 +71,8 @@ def converse(data: bytes) -> None:
 
 
 def read_certificate(data: bytes) -> None:
-    """Read a certificate."""
+    """Read a certificate, whole and in parts."""
+    certificates.read("", data)
     with contextlib.suppress(Invalid):
         x509.read(data)
 

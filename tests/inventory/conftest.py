@@ -1,12 +1,15 @@
 """Inventories on either database."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.inventory.actions import chains, linting, revocations
 from services.inventory.service import SCHEMA
+from shared.apart import Unfinished
 from shared.bus.sqlite import SqliteBus
 from shared.store import Database
 from tests.inventory.ledger import DAY, NOON, Ledger
@@ -44,6 +47,20 @@ async def bus(tmp_path: Path) -> AsyncIterator[SqliteBus]:
 def ledger(database: Database, bus: SqliteBus) -> Ledger:
     """An inventory that knows nothing yet."""
     return Ledger(database, bus)
+
+
+@pytest.fixture
+def apart_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do in this process what is done in one of its own: starting one takes longer than most tests."""
+
+    async def here(function: Callable[..., Any], *args: Any, within: timedelta) -> Any:
+        try:
+            return function(*args)
+        except Exception as error:
+            raise Unfinished(f"{type(error).__name__}: {error}") from error
+
+    for module in (chains, linting, revocations):
+        monkeypatch.setattr(module, "run_apart", here)
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,20 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.inventory.actions.assessing import Assessing
+from services.inventory.actions.associating import Associating
 from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
 from services.inventory.actions.observations import Observations
 from services.inventory.actions.reading import Reading
 from services.inventory.actions.renewals import Renewals
 from services.inventory.actions.replacements import Replacements
+from services.inventory.connectors import policy_files
+from services.inventory.domain.query import Asked, parse
 from services.inventory.domain.thresholds import Limit
 from services.inventory.events import reactions
 from services.inventory.service import SCHEMA
+from services.inventory.store.certificates import CertificateFilter
 from services.inventory.store.tables import Certificate, Replacement
 from shared.bus import Delivery, Message, Verdict
 from shared.bus.sqlite import SqliteBus
@@ -144,8 +149,13 @@ class Ledger:
         self.now = now
         self.crossings = Crossings(database, limits=limits or {})
         self.replacements = Replacements(database, stale_after=DAY)
+        self.associating = Associating(database)
+        self.assessing = Assessing(database, timelines=policy_files.timelines())
         observations = Observations(
-            replacements=self.replacements, crossings=self.crossings, comparisons=Comparisons()
+            replacements=self.replacements,
+            crossings=self.crossings,
+            comparisons=Comparisons(),
+            assessing=self.assessing,
         )
         renewals = Renewals(replacements=self.replacements, crossings=self.crossings)
         table = reactions(observations, renewals, clock=lambda: self.now)
@@ -170,6 +180,14 @@ class Ledger:
             pass
         while await self.replacements.settle_due(self.now):
             pass
+        while await self.associating.associate_due(self.now):
+            pass
+        while await self.associating.cross_due(self.now):
+            pass
+        while await self.assessing.judge_due(self.now):
+            pass
+        while await self.assessing.lapse(self.now):
+            pass
 
     async def said(self, payload: type[P]) -> list[P]:
         """Return the events of this type, the oldest first."""
@@ -181,20 +199,32 @@ class Ledger:
 
     async def row(self, issued: Issued) -> Certificate:
         """Return what is kept of a certificate."""
-        return (await self.reading.certificate(issued.fingerprint)).row
+        return (await self.reading.certificate(issued.fingerprint, scope=None)).row
+
+    async def asked(self, question: str) -> Sequence[Any]:
+        """Return the certificates that a question finds."""
+        wanted = CertificateFilter(asked=Asked(query=parse(question), now=self.now))
+        return await self.reading.certificates(wanted, limit=100)
 
     async def replacement(self) -> Replacement:
         """Return the one replacement there is."""
-        [(row, _places)] = await self.reading.replacements(after=None, limit=10, lineage_id=None, state=None)
+        [(row, _places)] = await self.reading.replacements(
+            after=None, limit=10, lineage_id=None, state=None, scope=None
+        )
         return row
 
     async def served(self, where: Place, *, at: datetime | None = None) -> list[str | None]:
         """Return what a place served, the latest first."""
-        return [serving.fingerprint for serving in (await self.reading.history(where.key, at=at)).servings]
+        return [
+            serving.fingerprint
+            for serving in (await self.reading.history(where.key, at=at, scope=None)).servings
+        ]
 
     async def told(self, lineage_id: str) -> list[str]:
         """Return the kinds of what happened to a lineage, the first first."""
-        return [row.kind for row in await self.reading.timeline(lineage_id, after=None, limit=100)]
+        return [
+            row.kind for row in await self.reading.timeline(lineage_id, after=None, limit=100, scope=None)
+        ]
 
 
 def deliveries(events: Iterable[Event[Any]]) -> Sequence[Delivery]:

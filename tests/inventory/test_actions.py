@@ -41,21 +41,21 @@ async def test_a_found_certificate_is_known_with_its_place(
         "shop.test", "*.shop.test", not_after=NOON + 300 * DAY, not_before=NOON - DAY
     )
     await ledger.hear(found(issued, place(), NOON))
-    report = await ledger.reading.certificate(issued.fingerprint)
+    report = await ledger.reading.certificate(issued.fingerprint, scope=None)
     assert report.row.names == ["*.shop.test", "shop.test"]
     assert report.row.key_type == "ecdsa-p256"
     assert report.row.is_current
     [(where, seen)] = report.places
     assert (where.key, seen.first_seen, seen.last_seen) == (place().key, NOON, NOON)
     assert await ledger.told(report.row.lineage_id) == ["found"]
-    pem = await ledger.reading.pem(issued.fingerprint)
+    pem = await ledger.reading.pem(issued.fingerprint, scope=None)
     assert (pem.pem + "".join(pem.chain)).encode() == issued.chain_pem
 
 
 async def test_seeing_it_again_moves_last_seen_and_nothing_else(ledger: Ledger, old: Issued) -> None:
     await ledger.hear(found(old, place(), NOON), found(old, place(), NOON + HOUR))
     await ledger.hear(found(old, place(), NOON - HOUR))
-    report = await ledger.reading.certificate(old.fingerprint)
+    report = await ledger.reading.certificate(old.fingerprint, scope=None)
     [(_where, seen)] = report.places
     assert (seen.first_seen, seen.last_seen) == (NOON - HOUR, NOON + HOUR)
     assert await ledger.told(report.row.lineage_id) == ["found"]
@@ -104,12 +104,12 @@ async def test_bytes_that_are_no_certificate_are_kept_with_a_finding(ledger: Led
     junk = b"\x30\x03\x02\x01\x00 no certificate \x00"
     name = sha256(junk).hexdigest()
     await ledger.hear(found_bytes(name, [junk], place(2), NOON), found(old, place(), NOON))
-    row = (await ledger.reading.certificate(name)).row
+    row = (await ledger.reading.certificate(name, scope=None)).row
     assert row.finding
     assert row.not_after is None
     assert (await ledger.row(old)).finding is None
-    assert (await ledger.reading.summary()).unreadable == 1
-    assert "BEGIN CERTIFICATE" in (await ledger.reading.pem(name)).pem
+    assert (await ledger.reading.summary(scope=None)).unreadable == 1
+    assert "BEGIN CERTIFICATE" in (await ledger.reading.pem(name, scope=None)).pem
 
 
 async def test_names_with_nul_and_names_too_long_to_search_for_are_kept(ledger: Ledger, issue: Issue) -> None:
@@ -148,7 +148,7 @@ async def test_a_certificate_found_expiring_is_told_at_once_and_only_the_most_ur
     assert told.urgency is Urgency.CRITICAL
     assert told.place_count == 1
     assert told.places == [place()]
-    report = await ledger.reading.certificate(issued.fingerprint)
+    report = await ledger.reading.certificate(issued.fingerprint, scope=None)
     assert [(row.urgency, row.is_told) for row in report.crossed] == [
         ("renew", False),
         ("warning", False),
@@ -216,7 +216,7 @@ async def test_the_authority_above_a_certificate_is_not_told_to_expire(ledger: L
     issued = dying.intermediate().issue("shop.test", not_before=NOON - DAY, not_after=NOON + 89 * DAY)
     await ledger.hear(found(issued, place(), NOON))
     assert await ledger.said(CertificateExpiring) == []
-    assert (await ledger.reading.summary()).certificates == 1
+    assert (await ledger.reading.summary(scope=None)).certificates == 1
 
 
 async def test_a_successor_with_the_same_names_joins_the_lineage(
@@ -244,13 +244,13 @@ async def test_a_certificate_seen_before_it_was_told_to_be_renewed_comes_into_th
     await ledger.hear(renewed(old, other, NOON + HOUR, lineage=lineage))
     assert (await ledger.row(other)).lineage_id == lineage
     with pytest.raises(NotFound):
-        await ledger.reading.lineage(accidental)
+        await ledger.reading.lineage(accidental, scope=None)
     assert await ledger.told(lineage) == ["found", "found", "renewed"]
 
 
 async def test_a_lineage_that_renewal_made_up_is_taken_over(ledger: Ledger, new: Issued) -> None:
     await ledger.hear(renewed(None, new, NOON, lineage="made-by-renewal"))
-    row, [certificate] = await ledger.reading.lineage("made-by-renewal")
+    row, [certificate] = await ledger.reading.lineage("made-by-renewal", scope=None)
     assert (row.title, certificate.fingerprint) == ("shop.test", new.fingerprint)
     await ledger.hear(found(new, place(), NOON + HOUR))
     assert (await ledger.row(new)).lineage_id == "made-by-renewal"
@@ -263,7 +263,7 @@ async def test_the_root_that_a_renewal_tells_of_is_known_and_in_no_lineage_of_an
     root = lab_ca.certificate.public_bytes(Encoding.DER)
     told = Event.of(event.data.model_copy(update={"root": root}), source="renewal", now=NOON)
     await ledger.hear(told)
-    row = (await ledger.reading.certificate(fingerprint(lab_ca.certificate))).row
+    row = (await ledger.reading.certificate(fingerprint(lab_ca.certificate), scope=None)).row
     assert (row.is_ca, row.lineage_id == "shop") == (True, False)
 
 
@@ -452,7 +452,9 @@ async def _tell_in_order(
     row = await ledger.replacement()
     assert (row.state, row.lineage_id, row.order_id) == (State.REPLACED, "lineage", "order")
     assert (row.opened_at, row.deployed_at) == (NOON + HOUR, NOON + 2 * HOUR)
-    assert [lineage.id for lineage in await ledger.reading.lineages(after=None, limit=10)] == ["lineage"]
+    assert [lineage.id for lineage in await ledger.reading.lineages(after=None, limit=10, scope=None)] == [
+        "lineage"
+    ]
     for number in (1, 2):
         assert await ledger.served(place(number)) == [new.fingerprint, old.fingerprint]
     assert [(await ledger.row(each)).is_current for each in (old, new)] == [False, True]

@@ -209,7 +209,7 @@ async def test_starting_again_changes_nothing_that_is_still_good(around: Surroun
     async with started(around) as second:
         assert (second.admin, second.provisioner_key, (await second.get("/v1/jwks.json")).json()) == before
         names = {item["name"] for item in (await second.get("/v1/principals")).json()["items"]}
-        assert names == {"admin", "provisioner"}
+        assert names == {"admin", "provisioner", "renewal"}
 
 
 async def test_starting_again_replaces_what_is_lost_or_ends_soon(around: Surroundings) -> None:
@@ -240,14 +240,14 @@ async def test_several_replicas_may_start_for_the_first_time_together(around: Su
     async with anyio.create_task_group() as tasks:
         for _ in range(4):
             tasks.start_soon(start)
-    assert seen == [(1, 2)] * 4
+    assert seen == [(1, 3)] * 4
 
 
 async def test_a_service_exchanges_its_key_for_a_short_token(running: Running) -> None:
     answer = (await running.exchange(running.provisioner_key, SEALING_KEY)).json()
     assert answer["token_type"] == "Bearer"
     ends = datetime.fromisoformat(answer["expires_at"])
-    assert timedelta(minutes=9) < ends - utc_now() <= timedelta(minutes=10)
+    assert timedelta(minutes=4) < ends - utc_now() <= timedelta(minutes=5)
     speaks_for = await running.around.verifier.verify(answer["access_token"])
     assert speaks_for.name == "provisioner"
     assert speaks_for.permissions == {"keys:release", "orders:read", "certificates:read"}

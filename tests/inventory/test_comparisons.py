@@ -47,7 +47,7 @@ async def wrong(ledger: Ledger) -> Told:
         (
             flaw,
             await ledger.reading.places(
-                after=None, limit=10, address=None, port=None, fingerprint=None, flaw=flaw
+                scope=None, after=None, limit=10, address=None, port=None, fingerprint=None, flaw=flaw
             ),
         )
         for flaw in Flaw
@@ -182,7 +182,9 @@ async def test_a_place_shows_both_views(ledger: Ledger, old: Issued, new: Issued
         found(old, ENDPOINT, NOON + HOUR),
         found(old, place(2, name="shop.test"), NOON),
     )
-    rows = await ledger.reading.places(after=None, limit=10, address=None, port=None, fingerprint=None)
+    rows = await ledger.reading.places(
+        after=None, limit=10, address=None, port=None, fingerprint=None, scope=None
+    )
     shown = {row.place.address: row for row in rows}
     for address in ("web-1", "192.0.2.1"):
         [slot] = shown[address].configured

@@ -31,7 +31,9 @@ def held(key: str | None = KEY, **changes: Any) -> Held:
 
 
 async def flawed(ledger: Ledger, flaw: Flaw | None = None) -> dict[str, list[str]]:
-    rows = await ledger.reading.holdings(after=None, limit=10, address=None, fingerprint=None, flaw=flaw)
+    rows = await ledger.reading.holdings(
+        after=None, limit=10, address=None, fingerprint=None, flaw=flaw, scope=None
+    )
     return {each.place.address: list(each.flaws) for each in rows}
 
 
@@ -64,7 +66,7 @@ async def test_a_key_on_two_hosts_is_shared_and_each_names_the_other(ledger: Led
         stored(old, "c", NOON, held=held(OTHER)),
     )
     rows = await ledger.reading.holdings(
-        after=None, limit=10, address=None, fingerprint=None, flaw=Flaw.KEY_SHARED
+        scope=None, after=None, limit=10, address=None, fingerprint=None, flaw=Flaw.KEY_SHARED
     )
     assert sorted((each.place.address, tuple(each.key_shared_with)) for each in rows) == [
         ("a", ("b",)),
@@ -96,7 +98,9 @@ async def test_a_store_that_is_gone_holds_nothing(ledger: Ledger, old: Issued) -
 
 async def test_what_uses_it_is_kept(ledger: Ledger, old: Issued) -> None:
     await ledger.hear(stored(old, "a", NOON, held=held()))
-    [row] = await ledger.reading.holdings(after=None, limit=10, address="a", fingerprint=None, flaw=None)
+    [row] = await ledger.reading.holdings(
+        after=None, limit=10, address="a", fingerprint=None, flaw=None, scope=None
+    )
     assert (row.fingerprint, row.held.uses) == (old.fingerprint, [USE])
 
 
@@ -112,7 +116,7 @@ def configured(name: str | None = "a.test", **listening: Any) -> Held:
 
 async def served(ledger: Ledger, of: Issued) -> list[tuple[str | None, bool | None]]:
     rows = await ledger.reading.holdings(
-        after=None, limit=10, address=None, fingerprint=of.fingerprint, flaw=None
+        scope=None, after=None, limit=10, address=None, fingerprint=of.fingerprint, flaw=None
     )
     return [(slot.server_name, slot.is_served) for each in rows for slot in each.slots]
 

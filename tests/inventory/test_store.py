@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from services.inventory.domain.query import Position
 from services.inventory.service import SCHEMA
 from services.inventory.store import certificates, places
 from services.inventory.store.certificates import CertificateFilter
@@ -32,6 +33,44 @@ async def test_seeing_the_same_again_is_one_update(ledger: Ledger, old: Issued) 
     written = [text for text in statements if text.startswith(("INSERT", "UPDATE", "DELETE", "SELECT"))]
     assert [text.split()[:2] for text in written] == [["INSERT", "INTO"], ["UPDATE", "sightings"]]
     assert INBOX.name in written[0]
+
+
+async def test_seeing_many_again_is_one_update_and_each_keeps_its_own_time(
+    ledger: Ledger, old: Issued, new: Issued
+) -> None:
+    many = [place(number) for number in range(1, 21)]
+    await ledger.hear(*(found(old, each, NOON) for each in many))
+    at = {each.key: NOON + HOUR * number for number, each in enumerate(many, start=1)}
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    sa.event.listen(ledger.database.engine.sync_engine, "before_cursor_execute", note)
+    await ledger.hear(*(found(old, each, at[each.key]) for each in many))
+    sa.event.remove(ledger.database.engine.sync_engine, "before_cursor_execute", note)
+    written = [text for text in statements if text.startswith(("INSERT", "UPDATE", "DELETE", "SELECT"))]
+    assert [text.split()[:2] for text in written] == [["INSERT", "INTO"], ["UPDATE", "sightings"]]
+    pages = await ledger.reading.places(
+        after=None, limit=50, scope=None, address=None, port=None, fingerprint=None
+    )
+    assert {report.place.key: report.seen.last_seen for report in pages} == at
+
+
+async def test_among_many_that_are_as_before_the_one_that_changed_is_noticed(
+    ledger: Ledger, old: Issued, new: Issued
+) -> None:
+    await ledger.hear(*(found(old, place(number), NOON) for number in range(1, 6)))
+    later = NOON + HOUR
+    looks = [found(new if number == 3 else old, place(number), later) for number in range(1, 6)]
+    await ledger.hear(*looks, found(old, place(1), NOON + HOUR / 2))
+    assert await ledger.served(place(3)) == [new.fingerprint, old.fingerprint]
+    assert await ledger.served(place(1)) == [old.fingerprint]
+    assert (await ledger.replacement()).old_fingerprint == old.fingerprint
+    await ledger.hear(*(found(new, place(number), NOON + 2 * HOUR) for number in range(1, 6)))
+    assert len(await ledger.said(CertificateReplaced)) == 1
+    await ledger.hear(found(new, place(1), NOON + 3 * HOUR), found(old, place(2), NOON + 3 * HOUR))
+    assert await ledger.served(place(2)) == [old.fingerprint, new.fingerprint, old.fingerprint]
 
 
 async def test_filters_find_by_name_place_key_and_expiry(ledger: Ledger, issue: Issue) -> None:
@@ -67,7 +106,7 @@ async def test_pages_hold_every_certificate_once(ledger: Ledger, issue: Issue) -
         seen += [row.fingerprint for row in rows[:2]]
         if len(rows) <= 2:
             break
-        after = rows[1].id
+        after = Position(id=rows[1].id)
     assert seen == [each.fingerprint for each in all_of_them]
 
 

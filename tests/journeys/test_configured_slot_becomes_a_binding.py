@@ -1,4 +1,4 @@
-"""What a host's configuration uses is proposed, accepted with one call, renewed, and seen on the wire."""
+"""What a host's configuration uses is proposed, accepted with one call, adopted with another, renewed, and seen on the wire."""
 
 from tests.journeys.conftest import StartPlatform
 from tests.journeys.estate import Estate, found
@@ -33,8 +33,13 @@ async def test_a_slot_that_was_read_is_bound_with_one_call_and_serves_what_is_re
         assert binding["endpoints"] == [served_at]
         found(client, "/provisioner/v1/proposals", id=proposal["id"], state="bound", binding_id=binding["id"])
 
+        # Adopted in one call: lineage, names and profile are as proposed.
         lineage = binding["lineage_id"]
-        accepted(client.put(f"/renewal/v1/enrolments/{lineage}", json={"profile": "web"}))
+        wish = accepted(client.get(f"/renewal/v1/adoptions/{old}"))
+        assert (wish["lineage_id"], wish["names"], wish["profile"]) == (lineage, [NAME], "web")
+        adopted = accepted(client.post("/renewal/v1/adoptions", json={"fingerprint": old}))
+        assert (adopted["enrolment"]["lineage_id"], adopted["proposal"]["owner"]) == (lineage, None)
         deployment = found(client, "/provisioner/v1/deployments", lineage_id=lineage, state="deployed")
         now = fingerprint(site.served())
         assert now == deployment["fingerprint"] != old
+        assert accepted(client.get(f"/inventory/v1/lineages/{lineage}"))["is_managed"]

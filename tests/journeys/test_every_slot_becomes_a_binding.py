@@ -224,7 +224,7 @@ async def test_a_slot_that_was_read_is_ready_and_serves_what_is_put_there(
         shop.database, targets=shop.targets, bindings=shop.bindings, inventory=Inventory(httpx.AsyncClient())
     )
     await _tell(shop, proposals, holding)
-    [proposal] = await proposals.page(Asked(is_ready=True), after=None, limit=10)
+    [proposal] = await proposals.page(Asked(is_ready=True), after=None, limit=10, caller=CALLER)
     said = HostTarget(
         username=host.username, host_key=host.host_key, port=host.port, credential=_credential(host)
     )

@@ -11,26 +11,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.events import Event, Payload
-from shared.events.inventory import Flaw, Urgency
+from shared.events.inventory import Contact, Flaw, Owner, RuleSeverity, Urgency
 from shared.ids import new_id
 from shared.store import Database
 from tests.notifier.workshop import (
+    CALLER,
     NEW,
     NEXT,
     NOON,
     OLD,
     Workshop,
+    authority_cleared,
+    authority_expiring,
+    compliant,
     deployed,
     deployment_failed,
     expiring,
     flawed,
     mended,
+    noncompliant,
+    owned,
     renewal_failed,
     renewed,
     replaced,
+    revoked,
     source_failed,
     source_recovered,
     stale,
+    unowned,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -124,7 +132,7 @@ def test_every_order_opens_one_alert_for_each_problem_with_the_worst_severity(
             "deployment-failed": "warning",
             "stale": "error",
         }
-        rows = await shop.alerts.page(only={"lineage_id": lineage}, after=None, limit=100)
+        rows = await shop.alerts.page(only={"lineage_id": lineage}, after=None, limit=100, caller=CALLER)
         assert len(rows) == 4
 
     run(check)
@@ -164,7 +172,7 @@ async def test_severity_rises_in_place_and_never_falls(shop: Workshop) -> None:
         await shop.hear(expiring(urgency))
     alert = await shop.alert(lineage_id="lineage-1")
     assert alert.severity == "critical"
-    story_ = await shop.alerts.get(alert.id)
+    story_ = await shop.alerts.get(alert.id, caller=CALLER)
     assert [entry.turn for entry in story_.history] == ["opened", "raised"]
     assert await shop.emitted() == ["alert.opened", "alert.opened"]
 
@@ -183,14 +191,14 @@ async def test_issued_and_put_in_place_are_notes_and_end_nothing(shop: Workshop)
     await shop.hear(expiring(), renewed(), deployed())
     alert = await shop.alert(lineage_id="lineage-1")
     assert alert.state == "open"
-    history = (await shop.alerts.get(alert.id)).history
+    history = (await shop.alerts.get(alert.id, caller=CALLER)).history
     assert [entry.turn for entry in history] == ["opened", "noted", "noted"]
     assert "web-1" in history[2].text
 
 
 async def test_an_observed_replacement_resolves_and_says_why(shop: Workshop) -> None:
     await shop.hear(expiring(), renewal_failed(), replaced())
-    rows = await shop.alerts.page(only={}, after=None, limit=10)
+    rows = await shop.alerts.page(only={}, after=None, limit=10, caller=CALLER)
     assert {row.state for row in rows} == {"resolved"}
     assert all(NEW in (row.resolved_because or "") for row in rows)
     assert (await shop.emitted()).count("alert.resolved") == 2
@@ -200,6 +208,17 @@ async def test_a_host_that_comes_back_with_the_old_certificate_is_a_new_alert(sh
     await shop.hear(stale(at=NOON), replaced(at=NOON + MINUTE), stale(at=NOON + 2 * MINUTE))
     assert await shop.open_alerts() == {"stale": "error"}
     await shop.hear(replaced(at=NOON + 3 * MINUTE))
+    assert await shop.open_alerts() == {}
+
+
+async def test_a_revoked_certificate_is_critical_until_it_was_replaced_everywhere(shop: Workshop) -> None:
+    await shop.hear(revoked(), revoked(at=NOON + MINUTE))
+    alert = await shop.alert(state="open")
+    assert (alert.problem, alert.severity) == ("revoked", "critical")
+    assert alert.summary == "www.example.test is revoked, and in use"
+    assert "keyCompromise" in alert.details["reason"]
+    assert await shop.emitted() == ["alert.opened"]
+    await shop.hear(replaced(at=NOON + 2 * MINUTE))
     assert await shop.open_alerts() == {}
 
 
@@ -256,7 +275,7 @@ async def test_a_source_that_cannot_be_read_is_one_alert_until_it_was_read_again
 
 async def test_a_failure_told_late_does_not_open_what_is_over(small_shop: Workshop) -> None:
     await small_shop.hear(source_recovered(at=NOON + MINUTE), source_failed(at=NOON))
-    assert await small_shop.alerts.page(only={"state": "open"}, after=None, limit=10) == []
+    assert await small_shop.alerts.page(only={"state": "open"}, after=None, limit=10, caller=CALLER) == []
 
 
 async def test_a_flaw_of_a_place_is_one_alert_until_it_is_mended(shop: Workshop) -> None:
@@ -274,7 +293,7 @@ async def test_a_flaw_of_a_place_is_one_alert_until_it_is_mended(shop: Workshop)
 
 async def test_a_flaw_that_is_heard_of_after_its_end_opens_nothing(small_shop: Workshop) -> None:
     await small_shop.hear(mended(at=NOON + MINUTE), flawed(at=NOON))
-    assert await small_shop.alerts.page(only={}, after=None, limit=10) == []
+    assert await small_shop.alerts.page(only={}, after=None, limit=10, caller=CALLER) == []
     await small_shop.hear(flawed(at=NOON + 2 * MINUTE))
     assert (await small_shop.alert(problem="not-served")).state == "open", "it began again"
 
@@ -283,5 +302,65 @@ async def test_a_shared_key_is_told_to_nobody_unasked_and_what_nothing_uses_is_n
     shop: Workshop,
 ) -> None:
     await shop.hear(flawed(Flaw.KEY_SHARED), flawed(Flaw.UNUSED))
-    [alert] = await shop.alerts.page(only={}, after=None, limit=10)
+    [alert] = await shop.alerts.page(only={}, after=None, limit=10, caller=CALLER)
     assert (alert.problem, alert.severity) == ("key-shared", "info")
+
+
+async def test_what_nobody_owns_is_one_alert_however_many_there_are(shop: Workshop) -> None:
+    await shop.hear(unowned(3, at=NOON), unowned(240, at=NOON + MINUTE))
+    [alert] = await shop.alerts.page(only={}, after=None, limit=10, caller=CALLER)
+    assert (alert.problem, alert.severity) == ("unowned", "warning")
+    assert alert.summary == "240 certificates in use without an owner"
+    assert "not owner" in alert.details["next_step"]
+    await shop.hear(owned(at=NOON + 2 * MINUTE), unowned(1, at=NOON + MINUTE))
+    [alert] = await shop.alerts.page(only={}, after=None, limit=10, caller=CALLER)
+    assert (alert.state, alert.resolved_because) == ("resolved", "They were given one, or are out of use.")
+    assert await shop.emitted() == ["alert.opened", "alert.resolved"]
+
+
+async def test_an_alert_says_who_owns_the_certificate(small_shop: Workshop) -> None:
+    owner = Owner(id="web", name="Web", contacts=[Contact(kind="email", value="web@example.test")])
+    await small_shop.hear(expiring().model_copy(update={"owner": owner}))
+    alert = await small_shop.alert(problem="expiring")
+    assert alert.details["owner"] == "Web, web@example.test"
+
+
+async def test_an_issuer_near_its_end_is_one_alert_that_gets_worse_until_nothing_in_use_is_under_it(
+    small_shop: Workshop,
+) -> None:
+    await small_shop.hear(authority_expiring(Urgency.RENEW))
+    assert await small_shop.alerts.page(only={}, after=None, limit=10, caller=CALLER) == []
+    await small_shop.hear(authority_expiring(), authority_expiring(Urgency.ERROR, at=NOON + MINUTE))
+    alert = await small_shop.alert(problem="authority-expiring")
+    assert (alert.state, alert.severity) == ("open", "error")
+    assert alert.summary.startswith("The issuer CN=Issuing CA 1 expires in ")
+    await small_shop.hear(authority_cleared(at=NOON + 2 * MINUTE))
+    alert = await small_shop.alert(problem="authority-expiring")
+    assert (alert.state, alert.resolved_because) == ("resolved", "Nothing in use is under it any more.")
+
+
+async def test_a_broken_policy_is_one_alert_of_its_lineage_whatever_rules_are_broken(shop: Workshop) -> None:
+    await shop.hear(noncompliant("TLSv1"), noncompliant("TLSv1", "RC4", at=NOON + MINUTE))
+    alert = await shop.alert(problem="noncompliant")
+    assert (alert.state, alert.severity, alert.lineage_id) == ("open", "error", "lineage-1")
+    assert alert.summary == "shop.example.test breaks House rules: No TLSv1; No RC4"
+    assert alert.details["reason"] == "TLSv1: offers TLSv1. RC4: offers RC4."
+    assert alert.details["next_step"] == "Switch TLSv1 off. Switch RC4 off."
+    assert (alert.details["policy"], alert.details["place_count"]) == ("House rules", 3)
+
+    await shop.hear(noncompliant("TLSv1", policy="other"), compliant(at=NOON + 2 * MINUTE))
+    states = {
+        row.subject: row.state for row in await shop.alerts.page(only={}, after=None, limit=10, caller=CALLER)
+    }
+    assert sorted(states.values()) == ["open", "resolved"], "the other policy's alert stands"
+    resolved = next(
+        row for row in await shop.alerts.page(only={"state": "resolved"}, after=None, limit=10, caller=CALLER)
+    )
+    assert resolved.resolved_because == "Every place was seen to keep to it."
+
+
+async def test_what_is_heard_of_a_policy_after_its_end_opens_nothing(small_shop: Workshop) -> None:
+    await small_shop.hear(compliant(at=NOON + MINUTE), noncompliant("TLSv1"))
+    assert await small_shop.alerts.page(only={}, after=None, limit=10, caller=CALLER) == []
+    await small_shop.hear(noncompliant("TLSv1", severity=RuleSeverity.LOW, at=NOON + 2 * MINUTE))
+    assert (await small_shop.alert(problem="noncompliant")).severity == "info"

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from services.notifier import store
 from services.notifier.service import SCHEMA
 from shared.events.inventory import Urgency
-from tests.notifier.workshop import NOON, Workshop, expiring
+from tests.notifier.workshop import CALLER, NOON, Workshop, expiring
 from tests.servers.webhook import Webhook
 
 
@@ -16,7 +16,7 @@ async def test_the_migrations_make_what_the_code_expects(shop: Workshop) -> None
 
 
 async def test_there_is_a_first_rule_that_tells_every_channel_from_warning_up(shop: Workshop) -> None:
-    (rule,) = await shop.rules.page(after=None, limit=10)
+    (rule,) = await shop.rules.page(after=None, limit=10, caller=CALLER)
     assert (rule.name, rule.min_severity, rule.problems, rule.channels) == ("default", "warning", [], None)
 
 
@@ -35,7 +35,7 @@ async def test_two_at_once_open_one_alert_and_deliver_once(shop: Workshop, webho
             tasks.start_soon(shop.hear, expiring(urgency))
     alert = await shop.alert()
     assert alert.severity == "critical"
-    turns = [entry.turn for entry in (await shop.alerts.get(alert.id)).history]
+    turns = [entry.turn for entry in (await shop.alerts.get(alert.id, caller=CALLER)).history]
     assert turns[0] == "opened"
     assert set(turns[1:]) <= {"raised"}
     states = await shop.states()
@@ -61,7 +61,7 @@ async def test_pages_follow_one_another_without_gap_or_repetition(shop: Workshop
     await shop.hear(*(expiring(lineage_id=f"lineage-{number}") for number in range(7)))
     seen: list[str] = []
     after = None
-    while rows := (await shop.alerts.page(only={}, after=after, limit=3))[:3]:
+    while rows := (await shop.alerts.page(only={}, after=after, limit=3, caller=CALLER))[:3]:
         seen += [row.id for row in rows]
         after = rows[-1].id
     assert len(seen) == len(set(seen)) == 7

@@ -23,12 +23,21 @@ from shared.bus import Delivery, Message, Verdict
 from shared.events import Event, Payload
 from shared.events.discovery import Place, SourceFailed, SourceRecovered
 from shared.events.inventory import (
+    AuthorityCleared,
+    AuthorityExpiring,
+    BrokenRule,
+    CertificateCompliant,
     CertificateExpiring,
+    CertificateNoncompliant,
     CertificateReplaced,
+    CertificateRevocationSeen,
+    CertificatesOwned,
     CertificateStale,
+    CertificatesUnowned,
     Flaw,
     PlaceFlawed,
     PlaceMended,
+    RuleSeverity,
     Urgency,
 )
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
@@ -143,20 +152,20 @@ class Workshop:
     async def open_alerts(self, lineage_id: str = "lineage-1") -> dict[str, str]:
         """Return problem and severity of a lineage's open alerts."""
         only = {"lineage_id": lineage_id, "state": "open"}
-        rows = await self.alerts.page(only=only, after=None, limit=100)
+        rows = await self.alerts.page(only=only, after=None, limit=100, caller=CALLER)
         assert len({row.problem for row in rows}) == len(rows)
         return {row.problem: row.severity for row in rows}
 
     async def alert(self, **only: str) -> store.Alert:
         """Return the one alert with these values."""
-        (row,) = await self.alerts.page(only=only, after=None, limit=100)
+        (row,) = await self.alerts.page(only=only, after=None, limit=100, caller=CALLER)
         return row
 
     async def states(self) -> dict[str, list[tuple[int, str]]]:
         """Return, for each channel's name, its deliveries' turns and states."""
-        names = {row.id: row.name for row in await self.channels.page(after=None, limit=100)}
+        names = {row.id: row.name for row in await self.channels.page(after=None, limit=100, caller=CALLER)}
         found: dict[str, list[tuple[int, str]]] = {}
-        for row in reversed(await self.deliveries.page(only={}, after=None, limit=1000)):
+        for row in reversed(await self.deliveries.page(only={}, after=None, limit=1000, caller=CALLER)):
             found.setdefault(names[row.channel_id], []).append((row.number, row.state))
         return found
 
@@ -211,6 +220,25 @@ def stale(
     """Return the event of a place that still serves the old one."""
     return CertificateStale(
         lineage_id=lineage_id, old_fingerprint=old, fingerprint=new, places=[PLACE], observed_at=at
+    )
+
+
+def revoked(
+    fingerprint: str = OLD, *, lineage_id: str = "lineage-1", at: datetime = NOON
+) -> CertificateRevocationSeen:
+    """Return the event of a certificate in use that its authority has revoked."""
+    return CertificateRevocationSeen(
+        lineage_id=lineage_id,
+        fingerprint=fingerprint,
+        revoked_at=at - timedelta(hours=1),
+        reason="keyCompromise",
+        means="ocsp",
+        seen_at=at,
+        subject_name="CN=www.example.test",
+        issuer_name="CN=Example CA",
+        names=["www.example.test"],
+        places=[PLACE],
+        place_count=1,
     )
 
 
@@ -324,3 +352,74 @@ def flawed(flaw: Flaw = Flaw.NOT_SERVED, *, place: Place = WHERE, at: datetime =
 def mended(flaw: Flaw = Flaw.NOT_SERVED, *, place: Place = WHERE, at: datetime = NOON) -> PlaceMended:
     """Return the event that it is over."""
     return PlaceMended(place=place, flaw=flaw, fingerprint=OLD, ended_at=at)
+
+
+def unowned(count: int = 3, *, at: datetime = NOON) -> CertificatesUnowned:
+    """Return the event that certificates have no owner."""
+    return CertificatesUnowned(count=count, since=NOON - timedelta(days=1), counted_at=at)
+
+
+def owned(*, at: datetime = NOON) -> CertificatesOwned:
+    """Return the event that all have one."""
+    return CertificatesOwned(ended_at=at)
+
+
+def authority_expiring(urgency: Urgency = Urgency.WARNING, *, at: datetime = NOON) -> AuthorityExpiring:
+    """Return the event that an intermediate ends with certificates in use under it."""
+    return AuthorityExpiring(
+        fingerprint=NEW,
+        urgency=urgency,
+        not_before=at - timedelta(days=1000),
+        not_after=at + timedelta(days=100),
+        subject_name="CN=Issuing CA 1",
+        issuer_name="CN=Root",
+        is_self_issued=False,
+        certificate_count=3,
+        certificates=[OLD],
+    )
+
+
+def authority_cleared(*, at: datetime = NOON) -> AuthorityCleared:
+    """Return the event that it is over."""
+    return AuthorityCleared(fingerprint=NEW, cleared_at=at)
+
+
+def noncompliant(
+    *rules: str, severity: RuleSeverity = RuleSeverity.HIGH, policy: str = "house", at: datetime = NOON
+) -> CertificateNoncompliant:
+    """Return the event that a lineage breaks rules of a policy."""
+    return CertificateNoncompliant(
+        lineage_id="lineage-1",
+        fingerprint=OLD,
+        policy=policy,
+        policy_title="House rules",
+        policy_version=1,
+        severity=severity,
+        rules=[
+            BrokenRule(
+                rule=rule,
+                title=f"No {rule}",
+                severity=severity,
+                evidence=f"offers {rule}",
+                remedy=f"Switch {rule} off.",
+                source="",
+            )
+            for rule in rules
+        ],
+        names=["shop.example.test"],
+        places=[WHERE],
+        place_count=3,
+        judged_at=at,
+    )
+
+
+def compliant(*, policy: str = "house", at: datetime = NOON) -> CertificateCompliant:
+    """Return the event that it does not any more."""
+    return CertificateCompliant(
+        lineage_id="lineage-1",
+        fingerprint=OLD,
+        policy=policy,
+        policy_title="House rules",
+        reason="Every place was seen to keep to it.",
+        judged_at=at,
+    )

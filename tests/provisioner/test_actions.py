@@ -22,7 +22,7 @@ from shared.ssh import Credential
 from shared.store import Database
 from tests.provisioner.conftest import endpoint, known, slot
 from tests.provisioner.ssh_host import SshHost
-from tests.provisioner.workshop import Workshop
+from tests.provisioner.workshop import CALLER, Workshop
 from tests.servers.tls import Issued
 
 MINUTE = timedelta(minutes=1)
@@ -82,7 +82,7 @@ async def test_a_failing_target_holds_up_nobody(shop: Workshop, hosts: list[SshH
     await hosts[0].replace_host_key()
     await shop.renew(new)
     await shop.work_off()
-    states = sorted(row.state for row in await shop.deployments.page(after=None, limit=10))
+    states = sorted(row.state for row in await shop.deployments.page(after=None, limit=10, caller=CALLER))
     assert states == ["deployed", "deployed", "deployed", "needs_attention"]
     assert not any(event.is_last for event in await shop.events(CertificateDeployed))
 
@@ -118,7 +118,9 @@ async def test_a_newer_certificate_takes_the_place_of_one_that_waits(
     await shop.renew(new, order="newer")
     shop.time.passes(MINUTE)
     await shop.work_off()
-    states = {row.order_id: row.state for row in await shop.deployments.page(after=None, limit=10)}
+    states = {
+        row.order_id: row.state for row in await shop.deployments.page(after=None, limit=10, caller=CALLER)
+    }
     assert states == {"older": State.SUPERSEDED, "newer": State.DEPLOYED}
 
 
@@ -132,7 +134,9 @@ async def test_renewals_that_come_in_the_wrong_order_leave_the_newer_one_in_plac
     await shop.renew(old, order="older")
     shop.time.passes(MINUTE)
     await shop.work_off()
-    states = {row.order_id: row.state for row in await shop.deployments.page(after=None, limit=10)}
+    states = {
+        row.order_id: row.state for row in await shop.deployments.page(after=None, limit=10, caller=CALLER)
+    }
     assert states == {"older": State.SUPERSEDED, "newer": State.DEPLOYED}
     assert host.certificate.read_bytes() == new.chain_pem
 
@@ -148,7 +152,7 @@ async def test_a_changed_host_key_that_a_person_confirms_is_gone_on_with(
     await shop.work_off()
     assert (await shop.only())[0].state == State.NEEDS_ATTENTION
     change = TargetChange(host_key=host.host_key)
-    await shop.targets.change(target.id, change, if_match=None, now=shop.time())
+    await shop.targets.change(target.id, change, if_match=None, caller=CALLER, now=shop.time())
     await shop.work_off()
     assert (await shop.only())[0].state == State.DEPLOYED
 
@@ -168,7 +172,7 @@ async def test_a_deployment_is_given_up_after_its_last_attempt(
     row, _ = await shop.only()
     assert (row.state, row.sealed_key, row.next_attempt_at) == (State.FAILED, None, None)
     assert host.certificate.read_bytes() == old.chain_pem
-    retried = await shop.deployments.retry(row.id, now=shop.time())
+    retried = await shop.deployments.retry(row.id, caller=CALLER, now=shop.time())
     assert (retried.state, retried.attempt) == (State.PENDING, 0)
 
 
@@ -199,7 +203,7 @@ async def test_a_way_back_that_is_barred_is_tried_until_it_is_open(
 async def test_a_binding_that_is_taken_back_is_not_deployed(shop: Workshop, host: SshHost, new: Issued):
     binding = await shop.bind(await known(shop, host), slot=slot(host), endpoints=[endpoint(host)])
     await shop.renew(new)
-    await shop.bindings.delete(binding.id, now=shop.time())
+    await shop.bindings.delete(binding.id, caller=CALLER, now=shop.time())
     await shop.work_off()
     assert (await shop.only())[0].state == State.CANCELLED
 
@@ -210,7 +214,7 @@ async def test_a_binding_that_is_worked_on_stays(shop: Workshop, host: SshHost, 
     claim = await shop.work.claim(now=shop.time())
     assert claim is not None
     with pytest.raises(Conflict):
-        await shop.bindings.delete(binding.id, now=shop.time())
+        await shop.bindings.delete(binding.id, caller=CALLER, now=shop.time())
     await shop.work.run(claim)
     assert (await shop.only())[0].state == State.DEPLOYED
 
@@ -236,7 +240,7 @@ async def test_many_at_once_take_each_target_once(shop: Workshop, hosts: list[Ss
         await shop.bind(target, slot=elsewhere, endpoints=[endpoint(host)])
     await shop.renew(new)
     taken = await asyncio.gather(*(shop.work.claim(now=shop.time()) for _ in range(12)))
-    rows = await shop.deployments.page(after=None, limit=10)
+    rows = await shop.deployments.page(after=None, limit=10, caller=CALLER)
     targets = {row.id: row.target_id for row in rows}
     claimed = [targets[claim.deployment_id] for claim in taken if claim is not None]
     assert len(claimed) == len(set(claimed)) > 0

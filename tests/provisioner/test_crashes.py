@@ -22,7 +22,7 @@ from services.provisioner.domain import Phase, State
 from shared.events.provisioner import CertificateDeployed
 from tests.provisioner.conftest import endpoint, known, slot
 from tests.provisioner.ssh_host import SshHost
-from tests.provisioner.workshop import Workshop
+from tests.provisioner.workshop import CALLER, Workshop
 from tests.servers.tls import Issued, fingerprint
 
 TOUCHES = ("write", "link_or_copy", "_rename", "remove", "run", "attributes")
@@ -112,7 +112,7 @@ async def test_killed_on_the_way_back_the_old_one_is_in_place(
         await _die(shop, kill_at)
         await shop.work.forget_leases()
         await shop.work_off()
-        [row] = await shop.deployments.page(after=None, limit=10, order_id=order)
+        [row] = await shop.deployments.page(after=None, limit=10, caller=CALLER, order_id=order)
         assert (row.state, row.phase, row.restored) == (State.RESTORED, Phase.START, True), kill_at
         assert await _served_and_filed(host) == (old.fingerprint, old.fingerprint), kill_at
 
@@ -161,7 +161,7 @@ async def _die(shop: Workshop, kill_at: int) -> None:
 
 
 async def _is_in_place(shop: Workshop, host: SshHost, wanted: Issued, *, order: str, kill_at: int) -> None:
-    [row] = await shop.deployments.page(after=None, limit=10, order_id=order)
+    [row] = await shop.deployments.page(after=None, limit=10, caller=CALLER, order_id=order)
     assert (row.state, row.phase) == (State.DEPLOYED, Phase.OVER), (kill_at, row.reason)
     assert await _served_and_filed(host) == (wanted.fingerprint, wanted.fingerprint), kill_at
     told = [event for event in await shop.events(CertificateDeployed) if event.order_id == order]

@@ -1,6 +1,6 @@
 """Proposals: made from what configurations use, accepted with one call."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -151,7 +151,15 @@ class Desk:
         )
         self.fingerprint = "f" * 64
 
-    async def hear(self, told: Held | None, *, path: str = PATH, host: str = "web-1", ago: int = 0) -> None:
+    async def hear(
+        self,
+        told: Held | None,
+        *,
+        path: str = PATH,
+        host: str = "web-1",
+        ago: int = 0,
+        groups: Sequence[str] = (),
+    ) -> None:
         at = self.shop.time() - timedelta(minutes=ago)
         place = Place(kind="store", address=host, path=path)
         async with self.shop.database.transaction() as tx:
@@ -160,12 +168,17 @@ class Desk:
                 await self.proposals.lost(tx, Event.of(lost, source="discovery", now=at))
                 return
             found = CertificateFound(
-                place=place, fingerprint=self.fingerprint, chain=[], observed_at=at, held=told
+                place=place,
+                fingerprint=self.fingerprint,
+                chain=[],
+                observed_at=at,
+                held=told,
+                groups=list(groups),
             )
             await self.proposals.seen(tx, Event.of(found, source="discovery", now=at))
 
     async def states(self, **asked: Any) -> list[tuple[str, str]]:
-        rows = await self.proposals.page(Asked(**asked), after=None, limit=10)
+        rows = await self.proposals.page(Asked(**asked), after=None, limit=10, caller=CALLER)
         return [(each.row.path, each.state) for each in rows]
 
     async def accept(
@@ -174,7 +187,7 @@ class Desk:
         *,
         caller: Principal = CALLER,
     ) -> store.Binding:
-        one = (await self.proposals.page(Asked(), after=None, limit=10))[0]
+        one = (await self.proposals.page(Asked(), after=None, limit=10, caller=CALLER))[0]
         return await self.proposals.accept(one.row.id, said, caller=caller, now=self.shop.time())
 
 
@@ -197,7 +210,7 @@ async def test_a_file_is_one_proposal_however_often_it_is_told(desk: Desk) -> No
     await desk.hear(held(use()))
     await desk.hear(held(use()))
     await desk.hear(held(use(port=8443)), ago=5)
-    [one] = await desk.proposals.page(Asked(), after=None, limit=10)
+    [one] = await desk.proposals.page(Asked(), after=None, limit=10, caller=CALLER)
     assert (one.row.host, one.state, one.held.uses) == ("web-1", "open", [use()])
 
 
@@ -240,7 +253,7 @@ async def test_one_call_makes_the_binding_with_all_that_is_needed(desk: Desk, ho
     assert await desk.states(state="bound", lineage_id="lineage-9") == [(PATH, "bound")]
     with pytest.raises(Conflict, match="belongs to the lineage"):
         await desk.accept()
-    await desk.shop.bindings.delete(binding.id, now=desk.shop.time())
+    await desk.shop.bindings.delete(binding.id, caller=CALLER, now=desk.shop.time())
     assert await desk.states() == [(PATH, "open")]
 
 
@@ -285,10 +298,17 @@ async def test_a_chain_file_of_another_certificate_too_is_left_alone(desk: Desk,
     await desk.hear(held(use("apache", chain="/c.pem")), host=host.host, path="/other.pem")
     await desk.hear(held(use("apache", chain="/c.pem")), host=host.host)
     await _target(desk, host, kind="files")
+    unready = await desk.proposals.page(Asked(is_ready=False), after=None, limit=10, caller=CALLER)
+    assert {one.row.obstacle for one in unready} == {
+        "/c.pem is the chain of /other.pem too.",
+        f"/c.pem is the chain of {PATH} too.",
+    }
     with pytest.raises(Conflict, match=r"/c\.pem is the chain of /other\.pem too"):
         await desk.accept()
     await desk.hear(None, host=host.host, path="/other.pem")
-    [one] = await desk.proposals.page(Asked(state=State.OPEN), after=None, limit=10)
+    [one] = await desk.proposals.page(
+        Asked(state=State.OPEN, is_ready=True), after=None, limit=10, caller=CALLER
+    )
     binding = await desk.proposals.accept(one.row.id, Acceptance(), caller=CALLER, now=desk.shop.time())
     assert (binding.slot["chain_path"], binding.slot["chain"]) == ("/c.pem", False)
 
@@ -301,12 +321,12 @@ async def test_the_target_is_made_known_with_the_same_call(desk: Desk, host: Ssh
     with pytest.raises(Forbidden, match="targets:write"):
         await desk.accept(Acceptance(target=given), caller=reader)
     binding = await desk.accept(Acceptance(target=given))
-    made = await desk.shop.targets.get(binding.target_id)
+    made = await desk.shop.targets.get(binding.target_id, caller=CALLER)
     assert (made.name, made.host, made.kind, made.username) == ("web-1", "web-1", "files", "root")
     async with desk.shop.database.transaction() as tx:
-        taken = await desk.shop.targets.credential_of(tx, made.id)
+        taken = await desk.shop.targets.credential_of(tx, made.id, caller=CALLER)
     async with desk.shop.database.transaction() as tx:
-        assert taken == await desk.shop.targets.credential_of(tx, known.id)
+        assert taken == await desk.shop.targets.credential_of(tx, known.id, caller=CALLER)
 
 
 @pytest.mark.parametrize(("fingerprint", "error"), [("0" * 64, NotFound), ("1" * 64, Unavailable)])
@@ -331,3 +351,16 @@ async def _target(desk: Desk, host: SshHost, *, kind: str, name: str = "web-1") 
         host_key=host.host_key,
         credential=TargetCredential.model_validate({"private_key": host.client_key}),
     )
+
+
+async def test_whose_certificate_it_is_is_told_only_to_who_sees_the_lineage(desk: Desk) -> None:
+    ada = Principal(id="ada", name="Ada", groups=frozenset({"web"}))
+    await desk.hear(held(use()), groups=["web"])
+    [one] = await desk.proposals.page(Asked(), after=None, limit=10, caller=ada)
+    with pytest.raises(NotFound, match="does not know the certificate") as raised:
+        await desk.proposals.accept(one.row.id, Acceptance(), caller=ada, now=desk.shop.time())
+    assert "lineage-9" not in str(raised.value)
+    async with desk.shop.database.transaction() as tx:
+        await store.LINEAGES.tell(tx, "web", joined=["lineage-9"], at=desk.shop.time())
+    with pytest.raises(Conflict, match="no target for web-1"):
+        await desk.proposals.accept(one.row.id, Acceptance(), caller=ada, now=desk.shop.time())

@@ -131,8 +131,8 @@ class Workshop:
 
     async def only(self) -> tuple[store.Deployment, list[store.Step]]:
         """Return the one deployment there is, and its steps."""
-        [row] = await self.deployments.page(after=None, limit=10)
-        row, steps = await self.deployments.get(row.id)
+        [row] = await self.deployments.page(after=None, limit=10, caller=CALLER)
+        row, steps = await self.deployments.get(row.id, caller=CALLER)
         return row, list(steps)
 
     async def events(self, payload: type[P]) -> list[P]:

@@ -208,6 +208,7 @@ async def test_a_profile_needs_a_challenge_that_can_be_shown(api: httpx.AsyncCli
     made = await api.post("/v1/profiles", json={**profile, "challenge": "http-01"})
     assert made.status_code == 201
     assert made.json()["lifetime"] == "P90D"
+    assert [each["longest"] for each in made.json()["exceeds"]] == ["P47D"]
 
 
 async def test_the_root_verifies_what_is_issued(at_work: httpx.AsyncClient) -> None:

@@ -202,7 +202,7 @@ class Workshop:
 
     async def all(self) -> list[store.Order]:
         """Return all orders, newest first."""
-        return list(await self.orders.page(after=None, limit=100))
+        return list(await self.orders.page(after=None, limit=100, caller=CALLER))
 
     async def only(self) -> store.Order:
         """Return the one order there is."""

@@ -27,7 +27,7 @@ bind        bind: Bind (session)                                      .zone .hos
 ssh         sshd: Sshd                                                .host .port .username .client_key
                 .host_key .known_hosts .start() .stop() .drop_sessions() .replace_host_key() .log()
 nginx       start_nginx(*server_names, address="127.0.0.1") -> Nginx
-            Nginx: .port .sites .pid .directory .test_command .reload_command .test() .reload()
+            Nginx: .port .sites .settings .pid .directory .test_command .reload_command .test() .reload()
                 .add_site(server_name, *, address, port, issued, key_mode, owner) -> Site
                 .served(port=None, server_name=None) (b) .until_served(site, issued, *, limit) (b)
             Site: .server_name .address .port .certificate .key .issued .served() (b)

@@ -38,6 +38,7 @@ need keytool default-jre-headless
 need caddy caddy
 need xrdp xrdp
 need kubectl kubernetes-client
+need glewlwyd glewlwyd
 [ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"
 [ -n "$missing" ] || exit 0
 
@@ -54,6 +55,8 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt="apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3"
 $apt update
+# Glewlwyd's set-up asks for a database of its own otherwise; the tests bring one.
+echo "glewlwyd glewlwyd/config_type select No configuration" | debconf-set-selections
 # shellcheck disable=SC2086 # the options and the packages are lists
 if ! $apt install -y --no-install-recommends $missing >/dev/null; then
     # INN's set-up ends in an error where the machine's name has no domain, unless it is told one.

@@ -51,6 +51,8 @@ class Nginx:
         self.directory = directory
         self.port = free_port()
         self.sites: list[Site] = []
+        self.settings = ""
+        """Directives for all sites, as `ssl_protocols TLSv1.2;`; read at the next start or reload."""
         self._ca = ca
         self._process: Process | None = None
 
@@ -167,6 +169,7 @@ events {{ worker_connections 256; }}
 http {{
 access_log off;
 {temporary}
+{self.settings}
 {"".join(_server_block(site) for site in self.sites)}
 }}
 """)

@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +107,7 @@ class CertificateAuthority:
         kind: KeyKind = "ec",
         key: Key | None = None,
         usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+        extensions: Sequence[x509.ExtensionType] = (),
     ) -> Issued:
         """Issue a certificate for DNS names and addresses; a server's, valid from an hour ago for 30 days if not told."""
         key = key or new_key(kind)
@@ -119,6 +120,8 @@ class CertificateAuthority:
         )
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
         return Issued(certificate=self._sign(builder), key=key, issuers=self.chain)
 
     def ocsp_response(self, issued: Issued) -> bytes:

@@ -1,4 +1,5 @@
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,11 @@ async def test_a_job_that_fails_ends_the_server_and_the_other_jobs_with_its_erro
         raise RuntimeError("a mistake")
 
     services = [service("garden", database, other), service("orchard", database, fail)]
-    with anyio.fail_after(20), listen("127.0.0.1", 0) as bound, pytest.raises(ExceptionGroup) as raised:
+    bound = listen("127.0.0.1", 0)
+    port = bound.getsockname()[1]
+    with anyio.fail_after(20), pytest.raises(ExceptionGroup) as raised:
         await serve(front_door(services, bus), services, bound)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
     assert raised.group_contains(RuntimeError, match="a mistake")
     assert other.has_ended

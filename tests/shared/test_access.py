@@ -19,10 +19,11 @@ from shared.access import (
     TokenSource,
     Verifier,
     base64url,
+    known,
     unbase64url,
 )
 from shared.clock import utc_now
-from shared.errors import Forbidden, Unauthenticated, Unavailable
+from shared.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from tests.builders import ISSUER, SIGNING_KEY, KnownKey
 
 VERIFIER = Verifier(KnownKey(), issuer=ISSUER)
@@ -39,13 +40,26 @@ MINUTE = timedelta(minutes=1)
 def signed(**changes: Any) -> str:
     """Return a token that would be accepted but for the changed claims; None leaves one out."""
     now = utc_now()
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "1", "jti": "1", "iat": now, "exp": now + MINUTE}
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "1",
+        "jti": "1",
+        "iat": now,
+        "exp": now + MINUTE,
+        "groups": [],
+    }
     claims = {name: value for name, value in {**claims, **changes}.items() if value is not None}
     return jwt.encode(claims, SIGNING_KEY.private, "EdDSA", headers={"kid": "test", "typ": "at+jwt"})
 
 
-def token(principal: Principal = ALICE, *, key: SigningKey = SIGNING_KEY) -> str:
-    return key.token(principal, issuer=ISSUER, token_id="1", now=utc_now(), lifetime=MINUTE)
+def token(
+    principal: Principal = ALICE, *, key: SigningKey = SIGNING_KEY, lifetime: timedelta = MINUTE
+) -> str:
+    return key.token(principal, issuer=ISSUER, token_id="1", now=utc_now(), lifetime=lifetime)
+
+
+ONE_TOKEN = token(lifetime=timedelta(hours=6))
 
 
 async def refused(text: str) -> str:
@@ -89,6 +103,13 @@ async def test_a_token_signed_with_the_public_key_as_a_shared_secret_is_refused(
         {"iat": None},
         {"sub": None},
         {"jti": None},
+        {"groups": None},
+        {"groups": "web"},
+        {"groups": {}},
+        {"groups": [""]},
+        {"groups": [7]},
+        {"roles": "admin"},
+        {"permissions": 7},
         {"sub": 7},
         {"exp": datetime.now(UTC) - 2 * MINUTE},
         {"nbf": datetime.now(UTC) + 10 * MINUTE},
@@ -125,8 +146,7 @@ async def test_a_token_signed_with_an_unknown_key_or_with_anothers_under_our_nam
 
 @given(st.data())
 async def test_a_token_changed_anywhere_is_refused(data: st.DataObject):
-    text = token()
-    parts = text.split(".")
+    parts = ONE_TOKEN.split(".")
     part = data.draw(st.integers(0, 2))
     raw = bytearray(unbase64url(parts[part]))
     bit = data.draw(st.integers(0, len(raw) * 8 - 1))
@@ -173,6 +193,58 @@ def test_a_single_permission_grants_only_itself():
     ALICE.require("scans:write")
     with pytest.raises(Forbidden, match="alice does not have the permission orders:write"):
         ALICE.require("orders:write")
+
+
+WEB = Principal(id="2", name="bob", roles=frozenset({"operator"}), groups=frozenset({"web", "shop"}))
+EVERYTHING = Principal(id="3", name="carol", roles=frozenset({"operator"}))
+
+
+def test_a_caller_without_groups_sees_everything_and_one_with_groups_only_what_is_in_one_of_them():
+    assert EVERYTHING.scope is None
+    assert EVERYTHING.sees([])
+    assert EVERYTHING.sees(["mail"])
+    assert WEB.scope == frozenset({"web", "shop"})
+    assert WEB.sees(["mail", "web"])
+    assert not WEB.sees(["mail"])
+    assert not WEB.sees([])
+
+
+def test_a_single_permission_is_scoped_like_the_roles():
+    assert ALICE.may("scans:write")
+    assert not ALICE.sees(["mail"])
+
+
+def test_what_is_hidden_is_answered_like_what_is_not_there():
+    def answer(thing: list[str] | None) -> str:
+        with pytest.raises(NotFound) as raised:
+            known(WEB.seen(thing, list), what="scan", name="7")
+        return str(raised.value)
+
+    assert answer(["mail"]) == answer(None)
+    assert known(WEB.seen(["web"], list), what="scan", name="7") == ["web"]
+
+
+@pytest.mark.parametrize(
+    ("caller", "wanted", "before", "groups"),
+    [
+        (EVERYTHING, [], [], []),
+        (EVERYTHING, ["mail"], ["web"], ["mail"]),
+        (WEB, [], [], ["web", "shop"]),
+        (WEB, ["web"], [], ["web"]),
+        (WEB, ["shop"], ["web", "mail"], ["shop", "mail"]),
+        (WEB, ["shop", "mail"], ["web", "mail"], ["shop", "mail"]),
+        (WEB, [], ["web", "mail"], ["web", "mail"]),
+    ],
+)
+def test_a_caller_with_groups_adds_and_takes_away_none_but_those(
+    caller: Principal, wanted: list[str], before: list[str], groups: list[str]
+):
+    assert caller.grouped(wanted, before=before) == set(groups)
+
+
+def test_nobody_puts_anything_into_a_group_that_is_not_theirs():
+    with pytest.raises(Forbidden, match="into mail"):
+        WEB.grouped(["web", "mail"])
 
 
 class Jwks:

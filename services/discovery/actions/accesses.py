@@ -13,6 +13,7 @@ from services.discovery import store
 from services.discovery.connectors import Access, Limits, SourceKind
 from services.discovery.connectors.registry import readable_kind, secret_store_kind, source_kind
 from services.discovery.connectors.secret_stores import SecretReference
+from shared.access import Principal
 from shared.documents import read_document, revealed
 from shared.errors import EverleafError, Fault, Invalid, Refused, Unavailable
 from shared.outbound import Policy
@@ -85,11 +86,15 @@ class Accesses:
             source.credential = self._sealed(credential, row=_row(source.id))
             source.credential_from = None
 
-    async def store_of(self, tx: Transaction, credential: BaseModel) -> str | None:
-        """Return the id of the store that a credential lies in, if any, held until the end. Raises `Invalid`."""
+    async def store_of(self, tx: Transaction, credential: BaseModel, *, caller: Principal) -> str | None:
+        """Return the id of the store that a credential lies in, if any, held until the end.
+
+        Raises `Invalid`, also where the caller does not see the store.
+        """
         if not isinstance(credential, SecretReference):
             return None
-        found = await store.secret_store_named(tx, credential.secret_store)
+        named = await store.secret_store_named(tx, credential.secret_store)
+        found = caller.seen(named, lambda row: row.groups)
         if found is None:
             raise _wrong(
                 "secret_store",

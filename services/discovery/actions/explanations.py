@@ -18,8 +18,10 @@ from services.discovery.domain.explanations import (
     unresolved,
 )
 from services.discovery.domain.targets import Segment, parse_server_name, parse_target
+from shared.access import Principal
 from shared.errors import Fault, Invalid
 from shared.store import Database
+from shared.store.scopes import Scope
 
 HTTPS = 443
 
@@ -31,8 +33,11 @@ class Explanations:
         self._database = database
         self._bounds = bounds
 
-    async def of(self, target: str, *, server_name: str | None) -> Sequence[Explanation]:
-        """Explain each address of a target. Raises `Invalid` where it is not one host or one address."""
+    async def of(self, target: str, *, server_name: str | None, caller: Principal) -> Sequence[Explanation]:
+        """Explain each address of a target, by what the caller sees.
+
+        Raises `Invalid` where it is not one host or one address.
+        """
         wish = parse_target(target, pointer="/query/target")
         name = parse_server_name(server_name, pointer="/query/server_name") if server_name else wish.host
         port = wish.port or HTTPS
@@ -49,10 +54,13 @@ class Explanations:
                 return [unresolved(wish.host, port=port, reason=failed[wish.host])]
             addresses = list(found[wish.host])
         async with self._database.read() as session:
-            return [await self._explained(session, str(address), port, name) for address in addresses]
+            return [
+                await self._explained(session, str(address), port, name, scope=caller.scope)
+                for address in addresses
+            ]
 
     async def _explained(
-        self, session: AsyncSession, address: str, port: int, server_name: str | None
+        self, session: AsyncSession, address: str, port: int, server_name: str | None, *, scope: Scope
     ) -> Explanation:
         bounds = self._bounds
         return explain(
@@ -61,9 +69,10 @@ class Explanations:
                 port=port,
                 server_name=server_name,
                 denied=denial(address, port=port, allow=bounds.allow, deny=bounds.deny, own=bounds.own),
-                seen=await _seen(session, address, port, server_name),
-                looked=await _looked(session, address, port, server_name),
-                waiting_in=await _waiting_in(session, address, port),
+                # Places are in no group.
+                seen=await _seen(session, address, port, server_name) if scope is None else None,
+                looked=await _looked(session, address, port, server_name, scope=scope),
+                waiting_in=await _waiting_in(session, address, port, scope=scope),
                 misses_until_lost=bounds.misses_until_lost,
             )
         )
@@ -78,8 +87,10 @@ async def _seen(session: AsyncSession, address: str, port: int, server_name: str
     )
 
 
-async def _looked(session: AsyncSession, address: str, port: int, server_name: str | None) -> LastLook | None:
-    found = await store.last_result(session, address, port=port, server_name=server_name)
+async def _looked(
+    session: AsyncSession, address: str, port: int, server_name: str | None, *, scope: Scope
+) -> LastLook | None:
+    found = await store.last_result(session, address, port=port, server_name=server_name, scope=scope)
     if found is None:
         return None
     result, scan = found
@@ -87,8 +98,8 @@ async def _looked(session: AsyncSession, address: str, port: int, server_name: s
     return LastLook(scan_id=scan.id, outcome=Outcome(result.outcome), reason=result.reason, at=at)
 
 
-async def _waiting_in(session: AsyncSession, address: str, port: int) -> str | None:
-    for scan in await store.open_scans(session):
+async def _waiting_in(session: AsyncSession, address: str, port: int, *, scope: Scope) -> str | None:
+    for scan in await store.open_scans(session, scope=scope):
         if any(Segment.read(row).holds(address, port=port) for row in scan.segments or ()):
             return scan.id
     return None

@@ -80,7 +80,7 @@ class Planning:
         await while_held(work, keep=keep, let_go=let_go, every=every)
 
     async def _first_round(self, claim: PlanClaim, scan: store.Scan) -> None:
-        wishes, nowhere = await self._named(read_wishes(scan.targets))
+        wishes, nowhere = await self._named(read_wishes(scan.targets), is_public=bool(scan.groups))
         resolved, unresolved = await resolve({wish.host for wish in wishes if wish.host})
         async with self._database.transaction() as tx:
             held = await _held(tx, claim)
@@ -100,15 +100,18 @@ class Planning:
                 await end(tx, held, state="failed", now=self._clock())
             tx.after_commit(self._ring)
 
-    async def _named(self, wishes: Sequence[Wish]) -> tuple[list[Wish], dict[str, str]]:
-        """Put the names known under a suffix in its place; return also the suffixes that nothing is known of."""
+    async def _named(self, wishes: Sequence[Wish], *, is_public: bool) -> tuple[list[Wish], dict[str, str]]:
+        """Put the names known under a suffix in its place; return also the suffixes that nothing is known of.
+
+        Who has logged in where has told the others are nobody's business: scans of groups ask for public names only.
+        """
         named, nowhere = [], {}
         async with self._database.read() as session:
             for wish in wishes:
                 if wish.under is None:
                     named.append(wish)
                     continue
-                names = await store.names_under(session, wish.under, most=MOST_UNDER)
+                names = await store.names_under(session, wish.under, most=MOST_UNDER, is_public=is_public)
                 named += [replace(wish, under=None, host=name) for name in names]
                 if not names:
                     nowhere[f"*.{wish.under}"] = "no name under it is known yet"
@@ -139,7 +142,7 @@ class Planning:
             if is_answered:
                 is_answered = await self._learn_back(list(ports))
             async with self._database.read() as session:
-                known = await store.names_at(session, list(ports))
+                known = await store.names_at(session, list(ports), is_public=bool(scan.groups))
                 asked = await store.names_asked(session, scan.id, list(ports))
             for address, names in known.items():
                 fresh = [name for name in names if (address, name) not in asked]

@@ -22,6 +22,7 @@ from services.discovery.domain.targets import (
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.events.discovery import ScanCounts
+from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
@@ -78,9 +79,12 @@ class Scans:
         self._bounds = bounds
         self._ring = ring
 
-    async def create(self, new: NewScan, *, caller: Principal, now: datetime) -> store.Scan:
-        """Queue a scan. Raises `Invalid`, with a pointer to what cannot be scanned, and `TooLarge`."""
+    async def create(
+        self, new: NewScan, *, groups: Sequence[str] = (), caller: Principal, now: datetime
+    ) -> store.Scan:
+        """Queue a scan. Raises `Invalid`, with a pointer to what cannot be scanned, `TooLarge` and `Forbidden`."""
         scan, wishes = self._scan(new, created_by=caller.name, now=now)
+        scan.groups = listed(caller.grouped(groups))
         hosts = {wish.host for wish in wishes if wish.host}
         is_plain = len(hosts) <= FEW_HOSTS and not any(wish.under for wish in wishes)
         resolved: dict[str, list[str]] = {}
@@ -101,9 +105,12 @@ class Scans:
         """Raise what `create` would raise before it looks anything up."""
         self._scan(new, created_by="", now=now)
 
-    async def add(self, tx: Transaction, new: NewScan, *, created_by: str, now: datetime) -> store.Scan:
+    async def add(
+        self, tx: Transaction, new: NewScan, *, groups: Sequence[str], created_by: str, now: datetime
+    ) -> store.Scan:
         """Queue a scan whose names are resolved when it is laid out. Raises `Invalid` and `TooLarge`."""
         scan, _ = self._scan(new, created_by=created_by, now=now)
+        scan.groups = list(groups)
         tx.session.add(scan)
         await tx.session.flush()
         tx.after_commit(self._ring)
@@ -142,40 +149,42 @@ class Scans:
         )
         return scan, wishes
 
-    async def get(self, scan_id: str) -> store.Scan:
+    async def get(self, scan_id: str, *, caller: Principal) -> store.Scan:
         """Return a scan. Raises `NotFound`."""
         async with self._database.read() as session:
             scan = await session.get(store.Scan, scan_id)
-        return _there(scan, scan_id)
+        return _seen(scan, scan_id, caller=caller)
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.Scan]:
-        """Return scans, newest first."""
+    async def page(self, *, after: str | None, limit: int, caller: Principal) -> Sequence[store.Scan]:
+        """Return scans that the caller sees, newest first."""
         async with self._database.read() as session:
-            return await store.list_scans(session, after=after, limit=limit)
+            return await store.list_scans(session, after=after, limit=limit, scope=caller.scope)
 
     async def results(
-        self, scan_id: str, *, outcome: Outcome | None, after: int | None, limit: int
+        self, scan_id: str, *, outcome: Outcome | None, after: int | None, limit: int, caller: Principal
     ) -> Sequence[store.Result]:
         """Return results in the order of the walk. Raises `NotFound`."""
-        await self.get(scan_id)
+        await self.get(scan_id, caller=caller)
         async with self._database.read() as session:
             return await store.list_results(session, scan_id, outcome=outcome, after=after, limit=limit)
 
     async def places(self, *, after: str | None, limit: int) -> Sequence[store.KnownPlace]:
-        """Return the places that have served certificates, by key."""
+        """Return the places that have served certificates, by key; which groups they are in is what inventory knows."""
         async with self._database.read() as session:
             return await store.list_places(session, after=after, limit=limit)
 
-    async def cancel(self, scan_id: str, *, now: datetime) -> store.Scan:
+    async def cancel(self, scan_id: str, *, caller: Principal, now: datetime) -> store.Scan:
         """Stop a scan; what it has found stays. Raises `Conflict` where it has ended already."""
         async with self._database.transaction() as tx:
+            _seen(await store.scan_to_update(tx, scan_id), scan_id, caller=caller)
             scan = await _open(tx, scan_id, *OPEN, next_step="There is nothing to cancel.")
             await end(tx, scan, state="cancelled", now=now)
         return scan
 
-    async def pause(self, scan_id: str, *, now: datetime) -> store.Scan:
+    async def pause(self, scan_id: str, *, caller: Principal, now: datetime) -> store.Scan:
         """Stop looking until the scan is resumed, after a restart too. Raises `Conflict` where it does not run."""
         async with self._database.transaction() as tx:
+            _seen(await store.scan_to_update(tx, scan_id), scan_id, caller=caller)
             return await self.pause_in(tx, scan_id, now=now)
 
     async def pause_in(self, tx: Transaction, scan_id: str, *, now: datetime) -> store.Scan:
@@ -185,9 +194,10 @@ class Scans:
         scan.state = "paused"
         return scan
 
-    async def resume(self, scan_id: str, *, now: datetime) -> store.Scan:
+    async def resume(self, scan_id: str, *, caller: Principal, now: datetime) -> store.Scan:
         """Go on where a paused scan stood. Raises `Conflict` where it is not paused."""
         async with self._database.transaction() as tx:
+            _seen(await store.scan_to_update(tx, scan_id), scan_id, caller=caller)
             return await self.resume_in(tx, scan_id, now=now)
 
     async def resume_in(self, tx: Transaction, scan_id: str, *, now: datetime) -> store.Scan:
@@ -235,6 +245,10 @@ def _refuse_if_nothing_is_left(wishes: Sequence[Wish], unresolved: dict[str, str
                 for wish in wishes
             ],
         )
+
+
+def _seen(scan: store.Scan | None, scan_id: str, *, caller: Principal) -> store.Scan:
+    return _there(caller.seen(scan, lambda scan: scan.groups), scan_id)
 
 
 def _there(scan: store.Scan | None, scan_id: str) -> store.Scan:

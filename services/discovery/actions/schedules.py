@@ -23,6 +23,7 @@ from services.discovery.domain.schedules import (
 )
 from shared.access import Principal
 from shared.errors import Conflict, Invalid, NotFound, Stale, TooLarge
+from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
@@ -41,6 +42,8 @@ class Wanted:
     jitter: float
     quiet_hours: tuple[QuietHours, ...]
     is_enabled: bool
+    groups: Sequence[str] | None = None
+    """None leaves them as they are."""
 
 
 class Schedules:
@@ -51,11 +54,12 @@ class Schedules:
         self._scans = scans
 
     async def create(self, wanted: Wanted, *, caller: Principal, now: datetime) -> store.Schedule:
-        """Keep a schedule. Raises `Invalid` with a pointer, `TooLarge`, and `Conflict` where the name is taken."""
+        """Keep a schedule. Raises `Invalid` with a pointer, `TooLarge`, `Forbidden`, and `Conflict` where the name is taken."""
         row = store.Schedule(
             id=new_id(),
             created_at=now,
             created_by=caller.name,
+            groups=listed(caller.grouped(wanted.groups or ())),
             next_occurrence=now,
             next_run_at=now,
             **self._columns(wanted, now=now),
@@ -81,15 +85,15 @@ class Schedules:
             "updated_at": now,
         }
 
-    async def get(self, schedule_id: str) -> store.Schedule:
+    async def get(self, schedule_id: str, *, caller: Principal) -> store.Schedule:
         """Return a schedule. Raises `NotFound`."""
         async with self._database.read() as session:
-            return _there(await session.get(store.Schedule, schedule_id))
+            return _seen(await session.get(store.Schedule, schedule_id), caller=caller)
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.Schedule]:
-        """Return up to `limit + 1` schedules, newest first."""
+    async def page(self, *, after: str | None, limit: int, caller: Principal) -> Sequence[store.Schedule]:
+        """Return up to `limit + 1` schedules that the caller sees, newest first."""
         async with self._database.read() as session:
-            return await store.list_schedules(session, after=after, limit=limit)
+            return await store.list_schedules(session, after=after, limit=limit, scope=caller.scope)
 
     async def replace(
         self, schedule_id: str, wanted: Wanted, *, expected: int, caller: Principal, now: datetime
@@ -97,11 +101,13 @@ class Schedules:
         """Run otherwise from here on; a scan that goes on is left alone. Raises as `create`, and `Stale`."""
         columns = self._columns(wanted, now=now)
         async with self._database.transaction() as tx:
-            row = _there(await store.schedule_to_update(tx, schedule_id))
+            row = _seen(await store.schedule_to_update(tx, schedule_id), caller=caller)
             if row.version != expected:
                 raise Stale("The schedule was changed since you read it.", next_step="Read it again.")
             for name, value in columns.items():
                 setattr(row, name, value)
+            if wanted.groups is not None:
+                row.groups = listed(caller.grouped(wanted.groups, before=row.groups))
             row.version += 1
             _plan_next(row, after=now)
             await _flush(tx)
@@ -111,13 +117,13 @@ class Schedules:
     async def delete(self, schedule_id: str, *, caller: Principal) -> None:
         """Run it no more; its scans stay. Raises `NotFound`."""
         async with self._database.transaction() as tx:
-            await tx.session.delete(_there(await store.schedule_to_update(tx, schedule_id)))
+            await tx.session.delete(_seen(await store.schedule_to_update(tx, schedule_id), caller=caller))
         log.info("schedule.removed", schedule=schedule_id, by=caller.id)
 
-    async def run_now(self, schedule_id: str, *, now: datetime) -> store.Scan:
+    async def run_now(self, schedule_id: str, *, caller: Principal, now: datetime) -> store.Scan:
         """Start its scan beside the clock, in quiet hours too. Raises `NotFound`, and `Conflict` while one goes on."""
         async with self._database.transaction() as tx:
-            row = _there(await store.schedule_to_update(tx, schedule_id))
+            row = _seen(await store.schedule_to_update(tx, schedule_id), caller=caller)
             if await _goes_on(tx, row):
                 raise Conflict(
                     "Its last scan is not done.", next_step="Wait for it, or cancel it: see `last_scan_id`."
@@ -154,7 +160,9 @@ class Schedules:
             log.warning("schedule.failed", schedule=row.id, error=row.last_error)
 
     async def _start(self, tx: Transaction, row: store.Schedule, *, now: datetime) -> store.Scan:
-        scan = await self._scans.add(tx, NewScan.read(row.scan), created_by=row.created_by, now=now)
+        scan = await self._scans.add(
+            tx, NewScan.read(row.scan), groups=row.groups, created_by=row.created_by, now=now
+        )
         scan.schedule_id = row.id
         row.last_scan_id, row.last_started_at, row.last_error = scan.id, now, None
         row.is_resting = False
@@ -235,7 +243,7 @@ async def _flush(tx: Transaction) -> None:
         raise Conflict("There is a schedule of that name.", next_step="Choose another name.") from error
 
 
-def _there(row: store.Schedule | None) -> store.Schedule:
-    if row is None:
+def _seen(row: store.Schedule | None, *, caller: Principal) -> store.Schedule:
+    if row is None or not caller.sees(row.groups):
         raise NotFound("There is no such schedule.", next_step="List schedules to see their ids.")
     return row

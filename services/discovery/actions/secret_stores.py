@@ -12,6 +12,7 @@ from services.discovery.connectors.secret_stores import SecretReference, SecretS
 from shared.access import Principal
 from shared.documents import read_document
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
+from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database
 
@@ -30,6 +31,7 @@ class NewSecretStore:
     kind: str
     settings: Document
     credential: Document
+    groups: Sequence[str] = ()
 
 
 class SecretStores:
@@ -40,7 +42,7 @@ class SecretStores:
         self._accesses = accesses
 
     async def create(self, new: NewSecretStore, *, caller: Principal, now: datetime) -> store.SecretStoreRow:
-        """Make a secret store known. Raises `Invalid` or `Conflict`."""
+        """Make a secret store known. Raises `Invalid`, `Forbidden` or `Conflict`."""
         kind, store_id = secret_store_kind(new.kind), new_id()
         settings = read_document(kind.settings_type, new.settings, at="settings", next_step=SEE_KINDS)
         credential = read_document(kind.credential_type, new.credential, at="credential", next_step=SEE_KINDS)
@@ -50,6 +52,7 @@ class SecretStores:
             kind=new.kind,
             settings=settings.model_dump(mode="json", exclude_unset=True),
             credential=self._accesses.seal_for_store(credential, store_id=store_id),
+            groups=listed(caller.grouped(new.groups)),
             created_at=now,
             created_by=caller.id,
             updated_at=now,
@@ -62,22 +65,34 @@ class SecretStores:
             tx.session.add(row)
         return row
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.SecretStoreRow]:
-        """Return secret stores, newest first, one more than `limit` where there are more."""
+    async def page(
+        self, *, after: str | None, limit: int, caller: Principal
+    ) -> Sequence[store.SecretStoreRow]:
+        """Return secret stores that the caller sees, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
-            return await store.list_secret_stores(session, after=after, limit=limit)
+            return await store.list_secret_stores(session, after=after, limit=limit, scope=caller.scope)
 
-    async def get(self, store_id: str) -> store.SecretStoreRow:
+    async def get(self, store_id: str, *, caller: Principal) -> store.SecretStoreRow:
         """Return a secret store. Raises `NotFound`."""
         async with self._database.read() as session:
-            return _found(await session.get(store.SecretStoreRow, store_id), store_id)
+            return _seen(await session.get(store.SecretStoreRow, store_id), store_id, caller=caller)
+
+    async def put_into(
+        self, store_id: str, groups: Sequence[str], *, caller: Principal, now: datetime
+    ) -> store.SecretStoreRow:
+        """Put a secret store into these groups and no others. Raises `NotFound` or `Forbidden`."""
+        async with self._database.transaction() as tx:
+            row = _seen(await store.secret_store_to_update(tx, store_id), store_id, caller=caller)
+            row.groups = listed(caller.grouped(groups, before=row.groups))
+            row.version, row.updated_at = row.version + 1, now
+        return row
 
     async def renew_credential(
-        self, store_id: str, document: Document, *, now: datetime
+        self, store_id: str, document: Document, *, caller: Principal, now: datetime
     ) -> store.SecretStoreRow:
         """Put a new credential in the place of the old one."""
         async with self._database.transaction() as tx:
-            row = _found(await store.secret_store_to_update(tx, store_id), store_id)
+            row = _seen(await store.secret_store_to_update(tx, store_id), store_id, caller=caller)
             credential = read_document(
                 secret_store_kind(row.kind).credential_type, document, at="credential", next_step=SEE_KINDS
             )
@@ -86,25 +101,27 @@ class SecretStores:
             row.updated_at = now
         return row
 
-    async def delete(self, store_id: str) -> None:
+    async def delete(self, store_id: str, *, caller: Principal) -> None:
         """Forget a secret store. Raises `Conflict` while a source refers to it."""
         async with self._database.transaction() as tx:
-            row = _found(await store.secret_store_to_update(tx, store_id), store_id)
+            row = _seen(await store.secret_store_to_update(tx, store_id), store_id, caller=caller)
             sources = await store.sources_referring(tx.session, store_id, limit=MOST_NAMED + 1)
             if sources:
-                names = ", ".join(source.name for source in sources[:MOST_NAMED])
-                more = " and more" if len(sources) > MOST_NAMED else ""
+                seen = [source.name for source in sources[:MOST_NAMED] if caller.sees(source.groups)]
+                names = ", ".join(seen) or "some that you do not see"
+                more = " and more" if seen and len(sources) > len(seen) else ""
                 raise Conflict(
                     f"Sources take their credential from {row.name}: {names}{more}.",
                     next_step="Give each another credential with PUT /v1/sources/{id}/credential, or forget it.",
                 )
             await tx.session.delete(row)
 
-    async def check(self, store_id: str) -> list[Check]:
+    async def check(self, store_id: str, *, caller: Principal) -> list[Check]:
         """Log in, and try to read what sources refer to; no text holds a secret."""
-        row = await self.get(store_id)
+        row = await self.get(store_id, caller=caller)
         async with self._database.read() as session:
-            sources = await store.sources_referring(session, store_id, limit=1000)
+            referring = await store.sources_referring(session, store_id, limit=1000)
+        sources = [each for each in referring if caller.sees(each.groups)]
         paths = dict.fromkeys(SecretReference.model_validate(each.credential_from).path for each in sources)
         try:
             async with secret_store_kind(row.kind).open(self._accesses.of_store(row)) as opened:
@@ -123,8 +140,8 @@ async def _tried(opened: SecretStore, path: str) -> Check:
     return Check(name=path, ok=True, text=f"It can be read; its members: {', '.join(sorted(members))}.")
 
 
-def _found(row: store.SecretStoreRow | None, store_id: str) -> store.SecretStoreRow:
-    if row is None:
+def _seen(row: store.SecretStoreRow | None, store_id: str, *, caller: Principal) -> store.SecretStoreRow:
+    if row is None or not caller.sees(row.groups):
         raise NotFound(
             f"There is no secret store {store_id}.", next_step="List them with GET /v1/secret-stores."
         )

@@ -1,7 +1,7 @@
 """Keeps what was seen: places, and the events that tell of them. Both scans and watches use it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import islice
@@ -9,12 +9,12 @@ from typing import Literal, cast
 
 from services.discovery import store
 from services.discovery.domain.answers import Outcome
-from services.discovery.domain.sightings import Sighting
+from services.discovery.domain.sightings import Depth, Sighting
 from services.discovery.domain.targets import AUTO, Asked, parse_server_name
 from services.discovery.domain.watches import is_another_miss
-from shared import x509
+from shared import partial, x509
 from shared.errors import Invalid
-from shared.events.discovery import CertificateFound, Place, PlaceLost, ScanCounts
+from shared.events.discovery import CertificateFound, Place, PlaceLost, ScanCounts, TlsFacts
 from shared.store import Transaction
 
 MOST_NAMES = 100
@@ -108,11 +108,7 @@ async def _places_of_their_own(tx: Transaction, found: Mapping[str, Found]) -> d
 @lru_cache(maxsize=4096)
 def host_names(der: bytes) -> tuple[str, ...]:
     """Return the names that a server with this certificate may be asked for; none where it cannot be read."""
-    try:
-        names = x509.names(x509.load(der))
-    except Invalid:
-        return ()
-    return tuple(islice(filter(None, map(_host_name, names)), MOST_NAMES))
+    return tuple(islice(filter(None, map(_host_name, partial.read(der).fields.names)), MOST_NAMES))
 
 
 def _host_name(name: str) -> str | None:
@@ -152,7 +148,12 @@ def _event(each: Found, *, now: datetime, scan_id: str | None) -> CertificateFou
         cipher_suite=each.sighting.cipher_suite,
         group=each.sighting.group,
         wants_client_certificate=each.sighting.wants_client_certificate,
+        tls=_facts(each.sighting.depth) if each.sighting.depth is not None else None,
     )
+
+
+def _facts(depth: Depth) -> TlsFacts:
+    return TlsFacts.model_validate({**asdict(depth), "is_complete": depth.unreached == 0})
 
 
 def _row(each: Found, *, now: datetime) -> dict[str, object]:

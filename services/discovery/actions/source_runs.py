@@ -178,7 +178,8 @@ class SourceRuns:
             run = await store.run_to_update(tx, claim.run_id)
             if run is None or run.lease != claim.lease:
                 return
-            run.holdings += await keep_holdings(tx, page.holdings, run=run, now=now)
+            source = await tx.session.get_one(store.SourceRow, run.source_id)
+            run.holdings += await keep_holdings(tx, page.holdings, run=run, groups=source.groups, now=now)
             run.gaps = _with_gaps(run.gaps, page.gaps)
             run.position = page.position
             if page.position is None:
@@ -201,13 +202,21 @@ class SourceRuns:
 
 
 async def keep_holdings(
-    tx: Transaction, holdings: Iterable[Holding], *, run: store.SourceRun, now: datetime
+    tx: Transaction,
+    holdings: Iterable[Holding],
+    *,
+    run: store.SourceRun,
+    groups: Sequence[str],
+    now: datetime,
 ) -> int:
-    """Keep what a run has shown, and tell of it; return how many certificates that are."""
+    """Keep what a run has shown, and tell of it; return how many certificates that are.
+
+    `groups` are those of the source.
+    """
     told = [storable(with_names(holding)) for holding in holdings]
     shown = {(holding.address, holding.path): holding for holding in told}
     for holding in shown.values():
-        tx.emit(_found(holding, run=run, now=now), now=now)
+        tx.emit(_found(holding, run=run, groups=groups, now=now), now=now)
     await store.write_holdings(tx, [_row(shown[key], run=run, now=now) for key in sorted(shown)])
     names = islice(_names(shown.values()), MOST_NAMES)
     await store.remember_names(tx, names, origin="configuration", now=now)
@@ -256,6 +265,7 @@ def _failure(source: store.SourceRow, *, run: store.SourceRun, now: datetime) ->
         reason=run.error or "",
         next_step=run.next_step or "",
         failed_at=now,
+        groups=source.groups,
     )
 
 
@@ -370,7 +380,9 @@ def _same(model: type[BaseModel], value: object) -> dict[str, Any]:
     return {name: getattr(value, name) for name in model.model_fields if hasattr(value, name)}
 
 
-def _found(holding: Holding, *, run: store.SourceRun, now: datetime) -> CertificateFound:
+def _found(
+    holding: Holding, *, run: store.SourceRun, groups: Sequence[str], now: datetime
+) -> CertificateFound:
     return CertificateFound(
         place=Place(kind="store", address=holding.address, path=holding.path),
         fingerprint=x509.fingerprint(holding.chain[0]),
@@ -378,6 +390,7 @@ def _found(holding: Holding, *, run: store.SourceRun, now: datetime) -> Certific
         observed_at=now,
         scan_id=run.id,
         held=held(holding),
+        groups=list(groups),
     )
 
 

@@ -14,6 +14,7 @@ from services.discovery.domain.checkpoints import MOST_ENTRIES, read_log_key
 from services.discovery.domain.targets import is_address, parse_server_name
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound, Stale
+from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database
 
@@ -32,6 +33,7 @@ class NewLog:
     suffixes: Sequence[str]
     start: int | str
     """The number of an entry, `beginning`, or `now`: only what is added from now on."""
+    groups: Sequence[str] = ()
 
 
 class CtLogs:
@@ -41,7 +43,7 @@ class CtLogs:
         self._database = database
 
     async def create(self, new: NewLog, *, caller: Principal, now: datetime) -> store.CtLog:
-        """Begin to read a log. Raises `Invalid` with a pointer, and `Conflict` where it is read already."""
+        """Begin to read a log. Raises `Invalid` with a pointer, `Forbidden`, and `Conflict` where it is read already."""
         if new.public_key is not None:
             read_log_key(new.public_key, pointer="/body/public_key")
         row = store.CtLog(
@@ -49,6 +51,7 @@ class CtLogs:
             url=_url(new.url),
             public_key=new.public_key,
             suffixes=_suffixes(new.suffixes),
+            groups=listed(caller.grouped(new.groups)),
             state="new",
             position=_position(new.start),
             next_read_at=now,
@@ -66,25 +69,37 @@ class CtLogs:
                 ) from error
         return row
 
-    async def get(self, log_id: str) -> store.CtLog:
+    async def get(self, log_id: str, *, caller: Principal) -> store.CtLog:
         """Return a log. Raises `NotFound`."""
         async with self._database.read() as session:
-            return _there(await session.get(store.CtLog, log_id))
+            return _seen(await session.get(store.CtLog, log_id), caller=caller)
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.CtLog]:
-        """Return up to `limit + 1` logs, newest first."""
+    async def page(self, *, after: str | None, limit: int, caller: Principal) -> Sequence[store.CtLog]:
+        """Return up to `limit + 1` logs that the caller sees, newest first."""
         async with self._database.read() as session:
-            return await store.list_logs(session, after=after, limit=limit)
+            return await store.list_logs(session, after=after, limit=limit, scope=caller.scope)
 
     async def change(
-        self, log_id: str, *, suffixes: Sequence[str], expected: int, caller: Principal, now: datetime
+        self,
+        log_id: str,
+        *,
+        suffixes: Sequence[str],
+        groups: Sequence[str] | None = None,
+        expected: int,
+        caller: Principal,
+        now: datetime,
     ) -> store.CtLog:
-        """Keep names under other suffixes from here on. Raises `Invalid`, `NotFound` and `Stale`."""
+        """Keep names under other suffixes from here on; without `groups`, those stay.
+
+        Raises `Invalid`, `NotFound`, `Forbidden` and `Stale`.
+        """
         wanted = _suffixes(suffixes)
         async with self._database.transaction() as tx:
-            row = _there(await store.log_to_update(tx, log_id))
+            row = _seen(await store.log_to_update(tx, log_id), caller=caller)
             if row.version != expected:
                 raise Stale("The log was changed since you read it.", next_step="Read it again.")
+            if groups is not None:
+                row.groups = listed(caller.grouped(groups, before=row.groups))
             row.suffixes, row.version, row.updated_at = wanted, row.version + 1, now
             # Who reads it holds the old suffixes: let them stop, and another begin where they stood.
             row.lease = row.lease_until = None
@@ -95,14 +110,23 @@ class CtLogs:
     async def delete(self, log_id: str, *, caller: Principal) -> None:
         """Read it no more; the names it gave stay. Raises `NotFound`."""
         async with self._database.transaction() as tx:
-            await tx.session.delete(_there(await store.log_to_update(tx, log_id)))
+            await tx.session.delete(_seen(await store.log_to_update(tx, log_id), caller=caller))
         log.info("ct_log.removed", ct_log=log_id, by=caller.id)
 
-    async def names(self, *, under: str, after: str | None, limit: int) -> Sequence[store.KnownName]:
-        """Return all that is known of the first `limit + 1` names under a name. Raises `Invalid`."""
+    async def names(
+        self, *, under: str, after: str | None, limit: int, caller: Principal
+    ) -> Sequence[store.KnownName]:
+        """Return all that is known of the first `limit + 1` names under a name. Raises `Invalid`.
+
+        A caller with groups sees what logs have told that are read for one of them; the other names are in no group.
+        """
         suffix = parse_server_name(under, pointer="/query/under")
         async with self._database.read() as session:
-            return await store.list_names(session, under=suffix, after=after, limit=limit)
+            is_limited = caller.scope is not None
+            read_for = await store.suffixes_within(session, caller.scope) if is_limited else None
+            return await store.list_names(
+                session, under=suffix, after=after, limit=limit, in_logs_for=read_for
+            )
 
 
 def _url(text: str) -> str:
@@ -160,7 +184,7 @@ def _invalid(pointer: str, message: str) -> Invalid:
     )
 
 
-def _there(row: store.CtLog | None) -> store.CtLog:
-    if row is None:
+def _seen(row: store.CtLog | None, *, caller: Principal) -> store.CtLog:
+    if row is None or not caller.sees(row.groups):
         raise NotFound("There is no such log.", next_step="List them at GET /v1/ct-logs.")
     return row

@@ -74,7 +74,7 @@ class Uploads:
             run = await _run(tx, source, batch, now=now)
             taken = await _sorted_out(tx, source, batch.holdings)
             accepted = [each for each, of in zip(batch.holdings, taken, strict=True) if of.state != "refused"]
-            run.holdings += await keep_holdings(tx, accepted, run=run, now=now)
+            run.holdings += await keep_holdings(tx, accepted, run=run, groups=source.groups, now=now)
             for endpoint in batch.endpoints:
                 tx.emit(_seen(endpoint, run=run), now=now)
             if batch.snapshot is None:
@@ -98,6 +98,8 @@ def _sent_to(row: store.SourceRow | None, source_id: str, *, caller: Principal) 
 
 
 def _may_send(row: store.SourceRow, caller: Principal) -> bool:
+    if not caller.sees(row.groups):
+        return False
     if caller.may("sources:write"):
         return True
     return row.kind == Upload.kind and caller.id in UploadSettings.model_validate(row.settings).uploaders

@@ -58,15 +58,20 @@ def add_explanations(routes: Routes, explanations: Explanations) -> None:
 
     @routes.get("/explain", summary='Explain "why was this missed?"')
     async def explain_target(
-        _caller: ScanReader,
+        caller: ScanReader,
         target: Annotated[
-            str, Query(max_length=300, description="A host name, an address or a URL; port 443 unless named.")
+            str,
+            Query(
+                max_length=300,
+                description="A host name, an address or a URL; port 443 unless named.",
+                examples=["192.0.2.7:8443"],
+            ),
         ],
         server_name: Annotated[
             str | None, Query(max_length=253, description="The name asked for (SNI).")
         ] = None,
     ) -> ExplanationView:
-        found = await explanations.of(target, server_name=server_name)
+        found = await explanations.of(target, server_name=server_name, caller=caller)
         return ExplanationView(
             target=target, places=[PlaceExplanation.model_validate(each) for each in found]
         )

@@ -10,7 +10,7 @@ from services.discovery.actions.scans import Scans
 from shared.access import Principal, requires
 from shared.http import Page, Paging, Routes, View
 
-PlaceReader = Annotated[Principal, requires("places:read")]
+PlaceReader = Annotated[Principal, requires("places:read", everything=True)]
 AllPages = Annotated[Paging, Depends()]
 
 
@@ -34,5 +34,6 @@ def add_places(routes: Routes, scans: Scans) -> None:
 
     @routes.get("/places", summary="List places that have served certificates")
     async def list_places(_caller: PlaceReader, paging: AllPages) -> Page[PlaceView]:
-        rows = await scans.places(after=paging.after[0] if paging.after else None, limit=paging.limit)
+        after = paging.after[0] if paging.after else None
+        rows = await scans.places(after=after, limit=paging.limit)
         return paging.page([PlaceView.model_validate(row) for row in rows], key=lambda view: [view.key])

@@ -13,6 +13,7 @@ from services.discovery.domain.looks import Reach
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.discovery import ScanCounts
+from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View
 from shared.idempotency import IdempotencyKey, Once
 
@@ -111,6 +112,12 @@ class ScanBody(Body):
         )
 
 
+class NewScanBody(ScanBody):
+    """What to look at, and who sees what comes of it."""
+
+    groups: Groups = Field(default=[])
+
+
 class ScanView(View):
     """A scan and how far it has come; the outcomes in `counts` add up to `asked`."""
 
@@ -136,6 +143,7 @@ class ScanView(View):
     created_at: datetime
     created_by: str
     schedule_id: str | None = Field(description="The schedule that started it.")
+    groups: list[str]
     started_at: datetime | None
     finished_at: datetime | None
 
@@ -186,51 +194,57 @@ def add_scans(routes: Routes, scans: Scans, *, once: Once, clock: Clock, pace: P
 
     @routes.post("/scans", summary="Start a scan", status_code=202)
     async def create_scan(
-        caller: ScanWriter, request: Request, response: Response, body: ScanBody, key: IdempotencyKey = None
+        caller: ScanWriter,
+        request: Request,
+        response: Response,
+        body: NewScanBody,
+        key: IdempotencyKey = None,
     ) -> ScanView:
         async def create() -> ScanView:
             now = clock()
-            return ScanView.of(await scans.create(body.new(pace), caller=caller, now=now), now=now)
+            scan = await scans.create(body.new(pace), groups=body.groups, caller=caller, now=now)
+            return ScanView.of(scan, now=now)
 
         view = await once.run(request, key=key, caller=caller, body=body, view=ScanView, create=create)
         response.headers["Location"] = f"/discovery/v1/scans/{view.id}"
         return view
 
     @routes.post("/scans/{scan_id}/pause", summary="Stop looking for a while")
-    async def pause_scan(_caller: ScanWriter, scan_id: str) -> ScanView:
+    async def pause_scan(caller: ScanWriter, scan_id: str) -> ScanView:
         now = clock()
-        return ScanView.of(await scans.pause(scan_id, now=now), now=now)
+        return ScanView.of(await scans.pause(scan_id, caller=caller, now=now), now=now)
 
     @routes.post("/scans/{scan_id}/resume", summary="Go on where a paused scan stood")
-    async def resume_scan(_caller: ScanWriter, scan_id: str) -> ScanView:
+    async def resume_scan(caller: ScanWriter, scan_id: str) -> ScanView:
         now = clock()
-        return ScanView.of(await scans.resume(scan_id, now=now), now=now)
+        return ScanView.of(await scans.resume(scan_id, caller=caller, now=now), now=now)
 
     @routes.post("/scans/{scan_id}/cancel", summary="Stop a scan")
-    async def cancel_scan(_caller: ScanWriter, scan_id: str) -> ScanView:
+    async def cancel_scan(caller: ScanWriter, scan_id: str) -> ScanView:
         now = clock()
-        return ScanView.of(await scans.cancel(scan_id, now=now), now=now)
+        return ScanView.of(await scans.cancel(scan_id, caller=caller, now=now), now=now)
 
 
 def _add_reading(routes: Routes, scans: Scans, clock: Clock) -> None:
     @routes.get("/scans", summary="List scans, newest first")
-    async def list_scans(_caller: ScanReader, paging: AllPages) -> Page[ScanView]:
-        rows = await scans.page(after=paging.after[0] if paging.after else None, limit=paging.limit)
+    async def list_scans(caller: ScanReader, paging: AllPages) -> Page[ScanView]:
+        after = paging.after[0] if paging.after else None
+        rows = await scans.page(after=after, limit=paging.limit, caller=caller)
         now = clock()
         return paging.page([ScanView.of(row, now=now) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/scans/{scan_id}", summary="Show a scan and its progress")
-    async def get_scan(_caller: ScanReader, scan_id: str) -> ScanView:
-        return ScanView.of(await scans.get(scan_id), now=clock())
+    async def get_scan(caller: ScanReader, scan_id: str) -> ScanView:
+        return ScanView.of(await scans.get(scan_id, caller=caller), now=clock())
 
     @routes.get("/scans/{scan_id}/results", summary="List what came of each place")
     async def list_scan_results(
-        _caller: ScanReader,
+        caller: ScanReader,
         scan_id: str,
         paging: AllPages,
         outcome: Annotated[Outcome | None, Query()] = None,
     ) -> Page[ResultView]:
         after = int(paging.after[0]) if paging.after and paging.after[0].isdigit() else None
-        rows = await scans.results(scan_id, outcome=outcome, after=after, limit=paging.limit)
+        rows = await scans.results(scan_id, outcome=outcome, after=after, limit=paging.limit, caller=caller)
         views = [ResultView.model_validate(row) for row in rows]
         return paging.page(views, key=lambda view: [str(view.number)])

@@ -13,6 +13,7 @@ from services.discovery.api.scans import ScanBody, ScanView
 from services.discovery.domain.schedules import QuietHours
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
 
@@ -54,6 +55,7 @@ class ScheduleBody(Body):
     )
     quiet_hours: list[QuietHoursBody] = Field(default=[], max_length=50)
     is_enabled: bool = True
+    groups: Groups | None = None
 
     def wanted(self, pace: Pace) -> Wanted:
         """Return it as the service means it."""
@@ -69,6 +71,7 @@ class ScheduleBody(Body):
                 for each in self.quiet_hours
             ),
             is_enabled=self.is_enabled,
+            groups=self.groups,
         )
 
 
@@ -84,6 +87,7 @@ class ScheduleView(View):
     jitter: int
     quiet_hours: list[QuietHoursBody]
     is_enabled: bool
+    groups: list[str] = Field(description="Its scans are in them too.")
     is_resting: bool = Field(description="Its scan rests until quiet hours are over.")
     next_run_at: datetime | None
     last_scan_id: str | None
@@ -155,7 +159,7 @@ def add_schedules(routes: Routes, schedules: Schedules, *, once: Once, clock: Cl
         response: Response,
         if_match: IfMatch = None,
     ) -> ScheduleView:
-        present = (await schedules.get(schedule_id)).version
+        present = (await schedules.get(schedule_id, caller=caller)).version
         check_if_match(if_match, version=present)
         row = await schedules.replace(
             schedule_id, body.wanted(pace), expected=present, caller=caller, now=clock()
@@ -168,21 +172,22 @@ def add_schedules(routes: Routes, schedules: Schedules, *, once: Once, clock: Cl
         await schedules.delete(schedule_id, caller=caller)
 
     @routes.post("/schedules/{schedule_id}/run", summary="Start its scan now", status_code=202)
-    async def run_schedule(_caller: ScheduleWriter, schedule_id: str, response: Response) -> ScanView:
+    async def run_schedule(caller: ScheduleWriter, schedule_id: str, response: Response) -> ScanView:
         now = clock()
-        view = ScanView.of(await schedules.run_now(schedule_id, now=now), now=now)
+        view = ScanView.of(await schedules.run_now(schedule_id, caller=caller, now=now), now=now)
         response.headers["Location"] = f"/discovery/v1/scans/{view.id}"
         return view
 
 
 def _add_reading(routes: Routes, schedules: Schedules) -> None:
     @routes.get("/schedules", summary="List schedules, newest first")
-    async def list_schedules(_caller: ScheduleReader, paging: AllPages) -> Page[ScheduleView]:
-        rows = await schedules.page(after=paging.after[0] if paging.after else None, limit=paging.limit)
+    async def list_schedules(caller: ScheduleReader, paging: AllPages) -> Page[ScheduleView]:
+        after = paging.after[0] if paging.after else None
+        rows = await schedules.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([ScheduleView.of(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/schedules/{schedule_id}", summary="Show a schedule")
-    async def get_schedule(_caller: ScheduleReader, schedule_id: str, response: Response) -> ScheduleView:
-        row = await schedules.get(schedule_id)
+    async def get_schedule(caller: ScheduleReader, schedule_id: str, response: Response) -> ScheduleView:
+        row = await schedules.get(schedule_id, caller=caller)
         response.headers["ETag"] = etag(row.version)
         return ScheduleView.of(row)

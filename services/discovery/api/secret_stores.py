@@ -7,10 +7,11 @@ from fastapi import Request
 from pydantic import Field, JsonValue
 
 from services.discovery.actions.secret_stores import NewSecretStore, SecretStores
-from services.discovery.api.sources import AllPages, SourceChecksView, SourceCheckView
+from services.discovery.api.sources import AllPages, GroupsBody, SourceChecksView, SourceCheckView
 from services.discovery.connectors.registry import SECRET_STORES
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import Groups
 from shared.http import Body, Page, Routes, View
 from shared.idempotency import IdempotencyKey, Once
 
@@ -34,6 +35,7 @@ class SecretStoreBody(Body):
         examples=[{"url": "https://vault.example.com:8200", "mount": "secret"}]
     )
     credential: Secret
+    groups: Groups = Field(default=[])
 
 
 class SecretStoreCredentialBody(Body):
@@ -49,6 +51,7 @@ class SecretStoreView(View):
     name: str
     kind: str
     settings: dict[str, Any]
+    groups: list[str]
     version: int
     created_at: datetime
     created_by: str
@@ -86,38 +89,47 @@ def add_secret_stores(routes: Routes, stores: SecretStores, *, once: Once, clock
 
     @routes.put("/secret-stores/{store_id}/credential", summary="Give a secret store a new credential")
     async def renew_secret_store_credential(
-        _caller: Writer, store_id: str, body: SecretStoreCredentialBody
+        caller: Writer, store_id: str, body: SecretStoreCredentialBody
     ) -> SecretStoreView:
         return SecretStoreView.model_validate(
-            await stores.renew_credential(store_id, body.credential, now=clock())
+            await stores.renew_credential(store_id, body.credential, caller=caller, now=clock())
         )
+
+    @routes.put(
+        "/secret-stores/{store_id}/groups", summary="Put a secret store into these groups, and no others"
+    )
+    async def put_secret_store_groups(caller: Writer, store_id: str, body: GroupsBody) -> SecretStoreView:
+        row = await stores.put_into(store_id, body.groups, caller=caller, now=clock())
+        return SecretStoreView.model_validate(row)
 
     @routes.delete(
         "/secret-stores/{store_id}",
         summary="Forget a secret store that no source refers to",
         status_code=204,
     )
-    async def delete_secret_store(_caller: Writer, store_id: str) -> None:
-        await stores.delete(store_id)
+    async def delete_secret_store(caller: Writer, store_id: str) -> None:
+        await stores.delete(store_id, caller=caller)
 
     @routes.post(
         "/secret-stores/{store_id}/check", summary="Log into a secret store and try what sources refer to"
     )
-    async def check_secret_store(_caller: Writer, store_id: str) -> SourceChecksView:
-        checks = [SourceCheckView.model_validate(check) for check in await stores.check(store_id)]
+    async def check_secret_store(caller: Writer, store_id: str) -> SourceChecksView:
+        checks = [
+            SourceCheckView.model_validate(check) for check in await stores.check(store_id, caller=caller)
+        ]
         return SourceChecksView(ok=all(check.ok for check in checks), checks=checks)
 
 
 def _add_reading(routes: Routes, stores: SecretStores) -> None:
     @routes.get("/secret-stores", summary="List secret stores, newest first")
-    async def list_secret_stores(_caller: Reader, paging: AllPages) -> Page[SecretStoreView]:
+    async def list_secret_stores(caller: Reader, paging: AllPages) -> Page[SecretStoreView]:
         after = paging.after[0] if paging.after else None
-        rows = await stores.page(after=after, limit=paging.limit)
+        rows = await stores.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([SecretStoreView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/secret-stores/{store_id}", summary="Show a secret store")
-    async def get_secret_store(_caller: Reader, store_id: str) -> SecretStoreView:
-        return SecretStoreView.model_validate(await stores.get(store_id))
+    async def get_secret_store(caller: Reader, store_id: str) -> SecretStoreView:
+        return SecretStoreView.model_validate(await stores.get(store_id, caller=caller))
 
     @routes.get("/secret-store-kinds", summary="List the kinds of secret store")
     async def list_secret_store_kinds(_caller: Reader) -> SecretStoreKindsView:

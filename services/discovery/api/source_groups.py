@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 from services.discovery.actions.source_groups import Group, Job, Member, SourceGroups
 from services.discovery.api.sources import AllPages, Reader, Secret, SourceRunView, Writer
 from shared.clock import Clock
+from shared.groups import Groups
 from shared.http import Body, Page, Routes, View
 
 GroupName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[0-9A-Za-z._-]+$")]
@@ -33,6 +34,7 @@ class GroupBody(Body):
     credential: Secret
     every: int | None = Field(None, ge=60, le=31_536_000, description="Seconds between runs of each.")
     sources: list[MemberBody] = Field(min_length=1, max_length=MOST_MEMBERS)
+    groups: Groups | None = None
 
 
 class GroupView(View):
@@ -69,28 +71,29 @@ def add_source_groups(routes: Routes, groups: SourceGroups, *, clock: Clock) -> 
             credential=body.credential,
             every=body.every,
             members=[Member(name=each.name, settings=each.settings) for each in body.sources],
+            groups=body.groups,
         )
         return GroupView.model_validate(await groups.write(wanted, caller=caller, now=clock()))
 
     @routes.post("/source-groups/{group}/runs", summary="Read every source of a group now", status_code=202)
-    async def run_source_group(_caller: Writer, group: GroupName, response: Response) -> SourceJobView:
-        job = await groups.run(group, now=clock())
+    async def run_source_group(caller: Writer, group: GroupName, response: Response) -> SourceJobView:
+        job = await groups.run(group, caller=caller, now=clock())
         response.headers["Location"] = f"/discovery/v1/source-jobs/{job.id}"
         return _view(job)
 
     @routes.get("/source-jobs/{job_id}", summary="Show how far the reading of a group is")
-    async def get_source_job(_caller: Reader, job_id: str) -> SourceJobView:
-        return _view(await groups.job(job_id))
+    async def get_source_job(caller: Reader, job_id: str) -> SourceJobView:
+        return _view(await groups.job(job_id, caller=caller))
 
     @routes.get("/source-jobs/{job_id}/runs", summary="List the runs of a job, newest first")
     async def list_source_job_runs(
-        _caller: Reader,
+        caller: Reader,
         job_id: str,
         paging: AllPages,
         state: Annotated[Literal["queued", "running", "finished", "failed"] | None, Query()] = None,
     ) -> Page[SourceRunView]:
         after = paging.after[0] if paging.after else None
-        rows = await groups.job_runs(job_id, state=state, after=after, limit=paging.limit)
+        rows = await groups.job_runs(job_id, state=state, after=after, limit=paging.limit, caller=caller)
         return paging.page([SourceRunView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
 

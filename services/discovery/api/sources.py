@@ -10,6 +10,7 @@ from services.discovery.actions.sources import NewSource, Sources
 from services.discovery.connectors.registry import KINDS
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View
 from shared.idempotency import IdempotencyKey, Once
 
@@ -47,6 +48,13 @@ class SourceBody(Body):
         description="Seconds between runs; left out, it runs on request.",
         examples=[21600],
     )
+    groups: Groups = Field(default=[])
+
+
+class GroupsBody(Body):
+    """The groups that an object is to be in."""
+
+    groups: Groups
 
 
 class CredentialBody(Body):
@@ -71,7 +79,8 @@ class SourceView(View):
     id: str
     name: str
     kind: str
-    group: str | None
+    group: str | None = Field(description="The name that it was made known by together with others.")
+    groups: list[str] = Field(description="Who sees it.")
     settings: dict[str, Any]
     credential_from: CredentialFromView | None = Field(
         description="Where its credential lies; nothing where it is sealed here."
@@ -181,23 +190,30 @@ def add_sources(routes: Routes, sources: Sources, *, once: Once, clock: Clock) -
         return await once.run(request, key=key, caller=caller, body=body, view=SourceView, create=create)
 
     @routes.put("/sources/{source_id}/credential", summary="Give a source a new credential")
-    async def renew_source_credential(_caller: Writer, source_id: str, body: CredentialBody) -> SourceView:
+    async def renew_source_credential(caller: Writer, source_id: str, body: CredentialBody) -> SourceView:
         return SourceView.model_validate(
-            await sources.renew_credential(source_id, body.credential, now=clock())
+            await sources.renew_credential(source_id, body.credential, caller=caller, now=clock())
         )
 
+    @routes.put("/sources/{source_id}/groups", summary="Put a source into these groups, and no others")
+    async def put_source_groups(caller: Writer, source_id: str, body: GroupsBody) -> SourceView:
+        row = await sources.put_into(source_id, body.groups, caller=caller, now=clock())
+        return SourceView.model_validate(row)
+
     @routes.delete("/sources/{source_id}", summary="Forget a source", status_code=204)
-    async def delete_source(_caller: Writer, source_id: str) -> None:
-        await sources.delete(source_id, now=clock())
+    async def delete_source(caller: Writer, source_id: str) -> None:
+        await sources.delete(source_id, caller=caller, now=clock())
 
     @routes.post("/sources/{source_id}/check", summary="Log into a source and say what can be read")
-    async def check_source(_caller: Writer, source_id: str) -> SourceChecksView:
-        checks = [SourceCheckView.model_validate(check) for check in await sources.check(source_id)]
+    async def check_source(caller: Writer, source_id: str) -> SourceChecksView:
+        checks = [
+            SourceCheckView.model_validate(check) for check in await sources.check(source_id, caller=caller)
+        ]
         return SourceChecksView(ok=all(check.ok for check in checks), checks=checks)
 
     @routes.post("/sources/{source_id}/runs", summary="Read a source now", status_code=202)
-    async def run_source(_caller: Writer, source_id: str, response: Response) -> SourceRunView:
-        run = SourceRunView.model_validate(await sources.run(source_id, now=clock()))
+    async def run_source(caller: Writer, source_id: str, response: Response) -> SourceRunView:
+        run = SourceRunView.model_validate(await sources.run(source_id, caller=caller, now=clock()))
         response.headers["Location"] = f"/discovery/v1/sources/{source_id}/runs"
         return run
 
@@ -205,25 +221,25 @@ def add_sources(routes: Routes, sources: Sources, *, once: Once, clock: Clock) -
 def _add_reading(routes: Routes, sources: Sources) -> None:
     @routes.get("/sources", summary="List sources, newest first")
     async def list_sources(
-        _caller: Reader, paging: AllPages, group: Annotated[str | None, Query(max_length=100)] = None
+        caller: Reader, paging: AllPages, group: Annotated[str | None, Query(max_length=100)] = None
     ) -> Page[SourceView]:
         after = paging.after[0] if paging.after else None
-        rows = await sources.page(group=group, after=after, limit=paging.limit)
+        rows = await sources.page(group=group, after=after, limit=paging.limit, caller=caller)
         return paging.page([SourceView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/sources/{source_id}", summary="Show a source")
-    async def get_source(_caller: Reader, source_id: str) -> SourceView:
-        return SourceView.model_validate(await sources.get(source_id))
+    async def get_source(caller: Reader, source_id: str) -> SourceView:
+        return SourceView.model_validate(await sources.get(source_id, caller=caller))
 
     @routes.get("/sources/{source_id}/runs", summary="List the runs of a source, newest first")
-    async def list_source_runs(_caller: Reader, source_id: str, paging: AllPages) -> Page[SourceRunView]:
+    async def list_source_runs(caller: Reader, source_id: str, paging: AllPages) -> Page[SourceRunView]:
         after = paging.after[0] if paging.after else None
-        rows = await sources.runs(source_id, after=after, limit=paging.limit)
+        rows = await sources.runs(source_id, after=after, limit=paging.limit, caller=caller)
         return paging.page([SourceRunView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/sources/{source_id}/watch", summary="Show how a source is listened to for changes")
-    async def get_source_watch(_caller: Reader, source_id: str) -> SourceWatchView:
-        row = await sources.watch(source_id)
+    async def get_source_watch(caller: Reader, source_id: str) -> SourceWatchView:
+        row = await sources.watch(source_id, caller=caller)
         if row is None:
             return SourceWatchView(
                 state="off", error=None, next_step=None, next_attempt_at=None, updated_at=None
@@ -231,9 +247,9 @@ def _add_reading(routes: Routes, sources: Sources) -> None:
         return SourceWatchView.model_validate(row)
 
     @routes.get("/sources/{source_id}/holdings", summary="List the certificates in a source")
-    async def list_holdings(_caller: Reader, source_id: str, paging: AllPages) -> Page[HoldingView]:
+    async def list_holdings(caller: Reader, source_id: str, paging: AllPages) -> Page[HoldingView]:
         after = paging.after_parts(2)
-        rows = await sources.holdings(source_id, after=after, limit=paging.limit)
+        rows = await sources.holdings(source_id, after=after, limit=paging.limit, caller=caller)
         views = [HoldingView.model_validate(row) for row in rows]
         return paging.page(views, key=lambda view: [view.address, view.path])
 

@@ -12,6 +12,7 @@ from services.discovery import store
 from services.discovery.actions.transparency import CtLogs, NewLog
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
 
@@ -53,12 +54,14 @@ class CtLogBody(Body):
     )
     suffixes: Suffixes
     start: Start = "now"
+    groups: Groups = Field(default=[])
 
 
 class CtLogPatch(Body):
     """What is wanted of a log from here on."""
 
     suffixes: Suffixes
+    groups: Groups | None = None
 
 
 class CtLogView(View):
@@ -68,6 +71,7 @@ class CtLogView(View):
     url: str
     public_key: str | None
     suffixes: list[str]
+    groups: list[str]
     state: str = Field(
         description="new, reading, current (all is read), away (it gave no usable answer), wrong (what it serves "
         "cannot be right) or forked (its tree contradicts the one it showed before).",
@@ -115,7 +119,7 @@ def add_ct_logs(routes: Routes, logs: CtLogs, *, once: Once, clock: Clock) -> No
         caller: LogWriter, request: Request, response: Response, body: CtLogBody, key: IdempotencyKey = None
     ) -> CtLogView:
         async def create() -> CtLogView:
-            new = NewLog(url=body.url, public_key=body.public_key, suffixes=body.suffixes, start=body.start)
+            new = NewLog(**{name: getattr(body, name) for name in CtLogBody.model_fields})
             return CtLogView.model_validate(await logs.create(new, caller=caller, now=clock()))
 
         view = await once.run(request, key=key, caller=caller, body=body, view=CtLogView, create=create)
@@ -127,9 +131,16 @@ def add_ct_logs(routes: Routes, logs: CtLogs, *, once: Once, clock: Clock) -> No
     async def change_ct_log(
         caller: LogWriter, log_id: str, body: CtLogPatch, response: Response, if_match: IfMatch = None
     ) -> CtLogView:
-        present = (await logs.get(log_id)).version
+        present = (await logs.get(log_id, caller=caller)).version
         check_if_match(if_match, version=present)
-        row = await logs.change(log_id, suffixes=body.suffixes, expected=present, caller=caller, now=clock())
+        row = await logs.change(
+            log_id,
+            suffixes=body.suffixes,
+            groups=body.groups,
+            expected=present,
+            caller=caller,
+            now=clock(),
+        )
         response.headers["ETag"] = etag(row.version)
         return CtLogView.model_validate(row)
 
@@ -140,13 +151,14 @@ def add_ct_logs(routes: Routes, logs: CtLogs, *, once: Once, clock: Clock) -> No
 
 def _add_reading(routes: Routes, logs: CtLogs) -> None:
     @routes.get("/ct-logs", summary="List Certificate Transparency logs, newest first")
-    async def list_ct_logs(_caller: LogReader, paging: AllPages) -> Page[CtLogView]:
-        rows = await logs.page(after=paging.after[0] if paging.after else None, limit=paging.limit)
+    async def list_ct_logs(caller: LogReader, paging: AllPages) -> Page[CtLogView]:
+        after = paging.after[0] if paging.after else None
+        rows = await logs.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([CtLogView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/ct-logs/{log_id}", summary="Show a log and how far it is read")
-    async def get_ct_log(_caller: LogReader, log_id: str, response: Response) -> CtLogView:
-        row = await logs.get(log_id)
+    async def get_ct_log(caller: LogReader, log_id: str, response: Response) -> CtLogView:
+        row = await logs.get(log_id, caller=caller)
         response.headers["ETag"] = etag(row.version)
         return CtLogView.model_validate(row)
 
@@ -156,12 +168,14 @@ def add_names(routes: Routes, logs: CtLogs) -> None:
 
     @routes.get("/names", summary="List the names known under a domain")
     async def list_names(
-        _caller: NameReader,
+        caller: NameReader,
         paging: AllPages,
-        under: Annotated[str, Query(max_length=253, description="This name, and all below it.")],
+        under: Annotated[
+            str, Query(max_length=253, description="This name, and all below it.", examples=["example.com"])
+        ],
     ) -> Page[NameView]:
         after = paging.after[0] if paging.after else None
-        rows = await logs.names(under=under, after=after, limit=paging.limit)
+        rows = await logs.names(under=under, after=after, limit=paging.limit, caller=caller)
         return paging.page(_views(rows), key=lambda view: [view.name])
 
 

@@ -10,12 +10,12 @@ from pydantic import AwareDatetime, Field, model_validator
 from services.discovery.actions.uploads import Batch, Endpoint, State, Uploads
 from services.discovery.domain.holdings import Holding, Key, Listener, Use
 from services.discovery.domain.targets import is_address
-from shared import x509
+from shared import partial, x509
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.errors import Fault, Invalid
 from shared.events.discovery import Place
-from shared.http import Body, Routes, View
+from shared.http import MAX_BODY, Body, Routes, View
 
 Uploader = Annotated[Principal, requires("uploads:write")]
 MOST = 500
@@ -29,8 +29,8 @@ _Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class ChainBody(Body):
     """A certificate and what it was issued under, leaf first: as PEM text, or as a list of DER in base64."""
 
-    pem: str | None = Field(None, max_length=200_000, examples=["-----BEGIN CERTIFICATE-----\n…"])
-    der: list[Annotated[str, Field(max_length=100_000)]] | None = Field(None, min_length=1, max_length=20)
+    pem: str | None = Field(None, max_length=MAX_BODY, examples=["-----BEGIN CERTIFICATE-----\n…"])
+    der: list[Annotated[str, Field(max_length=MAX_BODY)]] | None = Field(None, min_length=1, max_length=20)
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -204,10 +204,8 @@ def _use(sent: SentUse, *, certificate: str) -> Use:
 
 
 def _key(sent: SentKey, *, leaf: bytes) -> Key:
-    try:
-        is_match = sent.spki_sha256 == x509.read(leaf).key_fingerprint if sent.spki_sha256 else None
-    except Invalid:
-        is_match = None
+    ours = partial.read(leaf).fields.key_fingerprint if sent.spki_sha256 else None
+    is_match = None if ours is None else ours == sent.spki_sha256
     return Key(**sent.model_dump(), is_match=is_match)
 
 
@@ -215,7 +213,7 @@ def _chain(sent: ChainBody, *, at: str) -> tuple[bytes, ...]:
     """Return the certificates as DER; what can be no certificate at all is refused."""
     if sent.pem is not None:
         try:
-            return tuple(x509.from_pem(sent.pem))
+            return tuple(x509.ders_of_pem(sent.pem))
         except Invalid as error:
             raise _wrong(f"{at}/pem", str(error.detail), next_step=error.next_step) from error
     try:

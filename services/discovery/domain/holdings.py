@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import cast
 
 from services.discovery.domain.targets import is_address
-from shared import x509
-from shared.errors import Invalid
+from shared import partial
 
 SSH = "ssh"
 """What a listener speaks that never speaks TLS: it shows certificates of OpenSSH's kind, and no scan asks it."""
@@ -170,10 +169,7 @@ def with_names(holding: Holding) -> Holding:
     """Return a holding whose uses say the names that they take from the certificate."""
     if not any(use.is_by_certificate for use in holding.uses):
         return holding
-    try:
-        names = x509.names(x509.load(holding.chain[0]))
-    except Invalid:
-        return holding
+    names = partial.read(holding.chain[0]).fields.names
     hosts = tuple(name for name in names if not is_address(name))
     uses = [replace(use, server_names=hosts) if use.is_by_certificate else use for use in holding.uses]
     return replace(holding, uses=tuple(uses))

@@ -37,6 +37,8 @@ class Depth:
     """RFC 8446 §4.1.3; None where it does not speak TLS 1.3."""
     connections: int = 0
     """How many were made to find out."""
+    unreached: int = 0
+    """How many of them never stood, though others did: there may be more to it than is listed."""
 
 
 @value(frozen=True, kw_only=True, slots=True)

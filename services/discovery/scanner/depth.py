@@ -77,7 +77,8 @@ def look_deep(asker: Asker, asked: Asked) -> Inquiry:
     missed = (
         f"{tally.unreached} of {tally.connections} connections did not come about: there may be more to it"
     )
-    return replace(seen, reason=seen.reason or missed)
+    depth = replace(seen.depth, unreached=tally.unreached) if seen.depth is not None else None
+    return replace(seen, reason=seen.reason or missed, depth=depth)
 
 
 @dataclass

@@ -92,6 +92,7 @@ from services.discovery.store.transparency import (
     is_log_due,
     list_logs,
     log_to_update,
+    suffixes_within,
 )
 from services.discovery.store.watches import (
     claim_watches,
@@ -189,6 +190,7 @@ __all__ = [
     "sources_in",
     "sources_named",
     "sources_referring",
+    "suffixes_within",
     "watch_of",
     "watch_places",
     "watch_places_serving",

@@ -11,6 +11,7 @@ from sqlmodel import col
 from services.discovery.domain.answers import Outcome
 from services.discovery.store.tables import Result, Scan
 from shared.store import Transaction, insert, write_rows
+from shared.store.scopes import Scope, within
 
 
 async def is_scan_waiting(session: AsyncSession, *, now: datetime) -> bool:
@@ -61,9 +62,10 @@ async def scan_to_update(tx: Transaction, scan_id: str) -> Scan | None:
     return await tx.session.get(Scan, scan_id, with_for_update=True)
 
 
-async def list_scans(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[Scan]:
-    """Return scans, newest first."""
-    query = sa.select(Scan).order_by(col(Scan.id).desc()).limit(limit + 1)
+async def list_scans(session: AsyncSession, *, after: str | None, limit: int, scope: Scope) -> Sequence[Scan]:
+    """Return scans of a scope, newest first."""
+    query = sa.select(Scan).where(within(Scan.groups, scope))
+    query = query.order_by(col(Scan.id).desc()).limit(limit + 1)
     if after:
         query = query.where(col(Scan.id) < after)
     return (await session.scalars(query)).all()
@@ -124,14 +126,14 @@ async def names_asked(session: AsyncSession, scan_id: str, addresses: Sequence[s
 
 
 async def last_result(
-    session: AsyncSession, address: str, *, port: int, server_name: str | None
+    session: AsyncSession, address: str, *, port: int, server_name: str | None, scope: Scope
 ) -> tuple[Result, Scan] | None:
-    """Return what came of the last scan that asked there, by this name or by none, and the scan."""
+    """Return what came of the last scan of a scope that asked there, by this name or by none, and the scan."""
     by_name = sa.or_(col(Result.server_name) == server_name, col(Result.server_name).is_(None))
     query = (
         sa.select(Result, Scan)
         .join(Scan, col(Scan.id) == col(Result.scan_id))
-        .where(col(Result.address) == address, col(Result.port) == port)
+        .where(col(Result.address) == address, col(Result.port) == port, within(Scan.groups, scope))
         .where(by_name if server_name else sa.true())
         .order_by(col(Result.scan_id).desc(), col(Result.server_name).is_(None), col(Result.number))
         .limit(1)
@@ -140,7 +142,9 @@ async def last_result(
     return (row[0], row[1]) if row is not None else None
 
 
-async def open_scans(session: AsyncSession) -> Sequence[Scan]:
-    """Return the scans that are not done, newest first."""
-    query = sa.select(Scan).where(col(Scan.state).in_(("queued", "running", "paused")))
+async def open_scans(session: AsyncSession, *, scope: Scope) -> Sequence[Scan]:
+    """Return the scans of a scope that are not done, newest first."""
+    query = sa.select(Scan).where(
+        col(Scan.state).in_(("queued", "running", "paused")), within(Scan.groups, scope)
+    )
     return (await session.scalars(query.order_by(col(Scan.id).desc()))).all()

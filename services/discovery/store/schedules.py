@@ -10,6 +10,7 @@ from sqlmodel import Field, col
 
 from services.discovery.store.tables import Scan, Table
 from shared.store import Instant, Json, Transaction
+from shared.store.scopes import Scope, within
 
 
 class Schedule(Table, table=True):
@@ -29,6 +30,8 @@ class Schedule(Table, table=True):
     """Seconds."""
     quiet_hours: list[dict[str, Any]] = Field(sa_type=Json)
     is_enabled: bool = True
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """Its scans are in them too."""
     next_occurrence: datetime = Field(sa_type=Instant)
     next_run_at: datetime = Field(sa_type=Instant, index=True)
     last_scan_id: str | None = Field(default=None, max_length=36)
@@ -44,9 +47,12 @@ class Schedule(Table, table=True):
     updated_at: datetime = Field(sa_type=Instant)
 
 
-async def list_schedules(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[Schedule]:
-    """Return up to `limit + 1` schedules, newest first."""
-    query = sa.select(Schedule).order_by(col(Schedule.id).desc()).limit(limit + 1)
+async def list_schedules(
+    session: AsyncSession, *, after: str | None, limit: int, scope: Scope
+) -> Sequence[Schedule]:
+    """Return up to `limit + 1` schedules of a scope, newest first."""
+    query = sa.select(Schedule).where(within(Schedule.groups, scope))
+    query = query.order_by(col(Schedule.id).desc()).limit(limit + 1)
     if after:
         query = query.where(col(Schedule.id) < after)
     return (await session.scalars(query)).all()

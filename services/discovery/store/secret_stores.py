@@ -11,6 +11,7 @@ from sqlmodel import Field, col
 from services.discovery.store.sources import SourceRow
 from services.discovery.store.tables import Table
 from shared.store import Instant, Json, Transaction
+from shared.store.scopes import Scope, within
 
 
 class SecretStoreRow(Table, table=True):
@@ -25,6 +26,7 @@ class SecretStoreRow(Table, table=True):
     settings: dict[str, Any] = Field(sa_type=Json)
     credential: bytes
     """Sealed to this row."""
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
     version: int = 1
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
@@ -32,10 +34,11 @@ class SecretStoreRow(Table, table=True):
 
 
 async def list_secret_stores(
-    session: AsyncSession, *, after: str | None, limit: int
+    session: AsyncSession, *, after: str | None, limit: int, scope: Scope
 ) -> Sequence[SecretStoreRow]:
-    """Return up to `limit + 1` stores, newest first."""
-    query = sa.select(SecretStoreRow).order_by(col(SecretStoreRow.id).desc()).limit(limit + 1)
+    """Return up to `limit + 1` stores of a scope, newest first."""
+    query = sa.select(SecretStoreRow).where(within(SecretStoreRow.groups, scope))
+    query = query.order_by(col(SecretStoreRow.id).desc()).limit(limit + 1)
     if after:
         query = query.where(col(SecretStoreRow.id) < after)
     return (await session.scalars(query)).all()

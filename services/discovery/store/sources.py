@@ -11,6 +11,7 @@ from sqlmodel import Field, col
 
 from services.discovery.store.tables import Table
 from shared.store import Instant, Json, Transaction, insert, write_rows
+from shared.store.scopes import Scope, within
 
 
 class SourceRow(Table, table=True):
@@ -23,6 +24,8 @@ class SourceRow(Table, table=True):
     kind: str = Field(max_length=50)
     group: str | None = Field(default=None, max_length=100, index=True)
     """Those of a group are made known, and read, by one call."""
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """Who sees it; the name above has nothing to do with them."""
     settings: dict[str, Any] = Field(sa_type=Json)
     credential: bytes
     """Sealed to this row; empty where it lies in a secret store."""
@@ -100,10 +103,11 @@ class Room:
 
 
 async def list_sources(
-    session: AsyncSession, *, group: str | None = None, after: str | None, limit: int
+    session: AsyncSession, *, group: str | None = None, after: str | None, limit: int, scope: Scope
 ) -> Sequence[SourceRow]:
-    """Return up to `limit + 1` sources, newest first."""
-    query = sa.select(SourceRow).order_by(col(SourceRow.id).desc()).limit(limit + 1)
+    """Return up to `limit + 1` sources of a scope, newest first."""
+    query = sa.select(SourceRow).where(within(SourceRow.groups, scope))
+    query = query.order_by(col(SourceRow.id).desc()).limit(limit + 1)
     if group:
         query = query.where(col(SourceRow.group) == group)
     if after:

@@ -52,6 +52,7 @@ class Scan(Table, table=True):
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
     schedule_id: str | None = Field(default=None, max_length=36)
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
     started_at: datetime | None = Field(default=None, sa_type=Instant)
     active: float = 0
     """Seconds it was at work before `active_since`: pauses do not count."""

@@ -10,6 +10,7 @@ from sqlmodel import Field, col
 
 from services.discovery.store.tables import Table
 from shared.store import Instant, Json, Transaction
+from shared.store.scopes import Scope, within
 
 
 class CtLog(Table, table=True):
@@ -22,6 +23,7 @@ class CtLog(Table, table=True):
     """The monitoring prefix, without a slash at the end."""
     public_key: str | None = Field(default=None, max_length=2000)
     suffixes: list[str] = Field(sa_type=Json)
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
     state: str = Field(max_length=20, index=True)
     position: int | None = Field(default=None, sa_type=sa.BigInteger)
     """How many entries are read or left out; None: what the log holds at the first look is left out."""
@@ -77,9 +79,16 @@ async def log_to_update(tx: Transaction, log_id: str) -> CtLog | None:
     return await tx.session.get(CtLog, log_id, with_for_update=True)
 
 
-async def list_logs(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[CtLog]:
-    """Return up to `limit + 1` logs, newest first."""
-    query = sa.select(CtLog).order_by(col(CtLog.id).desc()).limit(limit + 1)
+async def suffixes_within(session: AsyncSession, scope: Scope) -> list[str]:
+    """Return the names that the logs of a scope are read for."""
+    found = (await session.scalars(sa.select(col(CtLog.suffixes)).where(within(CtLog.groups, scope)))).all()
+    return sorted({suffix for suffixes in found for suffix in suffixes})
+
+
+async def list_logs(session: AsyncSession, *, after: str | None, limit: int, scope: Scope) -> Sequence[CtLog]:
+    """Return up to `limit + 1` logs of a scope, newest first."""
+    query = sa.select(CtLog).where(within(CtLog.groups, scope))
+    query = query.order_by(col(CtLog.id).desc()).limit(limit + 1)
     if after:
         query = query.where(col(CtLog.id) < after)
     return (await session.scalars(query)).all()

@@ -1,34 +1,23 @@
-"""Principals, their API keys, and the tokens given for those."""
+"""Gives tokens for API keys, and signs them."""
 
-import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.inventory.domain import credentials
-from services.inventory.domain.credentials import Kind
+from services.inventory.domain.attempts import Attempts
 from services.inventory.store import access
-from services.inventory.store.tables import ApiKeyRow, PrincipalRow, SigningKeyRow, TokenRow
-from shared.access import Principal, SigningKey
-from shared.errors import Conflict, Invalid, NotFound, Unauthenticated, Unavailable
+from services.inventory.store.tables import PrincipalRow, SigningKeyRow, TokenRow
+from shared.access import Principal, SigningKey, known
+from shared.errors import Conflict, Invalid, Unauthenticated, Unavailable
 from shared.ids import new_id
 from shared.sealing import Sealer
 from shared.store import Database, Transaction
 
 SEALING_KEY_BYTES = 32
 KEPT_AFTER_END = timedelta(days=30)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewPrincipal:
-    """What is needed to make a principal."""
-
-    name: str
-    kind: Kind
-    roles: Sequence[str] = ()
-    permissions: Sequence[str] = ()
+TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +28,6 @@ class Granted:
     expires_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class MadeKey:
-    """An API key, in clear for this once."""
-
-    row: ApiKeyRow
-    key: str
-
-
 class Access:
     """Who may ask, and with what."""
 
@@ -55,9 +36,34 @@ class Access:
         self._sealer = sealer
         self.issuer = issuer
         self._token_lifetime = token_lifetime
+        self._attempts = Attempts()
 
-    async def exchange(self, api_key: str, *, sealing_key: bytes | None, now: datetime) -> Granted:
-        """Give a token for an API key. Raises `Unauthenticated`, or `Conflict` for another sealing key."""
+    async def exchange(
+        self,
+        api_key: str,
+        *,
+        sealing_key: bytes | None = None,
+        client_id: str | None = None,
+        caller_at: str,
+        now: datetime,
+    ) -> Granted:
+        """Give a token for an API key.
+
+        `client_id` is the id or the name of whose key it must be, where that is said; `caller_at` is
+        the address it comes from. Raises `Unauthenticated`, `TooMany` after many failures, or
+        `Conflict` for another sealing key.
+        """
+        who = f"{caller_at} {client_id or credentials.digest(api_key)}"
+        self._attempts.check(who, now=now)
+        try:
+            return await self._exchange(api_key, sealing_key=sealing_key, client_id=client_id, now=now)
+        except Unauthenticated:
+            self._attempts.failed(who, now=now)
+            raise
+
+    async def _exchange(
+        self, api_key: str, *, sealing_key: bytes | None, client_id: str | None, now: datetime
+    ) -> Granted:
         if not credentials.is_api_key(api_key):
             raise _refused("it is not complete")
         async with self._database.transaction() as tx:
@@ -69,6 +75,10 @@ class Access:
                 raise _refused("it was revoked" if key.revoked_at else "it has ended")
             key.last_used_at = now
             row = await _pinned(tx, key.principal_id, sealing_key)
+            if client_id not in (None, row.id, row.name):
+                raise _refused("it is of another client")
+            if row.disabled_at is not None:
+                raise _refused("whose it is was disabled")
             return await self.grant(tx, row, sealing_key=sealing_key, lifetime=self._token_lifetime, now=now)
 
     async def grant(
@@ -80,7 +90,9 @@ class Access:
         lifetime: timedelta,
         now: datetime,
     ) -> Granted:
-        """Sign a token for a principal and keep its id."""
+        """Sign a token for a principal, whose row is locked, and keep its id."""
+        # Clocks of replicas differ: one that is behind must not issue what is void already.
+        now = max(now, row.void_until + TICK) if row.void_until else now
         expires_at = now + lifetime
         token = TokenRow(jti=new_id(), principal_id=row.id, issued_at=now, expires_at=expires_at)
         tx.session.add(token)
@@ -90,6 +102,7 @@ class Access:
             name=row.name,
             roles=frozenset(row.roles),
             permissions=frozenset(row.permissions),
+            groups=frozenset(row.groups),
             sealing_key=sealing_key,
         )
         text = key.token(speaks_for, issuer=self.issuer, token_id=token.jti, now=now, lifetime=lifetime)
@@ -118,88 +131,10 @@ class Access:
         async with self._database.read() as session:
             return [self._opened(row).jwk() for row in await access.signing_keys(session)]
 
-    async def create_principal(self, new: NewPrincipal, *, caller: Principal, now: datetime) -> PrincipalRow:
-        """Make a principal. Raises `Invalid` for wrong rights and `Conflict` where the name is taken."""
-        credentials.check_rights(kind=new.kind, roles=new.roles, permissions=new.permissions)
-        row = principal_row(new, created_by=caller.id, now=now)
-        async with self._database.transaction() as tx:
-            if not await access.add_principal(tx, row):
-                raise Conflict(f"There is a principal {new.name!r}.", next_step="Choose another name.")
-        return row
-
-    async def principals(self, *, after: str | None, limit: int) -> Sequence[PrincipalRow]:
-        """Return `limit + 1` principals, the oldest first."""
-        async with self._database.read() as session:
-            return await access.principals(session, after=after, limit=limit)
-
-    async def principal(self, principal_id: str) -> tuple[PrincipalRow, Sequence[ApiKeyRow]]:
-        """Return a principal and its API keys. Raises `NotFound`."""
-        async with self._database.read() as session:
-            row = await access.principal(session, principal_id)
-            return _known(row, principal_id), await access.api_keys(session, principal_id)
-
-    async def create_api_key(
-        self, principal_id: str, *, lifetime: timedelta, caller: Principal, now: datetime
-    ) -> MadeKey:
-        """Make an API key, shown this once. Raises `NotFound`, or `Invalid` for more than a year."""
-        if not timedelta() < lifetime <= credentials.LONGEST:
-            raise Invalid(
-                "An API key lives for at least a day and at most 365 days.",
-                next_step="Ask for a shorter time, and make another key before it ends.",
-            )
-        async with self._database.transaction() as tx:
-            _known(await access.principal(tx.session, principal_id), principal_id)
-            return add_api_key(tx, principal_id, created_by=caller.id, now=now, expires_at=now + lifetime)
-
-    async def revoke_api_key(self, key_id: str, *, now: datetime) -> None:
-        """Let an API key be worth nothing. Raises `NotFound`."""
-        async with self._database.transaction() as tx:
-            if not await access.revoke_api_key(tx, key_id, now=now):
-                raise NotFound(
-                    f"There is no API key {key_id}.", next_step="See the principal's keys for their ids."
-                )
-
-    async def unpin(self, principal_id: str) -> PrincipalRow:
-        """Forget a principal's sealing key: the next one it sends is kept. Raises `NotFound`."""
-        async with self._database.transaction() as tx:
-            row = _known(await access.principal(tx.session, principal_id), principal_id)
-            row.sealing_key = None
-        return row
-
     async def forget_tokens(self, *, now: datetime) -> None:
         """Forget tokens that ended a while ago."""
         async with self._database.transaction() as tx:
             await access.forget_tokens(tx, before=now - KEPT_AFTER_END)
-
-
-def principal_row(new: NewPrincipal, *, created_by: str, now: datetime) -> PrincipalRow:
-    """Return the row of a new principal."""
-    return PrincipalRow(
-        id=new_id(),
-        name=new.name,
-        kind=new.kind,
-        roles=sorted(set(new.roles)),
-        permissions=sorted(set(new.permissions)),
-        created_at=now,
-        created_by=created_by,
-    )
-
-
-def add_api_key(
-    tx: Transaction, principal_id: str, *, created_by: str, now: datetime, expires_at: datetime
-) -> MadeKey:
-    """Make an API key and keep its hash."""
-    key = credentials.api_key(secrets.token_bytes(credentials.RANDOM_BYTES))
-    row = ApiKeyRow(
-        id=new_id(),
-        principal_id=principal_id,
-        digest=credentials.digest(key),
-        created_at=now,
-        created_by=created_by,
-        expires_at=expires_at,
-    )
-    tx.session.add(row)
-    return MadeKey(row=row, key=key)
 
 
 async def _pinned(tx: Transaction, principal_id: str, sealing_key: bytes | None) -> PrincipalRow:
@@ -207,19 +142,13 @@ async def _pinned(tx: Transaction, principal_id: str, sealing_key: bytes | None)
         if len(sealing_key) != SEALING_KEY_BYTES:
             raise Invalid("The sealing key is not a raw X25519 key of 32 bytes.", next_step="Correct it.")
         await access.pin(tx, principal_id, sealing_key)
-    row = _known(await access.principal(tx.session, principal_id), principal_id)
+    row = known(
+        await access.principal(tx.session, principal_id, lock="read"), what="principal", name=principal_id
+    )
     if sealing_key is not None and row.sealing_key != sealing_key:
         raise Conflict(
             f"{row.name} is pinned to another sealing key.",
             next_step=f"If the change is meant, have an administrator POST /v1/principals/{row.id}/unpin.",
-        )
-    return row
-
-
-def _known(row: PrincipalRow | None, principal_id: str) -> PrincipalRow:
-    if row is None:
-        raise NotFound(
-            f"There is no principal {principal_id}.", next_step="List them with GET /v1/principals."
         )
     return row
 

@@ -1,30 +1,18 @@
 """Makes certificates known and puts each into its lineage."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
+from services.inventory.actions.organising import inherit
 from services.inventory.domain.certificates import Reading, have_same_names, read
-from services.inventory.store import certificates, lineages, replacements
+from services.inventory.store import associations, certificates, chains, lineages, oddities, replacements
 from services.inventory.store.tables import Certificate, Lineage
 from shared.errors import Invalid
 from shared.ids import new_id
+from shared.partial import as_mapping
 from shared.store import Transaction
 from shared.x509 import fingerprint as fingerprint_of
-
-_KEPT = (
-    "serial",
-    "subject",
-    "issuer",
-    "not_before",
-    "not_after",
-    "key_type",
-    "key_bits",
-    "key_fingerprint",
-    "signature_algorithm",
-    "is_ca",
-    "is_self_issued",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +47,19 @@ async def know(
     a certificate of the same names beside it; else to a lineage of its own.
     """
     await certificates.keep_ders(tx, dict(zip(chain.fingerprints, chain.ders, strict=False)))
+    await chains.keep_chain(tx, chain.fingerprints, now=now)
     row = await certificates.certificate(tx.session, chain.fingerprint)
     if row is None:
         reading = read(chain.fingerprint, chain.ders[0] if chain.ders else None)
         lineage_id = lineage_id or await _lineage_of(tx, reading, beside=beside)
+        has_others = lineage_id is not None
         lineage_id = await begin_lineage(tx, lineage_id or new_id(), title=reading.title, now=now)
         row = _row(reading, chain, lineage_id=lineage_id, now=now)
         await certificates.keep_certificate(tx, row)
+        if has_others:
+            await inherit(tx, row)
+        await oddities.keep(tx, row.fingerprint, reading.oddities)
+        await associations.mark(tx, fingerprints=[row.fingerprint])
     return row
 
 
@@ -73,7 +67,7 @@ async def _lineage_of(tx: Transaction, reading: Reading, *, beside: Sequence[str
     replacement = await replacements.involving(tx.session, reading.fingerprint)
     if replacement is not None:
         return replacement.lineage_id
-    names = list(reading.facts.names) if reading.facts else []
+    names = list(reading.fields.names)
     for other in await certificates.certificates(tx.session, beside):
         if have_same_names(other.names, names):
             return other.lineage_id
@@ -87,14 +81,13 @@ async def begin_lineage(tx: Transaction, lineage_id: str, *, title: str, now: da
 
 
 def _row(reading: Reading, chain: Chain, *, lineage_id: str, now: datetime) -> Certificate:
-    facts = asdict(reading.facts) if reading.facts else {}
+    kept = as_mapping(reading.fields)
     return Certificate(
+        **{**kept, "names": list(reading.fields.names)},
         fingerprint=reading.fingerprint,
         id=new_id(),
         lineage_id=lineage_id,
-        names=list(facts.get("names", ())),
         finding=reading.finding,
         chain=chain.fingerprints[1:],
         first_known_at=now,
-        **{name: facts[name] for name in _KEPT if name in facts},
     )

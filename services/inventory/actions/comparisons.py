@@ -45,7 +45,7 @@ class Comparisons:
         if row is None:
             return
         await _hold(tx, row, key_was=before.key_fingerprint)
-        held = (await holdings.stored(tx.session, [place])).get(place)
+        held = (await holdings.stored(tx.session, [place], scope=None)).get(place)
         front = _front(held)
         if row.front_id is not None and before.is_named and _is_named_no_more(held, before):
             await joins.change_front(tx, row.front_id, at=at)
@@ -107,7 +107,7 @@ class Comparisons:
     async def _stores(
         self, tx: Transaction, ids: Collection[str], *, now: datetime, of: Collection[Flaw]
     ) -> None:
-        for place, held in (await holdings.stored(tx.session, ids)).items():
+        for place, held in (await holdings.stored(tx.session, ids, scope=None)).items():
             await self._store(tx, place, held, now=now, of=of)
 
     async def _store(

@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from services.inventory.actions.organising import settle
 from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain import thresholds
 from services.inventory.domain.thresholds import Crossing, Limit
 from services.inventory.domain.timeline import Happening
-from services.inventory.store import certificates, places, replacements
+from services.inventory.store import associations, certificates, places, replacements, teams
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import Certificate, Crossed
-from shared.events.inventory import CertificateExpiring, Urgency
+from shared.events.inventory import CertificateExpiring, Contact, Owner, Urgency
 from shared.store import Database, Transaction
 
 BATCH = 100
 PLACES_TOLD = 50
+CONTACTS_TOLD = 10
 
 
 class Crossings:
@@ -34,21 +36,26 @@ class Crossings:
         return len(due) == BATCH
 
     async def assess(self, tx: Transaction, fingerprints: Sequence[str], *, now: datetime) -> None:
-        """Bring the urgency of these certificates up to date, and tell what is news."""
+        """Bring the urgency of these certificates up to date, and what rules say of them; tell what is news."""
         await hold(tx, *fingerprints)
-        for fingerprint in fingerprints:
-            row = await certificates.certificate(tx.session, fingerprint)
-            if row is not None:
-                await self._assess(tx, row, now=now)
+        found = [await certificates.certificate(tx.session, fingerprint) for fingerprint in fingerprints]
+        rows = [row for row in found if row is not None]
+        passed = [await self._assess(tx, row, now=now) for row in rows]
+        # Before it is told: a certificate that is told to expire is told with its owner.
+        await settle(tx, [row.fingerprint for row in rows], now=now)
+        for row, crossings in zip(rows, passed, strict=True):
+            if crossings and row.urgency is not None:
+                await self._record(tx, row, crossings, now=now)
 
-    async def _assess(self, tx: Transaction, row: Certificate, *, now: datetime) -> None:
-        row.is_current = await _is_current(tx, row)
+    async def _assess(self, tx: Transaction, row: Certificate, *, now: datetime) -> list[Crossing]:
+        was_current, row.is_current = row.is_current, await _is_current(tx, row)
+        if row.is_current != was_current:
+            await associations.mark(tx, fingerprints=[row.fingerprint])
         ahead = self._crossings(row) if row.is_current else ()
         passed = [crossing for crossing in ahead if crossing.at <= now]
         row.next_crossing_at = min((crossing.at for crossing in ahead if crossing.at > now), default=None)
         row.urgency = thresholds.most_urgent([crossing.urgency for crossing in passed])
-        if passed and row.urgency is not None:
-            await self._record(tx, row, passed, now=now)
+        return passed
 
     def _crossings(self, row: Certificate) -> tuple[Crossing, ...]:
         if row.not_before is None or row.not_after is None:
@@ -102,6 +109,7 @@ async def _tell(tx: Transaction, row: Certificate, urgency: Urgency, *, now: dat
         names=row.names,
         places=[places.as_place(place) for place, _seen in seen_at],
         place_count=await places.count_serving(tx.session, row.fingerprint),
+        owner=await _owner(tx, row),
     )
     entry = Entry(
         kind=Happening.EXPIRING,
@@ -111,3 +119,11 @@ async def _tell(tx: Transaction, row: Certificate, urgency: Urgency, *, now: dat
         event_id=tx.emit(expiring, now=now),
     )
     note(tx, row.lineage_id, entry)
+
+
+async def _owner(tx: Transaction, row: Certificate) -> Owner | None:
+    team = await teams.team(tx.session, row.owner_id) if row.owner_id is not None else None
+    if team is None:
+        return None
+    contacts = [Contact.model_validate(each) for each in team.contacts[:CONTACTS_TOLD]]
+    return Owner(id=team.id, name=team.name, contacts=contacts)

@@ -66,6 +66,7 @@ async def _slots(tx: Transaction, held: Stored) -> list[Slot]:
         addresses=held.held.addresses,
         ports={port for port, _ in pairs},
         names={name or None for _, name in pairs},
+        scope=None,
     )
     return list(slots(held, Endpoints(seen)))
 

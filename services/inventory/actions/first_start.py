@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 import jwt
 
-from services.inventory.actions.access import Access, NewPrincipal, add_api_key, principal_row
+from services.inventory.actions.access import Access
+from services.inventory.actions.principals import NewPrincipal, add_api_key, principal_row
 from services.inventory.connectors.credential_files import CredentialFiles
 from services.inventory.domain.credentials import LONGEST, SERVICES, Kind, ServicePrincipal, digest
 from services.inventory.store import access
@@ -40,6 +41,8 @@ class FirstStart:
 
     async def _prepare_token(self, tx: Transaction, *, now: datetime) -> None:
         admin = await _principal(tx, ADMIN, now=now)
+        if admin.disabled_at is not None:
+            return
         written = self._files.admin_token()
         if written is None or not await self._is_good(tx, written, admin, now=now):
             granted = await self._granting.grant(
@@ -60,7 +63,9 @@ class FirstStart:
             )
         except jwt.PyJWTError:
             return False
-        return bool(claims["sub"] == admin.id and claims["exp"] > (now + RENEWED_BEFORE_END).timestamp())
+        is_void = admin.void_until is not None and claims["iat"] <= admin.void_until.timestamp()
+        lasts = claims["exp"] > (now + RENEWED_BEFORE_END).timestamp()
+        return bool(claims["sub"] == admin.id and lasts and not is_void)
 
     async def _prepare_api_key(self, tx: Transaction, service: ServicePrincipal, *, now: datetime) -> None:
         new = NewPrincipal(name=service.name, kind=Kind.SERVICE, permissions=service.permissions)

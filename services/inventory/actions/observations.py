@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.certificates import Chain, chain_of, know
 from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
@@ -12,9 +13,10 @@ from services.inventory.domain.certificates import chain_digest, have_same_names
 from services.inventory.domain.holdings import is_proof
 from services.inventory.domain.servings import Serving, observe
 from services.inventory.domain.timeline import Happening
-from services.inventory.store import certificates, holdings, places, replacements
+from services.inventory.store import associations, certificates, holdings, places, replacements
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import Certificate
+from shared.errors import Invalid
 from shared.events import Event
 from shared.events.discovery import CertificateFound, PlaceLost, SourceRead
 from shared.store import Transaction
@@ -23,10 +25,18 @@ from shared.store import Transaction
 class Observations:
     """What was seen, worked into the inventory."""
 
-    def __init__(self, *, replacements: Replacements, crossings: Crossings, comparisons: Comparisons) -> None:
+    def __init__(
+        self,
+        *,
+        replacements: Replacements,
+        crossings: Crossings,
+        comparisons: Comparisons,
+        assessing: Assessing,
+    ) -> None:
         self._replacements = replacements
         self._crossings = crossings
         self._comparisons = comparisons
+        self._assessing = assessing
 
     async def found(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
         """Take in that a place has a certificate."""
@@ -34,6 +44,26 @@ class Observations:
             await self._held(tx, event, now=now)
         else:
             await self._served(tx, event, now=now)
+
+    async def unchanged(
+        self, tx: Transaction, events: Sequence[Event[CertificateFound]]
+    ) -> list[Event[CertificateFound]]:
+        """Take in, with one UPDATE, what endpoints served before and serve still; return what else was found."""
+        latest: dict[str, Event[CertificateFound]] = {}
+        for event in events:
+            if event.data.place.kind == "endpoint":
+                at = places.place_id(event.data.place.key)
+                latest[at] = max(latest.get(at, event), event, key=lambda each: each.data.observed_at)
+        looks = [_look(at, event) for at, event in latest.items()]
+        touched = await places.touch_all(tx, [look for look in looks if look is not None])
+        settled = {
+            latest[at].id
+            for at, what in touched.items()
+            if not what.is_watched
+            and not what.is_awaited
+            and not self._assessing.is_news(latest[at].data, what)
+        }
+        return [event for event in events if event.id not in settled]
 
     async def _served(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
         """Take in what an endpoint serves; mostly it did so before, and that costs one UPDATE."""
@@ -47,6 +77,7 @@ class Observations:
             await self._replacements.settle(tx, [seen.fingerprint], now=now)
         if touched is None or touched.is_awaited:
             await self._comparisons.endpoint_changed(tx, seen.place, was=was, now=now)
+        await self._assessing.seen(tx, seen, touched=touched, now=now)
 
     async def _held(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
         """Take in what a store holds, and how."""
@@ -65,7 +96,11 @@ class Observations:
             await self._replacements.settle(tx, [seen.fingerprint], now=now)
         if is_news and await places.set_proof(tx, place, is_proof=is_proof(seen.held)):
             await self._replacements.settle(tx, [seen.fingerprint], now=now)
+        if is_news:
+            key = seen.held.key.fingerprint if seen.held and seen.held.key else None
+            await associations.mark(tx, keys=[before.key_fingerprint, key])
         if touched is None or is_news:
+            await self._assessing.changed(tx, [place], now=now)
             await self._comparisons.store_changed(tx, place, before=before, at=seen.observed_at, now=now)
         await self._comparisons.store_told(tx, place, run_id=seen.scan_id, at=seen.observed_at, now=now)
 
@@ -127,6 +162,7 @@ class Observations:
         if row is not None and _is_one_more(old, new, None):
             note(tx, row.lineage_id, _lost_entry(event, fingerprint))
         await self._reconsider(tx, [fingerprint], now=now)
+        await self._assessing.changed(tx, [place], now=now)
         if said.place.kind == "store":
             await self._comparisons.store_changed(tx, place, before=stored, at=said.observed_at, now=now)
         else:
@@ -139,6 +175,17 @@ class Observations:
     async def _reconsider(self, tx: Transaction, fingerprints: Sequence[str], *, now: datetime) -> None:
         await self._replacements.settle(tx, fingerprints, now=now)
         await self._crossings.assess(tx, fingerprints, now=now)
+        await associations.mark(tx, fingerprints=fingerprints)
+
+
+def _look(place: str, event: Event[CertificateFound]) -> places.Look | None:
+    seen = event.data
+    try:
+        chain = chain_of(seen.fingerprint, seen.chain)
+    except Invalid:  # said of it where it is taken in alone
+        return None
+    digest = chain_digest(chain.fingerprints)
+    return places.Look(place_id=place, fingerprint=seen.fingerprint, chain_digest=digest, at=seen.observed_at)
 
 
 async def _touch(tx: Transaction, event: Event[CertificateFound], chain: Chain) -> places.Touched | None:

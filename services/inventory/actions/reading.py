@@ -4,15 +4,32 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.inventory.actions.labels import Labels, labels_of
+from services.inventory.domain.query import FIRST_SEEN, Asked, Order, Position
 from services.inventory.domain.replacements import State
 from services.inventory.domain.servings import Serving
 from services.inventory.domain.slots import Endpoints, Seen, Slot, Stored, names_of, slots, wanted_names
-from services.inventory.store import certificates, flaws, holdings, joins, lineages, places, replacements
+from services.inventory.store import (
+    certificates,
+    flaws,
+    holdings,
+    joins,
+    judgements,
+    lineages,
+    oddities,
+    places,
+    replacements,
+    unowned,
+)
+from services.inventory.store.association_tables import OddityRow
 from services.inventory.store.certificates import CertificateFilter
+from services.inventory.store.judgements import Judged
+from services.inventory.store.patience import patience
 from services.inventory.store.tables import (
     Certificate,
     Crossed,
@@ -23,6 +40,8 @@ from services.inventory.store.tables import (
     Sighting,
     TimelineRow,
 )
+from services.inventory.store.visibility import Scope
+from shared.access import known
 from shared.errors import NotFound
 from shared.events.discovery import Held
 from shared.events.inventory import Flaw, Urgency
@@ -34,7 +53,6 @@ SLOTS_SHOWN = 100
 HISTORY_SHOWN = 1000
 
 Placed = tuple[PlaceRow, Sighting]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +63,9 @@ class CertificateReport:
     places: Sequence[Placed]
     place_count: int
     crossed: Sequence[Crossed]
+    labels: Labels
+    judged: Judged
+    oddities: Sequence[OddityRow] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +119,7 @@ class Summary:
     places_lost: int
     by_urgency: dict[Urgency, int]
     replacements: dict[State, int]
+    unowned: int
 
 
 class Reading:
@@ -107,16 +129,25 @@ class Reading:
         self._database = database
 
     async def certificates(
-        self, wanted: CertificateFilter, *, after: str | None, limit: int
-    ) -> Sequence[Certificate]:
-        """Return `limit + 1` certificates."""
-        async with self._database.read() as session:
-            return await certificates.page(session, wanted, after=after, limit=limit)
+        self,
+        wanted: CertificateFilter,
+        *,
+        order: Order = FIRST_SEEN,
+        after: Position | None = None,
+        limit: int,
+    ) -> Sequence[Row[Any]]:
+        """Return `limit + 1` certificates, as rows that have what lists show."""
+        async with self._database.read() as session, patience(session, wanted.asked):
+            return await certificates.page(session, wanted, order=order, after=after, limit=limit)
 
-    async def certificate(self, fingerprint: str) -> CertificateReport:
+    async def certificate(self, fingerprint: str, *, scope: Scope) -> CertificateReport:
         """Return all about a certificate. Raises `NotFound`."""
         async with self._database.read() as session:
-            row = _known(await certificates.certificate(session, fingerprint), "certificate", fingerprint)
+            row = known(
+                await certificates.visible(session, fingerprint, scope=scope),
+                what="certificate",
+                name=fingerprint,
+            )
             return CertificateReport(
                 row=row,
                 places=await places.places_serving(session, fingerprint, limit=PLACES_SHOWN),
@@ -124,63 +155,78 @@ class Reading:
                 crossed=await certificates.crossed(
                     session, lineage_id=row.lineage_id, fingerprint=fingerprint
                 ),
+                labels=(await labels_of(session, [row]))[fingerprint],
+                oddities=await oddities.of(session, fingerprint),
+                judged=await judgements.judged(session, row),
             )
 
-    async def pem(self, fingerprint: str) -> Pem:
+    async def labels(self, rows: Sequence[Any], *, scope: Scope) -> dict[str, Labels]:
+        """Return how certificates are organised, by fingerprint, as far as the scope goes."""
+        async with self._database.read() as session:
+            return await labels_of(session, rows, scope=scope)
+
+    async def pem(self, fingerprint: str, *, scope: Scope) -> Pem:
         """Return a certificate and its chain as PEM. Raises `NotFound`."""
         async with self._database.read() as session:
-            row = _known(await certificates.certificate(session, fingerprint), "certificate", fingerprint)
+            row = known(
+                await certificates.visible(session, fingerprint, scope=scope),
+                what="certificate",
+                name=fingerprint,
+            )
             ders = await certificates.ders(session, [fingerprint, *row.chain])
         if fingerprint not in ders:
             raise NotFound("No bytes came with this certificate.", next_step="Scan its place again.")
         chain = [_pem(ders[above]) for above in row.chain if above in ders]
         return Pem(fingerprint=fingerprint, pem=_pem(ders[fingerprint]), chain=chain)
 
-    async def lineages(self, *, after: str | None, limit: int) -> Sequence[Lineage]:
+    async def lineages(self, *, scope: Scope, after: str | None, limit: int) -> Sequence[Lineage]:
         """Return `limit + 1` lineages."""
         async with self._database.read() as session:
-            return await lineages.page(session, after=after, limit=limit)
+            return await lineages.page(session, scope=scope, after=after, limit=limit)
 
-    async def lineage(self, lineage_id: str) -> tuple[Lineage, Sequence[Certificate]]:
+    async def lineage(self, lineage_id: str, *, scope: Scope) -> tuple[Lineage, Sequence[Certificate]]:
         """Return a lineage and its certificates. Raises `NotFound`."""
         async with self._database.read() as session:
-            row = _known(await lineages.lineage(session, lineage_id), "lineage", lineage_id)
-            return row, await lineages.members(session, lineage_id)
+            row = await _lineage(session, lineage_id, scope)
+            return row, await lineages.members(session, lineage_id, scope=scope)
 
     async def timeline(
-        self, lineage_id: str, *, after: tuple[datetime, str] | None, limit: int
+        self, lineage_id: str, *, scope: Scope, after: tuple[datetime, str] | None, limit: int
     ) -> Sequence[TimelineRow]:
         """Return `limit + 1` things that happened to a lineage. Raises `NotFound`."""
         async with self._database.read() as session:
-            _known(await lineages.lineage(session, lineage_id), "lineage", lineage_id)
-            return await lineages.timeline(session, lineage_id, after=after, limit=limit)
+            await _lineage(session, lineage_id, scope)
+            return await lineages.timeline(session, lineage_id, scope=scope, after=after, limit=limit)
 
     async def places(
         self,
         *,
+        scope: Scope,
         after: str | None,
         limit: int,
         address: str | None,
         port: int | None,
         fingerprint: str | None,
         flaw: Flaw | None = None,
+        asked: Asked | None = None,
     ) -> list[PlaceReport]:
         """Return `limit + 1` places, what they serve, and what is configured for them."""
-        async with self._database.read() as session:
+        async with self._database.read() as session, patience(session, asked):
             rows = await places.page(
                 session,
+                scope=scope,
                 after=after,
                 limit=limit,
                 address=address,
                 port=port,
                 fingerprint=fingerprint,
                 flaw=flaw,
+                asked=asked,
             )
             wrong = await flaws.open_flaws(session, [place.id for place, _ in rows])
-            slots_of = await _of_stores(session, [place.id for place, _ in rows if place.kind == "store"])
-            slots_of |= await _for_endpoints(
-                session, [place for place, _ in rows if place.kind == "endpoint"]
-            )
+            beside = _Beside(session, scope)
+            slots_of = await beside.stores([place.id for place, _ in rows if place.kind == "store"])
+            slots_of |= await beside.endpoints([place for place, _ in rows if place.kind == "endpoint"])
         return [
             PlaceReport(
                 place=place,
@@ -195,6 +241,7 @@ class Reading:
     async def holdings(
         self,
         *,
+        scope: Scope,
         after: str | None,
         limit: int,
         address: str | None,
@@ -204,12 +251,19 @@ class Reading:
         """Return `limit + 1` certificates in stores."""
         async with self._database.read() as session:
             rows = await holdings.page(
-                session, after=after, limit=limit, address=address, fingerprint=fingerprint, flaw=flaw
+                session,
+                scope=scope,
+                after=after,
+                limit=limit,
+                address=address,
+                fingerprint=fingerprint,
+                flaw=flaw,
             )
             keys = sorted({held.key_fingerprint for *_, held in rows if held.key_fingerprint})
-            hosts = await holdings.hosts_of_keys(session, keys)
+            hosts = await holdings.hosts_of_keys(session, keys, scope=scope)
             ids = [place.id for place, *_ in rows]
-            wrong, slots_of = await flaws.open_flaws(session, ids), await _of_stores(session, ids)
+            wrong = await flaws.open_flaws(session, ids)
+            slots_of = await _Beside(session, scope).stores(ids)
         return [
             HoldingReport(
                 place=place,
@@ -222,47 +276,65 @@ class Reading:
             for place, seen, held in rows
         ]
 
-    async def history(self, key: str, *, at: datetime | None) -> PlaceHistory:
-        """Return what a place served, or what it served at one instant. Raises `NotFound`."""
+    async def history(
+        self,
+        key: str,
+        *,
+        scope: Scope,
+        at: datetime | None,
+        during: tuple[datetime, datetime] | None = None,
+    ) -> PlaceHistory:
+        """Return what a place served, or what it served at one instant or in a period. Raises `NotFound`."""
         place_id = places.place_id(key)
         async with self._database.read() as session:
             found = await places.rows_of(session, [place_id])
-            place = _known(found[0] if found else None, "place", key)
-            servings = await places.history(session, place_id, at=at, limit=HISTORY_SHOWN)
+            servings = await places.history(
+                session, place_id, scope=scope, at=at, during=during, limit=HISTORY_SHOWN
+            )
+            # Who may see one thing of what it served may know of it, whatever else it serves now.
+            is_seen = scope is None or await places.history(session, place_id, scope=scope, at=None, limit=1)
+        place = known(found[0] if found and is_seen else None, what="place", name=key)
         return PlaceHistory(place=place, servings=servings)
 
     async def replacements(
-        self, *, after: str | None, limit: int, lineage_id: str | None, state: State | None
+        self,
+        *,
+        scope: Scope,
+        after: str | None,
+        limit: int,
+        lineage_id: str | None,
+        state: State | None,
     ) -> list[tuple[Replacement, Sequence[PlaceRow]]]:
         """Return `limit + 1` replacements, each with the places that are stale."""
         async with self._database.read() as session:
             rows = await replacements.page(
-                session, after=after, limit=limit, lineage_id=lineage_id, state=state
+                session, scope=scope, after=after, limit=limit, lineage_id=lineage_id, state=state
             )
             named = {place_id for row in rows for place_id in row.stale_places}
-            by_id = {place.id: place for place in await places.rows_of(session, sorted(named))}
+            shown = await places.visible(session, sorted(named), scope=scope)
+            by_id = {place.id: place for place in shown}
         return [(row, [by_id[each] for each in row.stale_places if each in by_id]) for row in rows]
 
-    async def summary(self) -> Summary:
-        """Count."""
+    async def summary(self, *, scope: Scope) -> Summary:
+        """Count what is to be seen."""
         async with self._database.read() as session:
-            known, current, unreadable = await certificates.counts(session)
-            seen, lost = await places.counts(session)
+            every, current, unreadable = await certificates.counts(session, scope=scope)
+            seen, lost = await places.counts(session, scope=scope)
             return Summary(
-                certificates=known,
+                certificates=every,
                 current=current,
                 unreadable=unreadable,
                 places=seen,
                 places_lost=lost,
-                by_urgency=await certificates.counts_by_urgency(session),
-                replacements=await replacements.counts(session),
+                by_urgency=await certificates.counts_by_urgency(session, scope=scope),
+                replacements=await replacements.counts(session, scope=scope),
+                unowned=await unowned.count(session, scope=scope),
             )
 
 
-def _known(row: T | None, what: str, name: str) -> T:
-    if row is None:
-        raise NotFound(f"There is no {what} {name}.", next_step=f"List what there is with GET /v1/{what}s.")
-    return row
+async def _lineage(session: AsyncSession, lineage_id: str, scope: Scope) -> Lineage:
+    row = await lineages.visible(session, lineage_id, scope=scope)
+    return known(row, what="lineage", name=lineage_id)
 
 
 def _others(place: PlaceRow, held: HeldRow, *, hosts: Mapping[str, Sequence[str]]) -> Sequence[str]:
@@ -270,49 +342,58 @@ def _others(place: PlaceRow, held: HeldRow, *, hosts: Mapping[str, Sequence[str]
     return others[: holdings.MOST_SHARED]
 
 
-async def _of_stores(session: AsyncSession, ids: Sequence[str]) -> dict[str, list[Slot]]:
-    """Return the slots of stores, each beside what is served there."""
-    stored = await holdings.stored(session, ids)
-    uses = [(each.held, use) for each in stored.values() for use in each.held.uses]
-    if not uses:
-        return {}
-    seen = await holdings.endpoints(
-        session,
-        addresses={address for held, _ in uses for address in held.addresses},
-        ports={listener.port for _, use in uses for listener in use.listeners},
-        names={name for _, use in uses for name in names_of(use)},
-    )
-    endpoints = Endpoints(seen)
-    return {place: list(slots(each, endpoints)) for place, each in stored.items()}
+class _Beside:
+    """What is configured beside what is served, as far as it may be seen."""
 
+    def __init__(self, session: AsyncSession, scope: Scope) -> None:
+        self._session = session
+        self._scope = scope
 
-async def _for_endpoints(session: AsyncSession, rows: Sequence[PlaceRow]) -> dict[str, list[Slot]]:
-    """Return the slots that are configured for endpoints, each beside what the endpoint serves."""
-    fronts = await joins.fronts_at(session, sorted({row.address for row in rows}))
-    if not fronts:
-        return {}
-    candidates = await joins.configured_at(
-        session,
-        {front.id for beside in fronts.values() for front in beside},
-        ports={row.port for row in rows if row.port is not None},
-        names={name for row in rows for name in wanted_names(row.server_name)},
-    )
-    stored = await holdings.stored(session, {each.place_id for each in candidates})
-    seen = {each.place_id: each for each in await holdings.seen(session, [row.id for row in rows])}
-    found: dict[str, list[Slot]] = {}
-    for row in rows:
-        ours = {front.id for front in fronts.get(row.address, ())}
-        wanted = set(wanted_names(row.server_name))
-        ids = {
-            each.place_id
-            for each in candidates
-            if each.front_id in ours and each.port == row.port and each.server_name in wanted
-        }
-        if row.id in seen:
-            found[row.id] = _at_endpoint(
-                seen[row.id], [stored[each] for each in sorted(ids) if each in stored]
-            )
-    return found
+    async def stores(self, ids: Sequence[str]) -> dict[str, list[Slot]]:
+        """Return the slots of stores, each beside what is served there."""
+        stored = await holdings.stored(self._session, ids, scope=self._scope)
+        uses = [(each.held, use) for each in stored.values() for use in each.held.uses]
+        if not uses:
+            return {}
+        seen = await holdings.endpoints(
+            self._session,
+            addresses={address for held, _ in uses for address in held.addresses},
+            ports={listener.port for _, use in uses for listener in use.listeners},
+            names={name for _, use in uses for name in names_of(use)},
+            scope=self._scope,
+        )
+        endpoints = Endpoints(seen)
+        return {place: list(slots(each, endpoints)) for place, each in stored.items()}
+
+    async def endpoints(self, rows: Sequence[PlaceRow]) -> dict[str, list[Slot]]:
+        """Return the slots that are configured for endpoints, each beside what the endpoint serves."""
+        fronts = await joins.fronts_at(self._session, sorted({row.address for row in rows}))
+        if not fronts:
+            return {}
+        candidates = await joins.configured_at(
+            self._session,
+            {front.id for beside in fronts.values() for front in beside},
+            ports={row.port for row in rows if row.port is not None},
+            names={name for row in rows for name in wanted_names(row.server_name)},
+        )
+        stored = await holdings.stored(
+            self._session, {each.place_id for each in candidates}, scope=self._scope
+        )
+        seen = {each.place_id: each for each in await holdings.seen(self._session, [row.id for row in rows])}
+        found: dict[str, list[Slot]] = {}
+        for row in rows:
+            ours = {front.id for front in fronts.get(row.address, ())}
+            wanted = set(wanted_names(row.server_name))
+            ids = {
+                each.place_id
+                for each in candidates
+                if each.front_id in ours and each.port == row.port and each.server_name in wanted
+            }
+            if row.id in seen:
+                found[row.id] = _at_endpoint(
+                    seen[row.id], [stored[each] for each in sorted(ids) if each in stored]
+                )
+        return found
 
 
 def _at_endpoint(seen: Seen, stored: Sequence[Stored]) -> list[Slot]:

@@ -4,10 +4,11 @@ from datetime import datetime
 
 from services.inventory.actions.certificates import begin_lineage, chain_of, know
 from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.organising import inherit, settle
 from services.inventory.actions.replacements import Replacements, Succession
 from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain.timeline import Happening
-from services.inventory.store import certificates, lineages
+from services.inventory.store import assessments, certificates, lineages, regrouped
 from services.inventory.store.locks import hold
 from shared.events import Event
 from shared.events.provisioner import CertificateDeployed
@@ -37,7 +38,8 @@ class Renewals:
         chain = chain_of(said.fingerprint, said.chain)
         row = await know(tx, chain, lineage_id=said.lineage_id, beside=(), now=now)
         row.is_from_renewal = True
-        await _gather(tx, both, lineage_id=said.lineage_id)
+        await regrouped.begin(tx, said.fingerprint, said.groups)
+        await _gather(tx, both, lineage_id=said.lineage_id, now=now)
         text = f"{said.authority} issued a new certificate."
         note(tx, said.lineage_id, _entry(event, Happening.RENEWED, text, at=event.time))
         if said.old_fingerprint is not None:
@@ -55,19 +57,33 @@ class Renewals:
         note(tx, said.lineage_id, _entry(event, Happening.DEPLOYED, text, at=said.deployed_at))
         if said.old_fingerprint is None:
             return
-        await _gather(tx, both, lineage_id=said.lineage_id)
+        await _gather(tx, both, lineage_id=said.lineage_id, now=now)
         row = await self._replacements.open(tx, _succession(event))
         if said.is_last:
             row.deployed_at = max(said.deployed_at, row.deployed_at or said.deployed_at)
         await self._replacements.settle(tx, both, now=now)
         await self._crossings.assess(tx, both, now=now)
 
+    async def managed(
+        self, tx: Transaction, lineage_id: str, *, is_managed: bool, at: datetime, now: datetime
+    ) -> None:
+        """Keep whether renewal renews a lineage by itself, as it was told last."""
+        await begin_lineage(tx, lineage_id, title="", now=now)
+        if await lineages.keep_managed(tx, lineage_id, is_managed=is_managed, at=at):
+            members = await lineages.members(tx.session, lineage_id, scope=None)
+            await settle(tx, [row.fingerprint for row in members], now=now)
 
-async def _gather(tx: Transaction, fingerprints: list[str], *, lineage_id: str) -> None:
-    """Put certificates that are elsewhere into this lineage."""
-    for row in await certificates.certificates(tx.session, fingerprints):
-        if row.lineage_id != lineage_id:
-            await lineages.move_certificate(tx, row, to=lineage_id)
+
+async def _gather(tx: Transaction, fingerprints: list[str], *, lineage_id: str, now: datetime) -> None:
+    """Put certificates that are elsewhere into this lineage, and have them judged anew; the last is the heir of the first."""
+    rows = await certificates.certificates(tx.session, fingerprints)
+    elsewhere = [row for row in rows if row.lineage_id != lineage_id]
+    for row in elsewhere:
+        await lineages.move_certificate(tx, row, to=lineage_id)
+        await assessments.make_certificates_due(tx, [row.fingerprint], at=now)
+    heir = next((row for row in rows if row.fingerprint == fingerprints[-1]), None)
+    if elsewhere and heir is not None:
+        await inherit(tx, heir, of=fingerprints[0])
 
 
 def _succession(event: Event[CertificateRenewed] | Event[CertificateDeployed]) -> Succession:

@@ -16,7 +16,7 @@ class Entry:
     kind: Happening
     text: str
     at: datetime
-    fingerprint: str
+    fingerprint: str | None
     place_key: str | None = None
     event_id: str | None = None
 

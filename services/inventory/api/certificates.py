@@ -1,19 +1,27 @@
 """The routes of certificates, and the summary of all that is known."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Response
+from fastapi import Depends, Header, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from services.inventory.actions.labels import Labels
 from services.inventory.actions.reading import CertificateReport, Reading
+from services.inventory.api.labels import Labelled
 from services.inventory.api.places import SeenPlaceView, seen_place
+from services.inventory.api.wanted import Sorted, Wanted
+from services.inventory.domain.chains.verdicts import ChainState
+from services.inventory.domain.linting import Severity
+from services.inventory.domain.oddities import Code
 from services.inventory.domain.replacements import State
-from services.inventory.store.certificates import CertificateFilter
+from services.inventory.domain.revocation.words import Revocation
 from shared.access import Principal, requires
+from shared.clock import Clock
 from shared.events.inventory import Urgency
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, etag
 
 Reader = Annotated[Principal, requires("certificates:read")]
 AllPages = Annotated[Paging, Depends()]
@@ -21,15 +29,7 @@ TEXT = ("text/plain", "application/x-pem-file")
 _FINGERPRINT = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
 
 
-def _in_utc(value: datetime) -> datetime:
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
-"""An instant; one without an offset is in UTC."""
-
-
-class CertificateView(View):
+class CertificateView(Labelled):
     """A certificate; what cannot be read of it is empty, and `finding` says why."""
 
     id: str
@@ -47,7 +47,7 @@ class CertificateView(View):
     signature_algorithm: str | None
     is_ca: bool
     is_self_issued: bool
-    finding: str | None
+    finding: str | None = Field(description="What could not be read of it, and why; empty where all was.")
     is_current: bool = Field(description="Whether its expiry matters: it is in use and has no successor.")
     urgency: Urgency | None = Field(description="The last threshold that was crossed.")
     next_crossing_at: datetime | None
@@ -62,13 +62,31 @@ class CrossedView(View):
     is_told: bool = Field(description="Whether an event said so; of several at once only the most urgent.")
 
 
+class OddityView(View):
+    """Something odd about a certificate."""
+
+    code: Code
+    detail: str = Field(examples=["Its serial number has 100 octets."])
+
+
 class CertificateReportView(CertificateView):
     """A certificate, where it is now (at most 1000 places), and what it has crossed."""
 
     chain: list[str] = Field(description="Fingerprints of what was served after it, as last seen.")
+    chain_state: ChainState | None = Field(
+        description="What is wrong with that chain, the worst of it; empty where it was not judged yet."
+    )
+    is_trusted: bool | None = Field(
+        description="Whether it led to a root of a trust store when it was judged; empty where it was not yet."
+    )
+    revocation: Revocation | None = Field(
+        description="What its authority says; empty where nobody was asked, or it names nobody to ask."
+    )
+    findings: dict[Severity, int] = Field(description="How many rules it breaks, by severity.")
     place_count: int
     places: list[SeenPlaceView]
     thresholds_passed: list[CrossedView]
+    oddities: list[OddityView]
 
 
 class PemView(View):
@@ -90,50 +108,35 @@ class SummaryView(View):
     expiring: dict[Urgency, int] = Field(description="Current certificates by the last threshold crossed.")
     replacements: dict[State, int]
     stale: int = Field(examples=[0])
+    unowned: int = Field(description="Current certificates that nobody owns.", examples=[0])
 
 
-class Wanted:
-    """The filters of the list of certificates."""
-
-    def __init__(
-        self,
-        *,
-        name: Annotated[
-            str | None, Query(max_length=255, description="A name, or `*.example.com` for all below it.")
-        ] = None,
-        lineage_id: Annotated[str | None, Query(max_length=100)] = None,
-        expires_before: Moment | None = None,
-        key_type: Annotated[str | None, Query(max_length=50)] = None,
-        address: Annotated[str | None, Query(max_length=255, description="Of a place it is at.")] = None,
-        port: Annotated[int | None, Query(ge=1, le=65535)] = None,
-        current: Annotated[bool | None, Query(description="Whether its expiry matters.")] = None,
-    ) -> None:
-        self.filter = CertificateFilter(
-            name=name,
-            lineage_id=lineage_id,
-            expires_before=expires_before,
-            key_type=key_type,
-            address=address,
-            port=port,
-            is_current=current,
-        )
-
-
-def certificate_routes(reading: Reading) -> Routes:
+def certificate_routes(reading: Reading, *, clock: Clock) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
 
     @routes.get("/certificates", summary="List certificates")
     async def list_certificates(
-        _caller: Reader, paging: AllPages, wanted: Annotated[Wanted, Depends()]
+        caller: Reader,
+        paging: AllPages,
+        wanted: Annotated[Wanted, Depends()],
+        sorting: Annotated[Sorted, Depends()],
     ) -> Page[CertificateView]:
-        after = paging.after[0] if paging.after else None
-        rows = await reading.certificates(wanted.filter, after=after, limit=paging.limit)
-        return paging.page([CertificateView.model_validate(row) for row in rows], key=lambda view: [view.id])
+        rows = await reading.certificates(
+            wanted.seen_by(caller, now=clock()),
+            order=sorting.order,
+            after=sorting.after(paging),
+            limit=paging.limit,
+        )
+        page = paging.page(rows, key=sorting.cursor)
+        items = await shown_all(reading, page.items, caller=caller)
+        return Page(items=items, next_cursor=page.next_cursor)
 
     @routes.get("/certificates/{fingerprint}", summary="Show a certificate and where it is")
-    async def get_certificate(_caller: Reader, fingerprint: str) -> CertificateReportView:
-        return _shown(await reading.certificate(fingerprint.lower()))
+    async def get_certificate(caller: Reader, fingerprint: str, response: Response) -> CertificateReportView:
+        found = await reading.certificate(fingerprint.lower(), scope=caller.scope)
+        response.headers["ETag"] = etag(found.labels.version)
+        return _shown(found)
 
     @routes.get(
         "/certificates/{fingerprint}/pem",
@@ -142,16 +145,16 @@ def certificate_routes(reading: Reading) -> Routes:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def get_certificate_pem(
-        _caller: Reader, fingerprint: str, accept: Annotated[str, Header()] = "application/json"
+        caller: Reader, fingerprint: str, accept: Annotated[str, Header()] = "application/json"
     ) -> PemView | Response:
-        found = await reading.pem(fingerprint.lower())
+        found = await reading.pem(fingerprint.lower(), scope=caller.scope)
         if any(kind in accept for kind in TEXT):
             return PlainTextResponse(found.pem + "".join(found.chain))
         return PemView.model_validate(found)
 
     @routes.get("/summary", summary="Count certificates, places, and what is urgent")
-    async def get_summary(_caller: Reader) -> SummaryView:
-        found = await reading.summary()
+    async def get_summary(caller: Reader) -> SummaryView:
+        found = await reading.summary(scope=caller.scope)
         return SummaryView(
             certificates=found.certificates,
             current=found.current,
@@ -161,16 +164,35 @@ def certificate_routes(reading: Reading) -> Routes:
             expiring=found.by_urgency,
             replacements=found.replacements,
             stale=found.replacements[State.STALE],
+            unowned=found.unowned,
         )
 
     return routes
 
 
+async def shown_all(reading: Reading, rows: Sequence[Any], *, caller: Principal) -> list[CertificateView]:
+    """Show certificates, or rows with what lists show of them."""
+    labels = await reading.labels(rows, scope=caller.scope)
+    return [shown(row, labels[row.fingerprint]) for row in rows]
+
+
+def shown(row: Any, labels: Labels) -> CertificateView:
+    """Show a certificate."""
+    said = Labelled.model_validate(labels)
+    return CertificateView.model_validate(row).model_copy(update=dict(said))
+
+
 def _shown(report: CertificateReport) -> CertificateReportView:
+    judged = report.judged
     return CertificateReportView(
-        **CertificateView.model_validate(report.row).model_dump(),
+        **shown(report.row, report.labels).model_dump(),
         chain=report.row.chain,
+        chain_state=ChainState(judged.chain_state) if judged.chain_state else None,
+        is_trusted=judged.is_trusted,
+        revocation=Revocation(judged.revocation) if judged.revocation else None,
+        findings={Severity(severity): count for severity, count in judged.findings.items()},
         place_count=report.place_count,
         places=[seen_place(place, seen) for place, seen in report.places],
         thresholds_passed=[CrossedView.model_validate(row) for row in report.crossed],
+        oddities=[OddityView.model_validate(row) for row in report.oddities],
     )

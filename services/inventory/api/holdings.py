@@ -33,7 +33,7 @@ def holding_routes(reading: Reading) -> Routes:
 
     @routes.get("/holdings", summary="List certificates in stores: how they are kept, and what uses them")
     async def list_holdings(
-        _caller: Reader,
+        caller: Reader,
         paging: AllPages,
         *,
         address: Annotated[str | None, Query(max_length=255, description="A host or an account.")] = None,
@@ -41,6 +41,7 @@ def holding_routes(reading: Reading) -> Routes:
         flaw: Annotated[Flaw | None, Query(description="Only those with which this is wrong.")] = None,
     ) -> Page[HoldingView]:
         found = await reading.holdings(
+            scope=caller.scope,
             after=paging.after[0] if paging.after else None,
             limit=paging.limit,
             address=address,

@@ -23,6 +23,7 @@ class LineageView(View):
     id: str
     title: str = Field(examples=["shop.example.com"])
     created_at: datetime
+    is_managed: bool = Field(False, description="Whether renewal renews it by itself.")
 
 
 class LineageReportView(LineageView):
@@ -48,21 +49,25 @@ def lineage_routes(reading: Reading) -> Routes:
     routes = Routes(prefix="/v1/lineages")
 
     @routes.get("", summary="List lineages")
-    async def list_lineages(_caller: Reader, paging: AllPages) -> Page[LineageView]:
-        rows = await reading.lineages(after=paging.after[0] if paging.after else None, limit=paging.limit)
+    async def list_lineages(caller: Reader, paging: AllPages) -> Page[LineageView]:
+        rows = await reading.lineages(
+            scope=caller.scope, after=paging.after[0] if paging.after else None, limit=paging.limit
+        )
         return paging.page([LineageView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{lineage_id}", summary="Show a lineage and its certificates")
-    async def get_lineage(_caller: Reader, lineage_id: str) -> LineageReportView:
-        row, certificates = await reading.lineage(lineage_id)
+    async def get_lineage(caller: Reader, lineage_id: str) -> LineageReportView:
+        row, certificates = await reading.lineage(lineage_id, scope=caller.scope)
         return LineageReportView(
             **LineageView.model_validate(row).model_dump(),
             certificates=[CertificateView.model_validate(each) for each in certificates],
         )
 
     @routes.get("/{lineage_id}/timeline", summary="Tell what happened to a lineage, the first first")
-    async def get_timeline(_caller: Reader, lineage_id: str, paging: AllPages) -> Page[TimelineView]:
-        rows = await reading.timeline(lineage_id, after=_after(paging), limit=paging.limit)
+    async def get_timeline(caller: Reader, lineage_id: str, paging: AllPages) -> Page[TimelineView]:
+        rows = await reading.timeline(
+            lineage_id, scope=caller.scope, after=_after(paging), limit=paging.limit
+        )
         views = [TimelineView.model_validate(row) for row in rows]
         return paging.page(views, key=lambda view: [view.at.isoformat(), view.id])
 

@@ -1,24 +1,24 @@
 """The routes of places and of replacements: what is served where, and what is to be served instead."""
 
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import Depends, Query
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from services.inventory.actions.reading import PlaceHistory, PlaceReport, Reading
+from services.inventory.api.wanted import Moment, QueryText, asked
 from services.inventory.domain.replacements import State
+from services.inventory.domain.servings import period
 from services.inventory.store.tables import PlaceRow, Sighting
 from shared.access import Principal, requires
+from shared.clock import Clock
 from shared.events.inventory import Flaw
 from shared.http import Page, Paging, Routes, View
 
 Reader = Annotated[Principal, requires("places:read")]
 ReplacementReader = Annotated[Principal, requires("lineages:read")]
 AllPages = Annotated[Paging, Depends()]
-Moment = Annotated[
-    datetime, AfterValidator(lambda value: value if value.tzinfo else value.replace(tzinfo=UTC))
-]
 
 
 class PlaceView(View):
@@ -127,47 +127,53 @@ class ReplacementView(View):
     stale_places: list[PlaceView] = Field(description="Where the old one was still served.")
 
 
-def place_routes(reading: Reading) -> Routes:
+def place_routes(reading: Reading, *, clock: Clock) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
 
     @routes.get("/places", summary="List places: what they serve, and what is configured")
     async def list_places(
-        _caller: Reader,
+        caller: Reader,
         paging: AllPages,
         *,
+        query: QueryText = None,
         address: Annotated[str | None, Query(max_length=255)] = None,
         port: Annotated[int | None, Query(ge=1, le=65535)] = None,
         fingerprint: Annotated[str | None, Query(max_length=64)] = None,
         flaw: Annotated[Flaw | None, Query(description="Only those with which this is wrong.")] = None,
     ) -> Page[BothViewsView]:
         rows = await reading.places(
+            scope=caller.scope,
             after=paging.after[0] if paging.after else None,
             limit=paging.limit,
             address=address,
             port=port,
             fingerprint=fingerprint,
             flaw=flaw,
+            asked=asked(query, now=clock()),
         )
         return paging.page([_both(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/places/history", summary="Show what a place served, or what it served at one instant")
     async def get_place_history(
-        _caller: Reader,
+        caller: Reader,
         key: Annotated[str, Query(examples=["tls://192.0.2.10:443/shop.example.com"])],
         at: Moment | None = None,
+        on: Annotated[date | None, Query(description="All that it served on this day, in UTC.")] = None,
     ) -> PlaceHistoryView:
-        return _history(await reading.history(key, at=at))
+        during = period(at=at, on=on) if on else None
+        return _history(await reading.history(key, scope=caller.scope, at=at, during=during))
 
     @routes.get("/replacements", summary="List replacements and how far they have come")
     async def list_replacements(
-        _caller: ReplacementReader,
+        caller: ReplacementReader,
         paging: AllPages,
         *,
         lineage_id: Annotated[str | None, Query(max_length=100)] = None,
         state: State | None = None,
     ) -> Page[ReplacementView]:
         rows = await reading.replacements(
+            scope=caller.scope,
             after=paging.after[0] if paging.after else None,
             limit=paging.limit,
             lineage_id=lineage_id,

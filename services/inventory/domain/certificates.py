@@ -1,64 +1,101 @@
 """What is kept of a certificate, also of one that nobody should have made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from shared import x509
-from shared.errors import EverleafError
+from services.inventory.domain.oddities import (
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    MOST_INDEXED,
+    MOST_NAMES,
+    Code,
+    Oddity,
+    oddities,
+    shown,
+)
+from shared import partial
+from shared.partial import Fields
 
-MAX_INDEXED_NAME = 253
-"""No DNS name is longer (RFC 1035 §2.3.4); what is longer is kept, but cannot be searched for."""
+_PARTS = tuple(code for code in Code if code.startswith("unreadable"))
+LONGEST_SERIAL = 512
+"""Hexadecimal digits that are kept: an index takes no text of any length."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The facts of a certificate, or the finding why there are none."""
+    """What can be read of a certificate, and what is odd about it."""
 
     fingerprint: str
-    facts: x509.CertificateFacts | None
-    finding: str | None
+    fields: Fields
+    oddities: tuple[Oddity, ...] = ()
+
+    @property
+    def finding(self) -> str | None:
+        """Return what could not be read, and why; None where all was."""
+        missing = [f"{odd.code}: {odd.detail}" for odd in self.oddities if odd.code in _PARTS]
+        return "; ".join(missing) or None
 
     @property
     def title(self) -> str:
         """Return what people call the thing the certificate is for."""
-        if self.facts is None:
+        if self.fields == Fields():
             return "unreadable certificate"
-        return (self.facts.names[0] if self.facts.names else self.facts.subject)[:500] or "unnamed"
+        return (self.fields.names[0] if self.fields.names else self.fields.subject or "")[:500] or "unnamed"
 
 
 def read(fingerprint: str, der: bytes | None) -> Reading:
-    """Read a certificate; one that cannot be read becomes a finding, whatever is wrong with it."""
+    """Read a certificate as far as that goes, whatever is wrong with it."""
     if not der:
-        return Reading(fingerprint=fingerprint, facts=None, finding="No bytes came with the certificate.")
+        nothing = Oddity(code=Code.UNREADABLE, detail="No bytes came with the certificate.")
+        return Reading(fingerprint=fingerprint, fields=Fields(), oddities=(nothing,))
     try:
-        facts = x509.read(der)
-    except EverleafError as error:
-        return Reading(fingerprint=fingerprint, facts=None, finding=_storable(error.detail))
-    except Exception as error:  # noqa: BLE001 - hostile bytes find every weakness of a parser; none may stop a batch
-        finding = _storable(f"The certificate cannot be read ({type(error).__name__}: {error}).")
-        return Reading(fingerprint=fingerprint, facts=None, finding=finding)
-    return Reading(fingerprint=fingerprint, facts=_storable_facts(facts), finding=None)
+        seen = partial.read(der)
+        found = oddities(seen)
+        return Reading(fingerprint=fingerprint, fields=_storable(seen.fields), oddities=found)
+    except Exception as error:  # noqa: BLE001 - hostile bytes find every weakness of a reader; none may stop a batch
+        failed = Oddity(code=Code.UNREADABLE, detail=shown(f"{type(error).__name__}: {error}")[:500])
+        return Reading(fingerprint=fingerprint, fields=Fields(), oddities=(failed,))
 
 
-def _storable_facts(facts: x509.CertificateFacts) -> x509.CertificateFacts:
+def _storable(fields: Fields) -> Fields:
     return replace(
-        facts,
-        subject=_storable(facts.subject),
-        issuer=_storable(facts.issuer),
-        names=tuple(sorted({_storable(name) for name in facts.names})),
-        key_type=_storable(facts.key_type)[:50],
-        signature_algorithm=_storable(facts.signature_algorithm)[:100],
+        fields,
+        serial=_clipped(fields.serial, LONGEST_SERIAL),
+        subject=_clipped(fields.subject, LONGEST_TEXT),
+        issuer=_clipped(fields.issuer, LONGEST_TEXT),
+        names=tuple(sorted({shown(name)[:LONGEST_TEXT] for name in fields.names})[:MOST_NAMES]),
+        key_type=_clipped(fields.key_type, 50),
+        signature_algorithm=_clipped(fields.signature_algorithm, 100),
     )
 
 
-def _storable(text: str) -> str:
-    """Return text that every database takes: PostgreSQL knows no NUL."""
-    return text.replace("\x00", "\\x00")
+def _clipped(text: str | None, length: int) -> str | None:
+    return None if text is None else shown(text)[:length]
+
+
+def indexed_names(names: Sequence[str]) -> list[str]:
+    """Return the names by which a certificate can be searched for."""
+    return [name for name in names if len(name) <= LONGEST_NAME][:MOST_INDEXED]
 
 
 def have_same_names(one: list[str], other: list[str]) -> bool:
     """Return whether two certificates are for the same thing: for exactly the same names, and for any at all."""
     return bool(one) and set(one) == set(other)
+
+
+def covered_range(name: str) -> tuple[str, str] | None:
+    """Return between which texts all names below a wildcard's lie, written backwards; None for no wildcard."""
+    if not name.startswith("*."):
+        return None
+    begins = reversed_name(name[1:])
+    return begins, begins[:-1] + "/"
+
+
+def is_covered(name: str, *, by: str) -> bool:
+    """Return whether a wildcard does for a name: one label takes the place of the asterisk (RFC 6125 §6.4.3)."""
+    label, _, rest = name.partition(".")
+    return by == f"*.{rest}" and label not in ("", "*")
 
 
 def chain_digest(fingerprints: list[str]) -> str:

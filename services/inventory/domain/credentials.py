@@ -33,7 +33,10 @@ class ServicePrincipal:
     permissions: tuple[str, ...]
 
 
-SERVICES = (ServicePrincipal(name="provisioner", permissions=(RELEASE, "orders:read", "certificates:read")),)
+SERVICES = (
+    ServicePrincipal(name="provisioner", permissions=(RELEASE, "orders:read", "certificates:read")),
+    ServicePrincipal(name="renewal", permissions=("certificates:read",)),
+)
 """Who gets a principal and an API key at the first start."""
 
 

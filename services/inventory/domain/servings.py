@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
+
+from shared.errors import Fault, Invalid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +52,17 @@ def _joined(servings: Sequence[Serving], window: Sequence[Serving]) -> tuple[Ser
         replace(serving, until=until)
         for serving, until in zip(servings, [*ends, window[-1].until if window else None], strict=True)
     )
+
+
+def period(*, at: datetime | None, on: date | None) -> tuple[datetime, datetime] | None:
+    """Return an instant or a day as a period. Raises `Invalid` where both are given."""
+    if at is not None and on is not None:
+        raise Invalid(
+            "`at` and `on` say two different things.",
+            next_step="Give an instant with `at`, or a whole day with `on`.",
+            faults=[Fault(pointer="/query/on", message="given beside `at`")],
+        )
+    if on is not None:
+        begins = datetime(on.year, on.month, on.day, tzinfo=UTC)
+        return begins, begins + timedelta(days=1) if on < date.max else begins
+    return (at, at) if at is not None else None

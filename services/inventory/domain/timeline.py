@@ -13,3 +13,6 @@ class Happening(StrEnum):
     DEPLOYED = "deployed"
     STALE = "stale"
     REPLACED = "replaced"
+    NONCOMPLIANT = "noncompliant"
+    COMPLIANT = "compliant"
+    REVOKED = "revoked"

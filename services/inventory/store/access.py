@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.inventory.store.tables import ApiKeyRow, PrincipalRow, SigningKeyRow, TokenRow
-from shared.store import Instant, Transaction, insert
+from shared.store import Transaction, insert
 
 
 async def signing_keys(session: AsyncSession) -> Sequence[SigningKeyRow]:
@@ -28,18 +29,20 @@ async def add_principal(tx: Transaction, row: PrincipalRow) -> bool:
     return await tx.session.scalar(query) is not None
 
 
-async def principal(session: AsyncSession, principal_id: str) -> PrincipalRow | None:
-    """Return a principal."""
-    return await _principal(session, col(PrincipalRow.id) == principal_id)
+async def principal(
+    session: AsyncSession, principal_id: str, *, lock: Literal["read", "write"] | None = None
+) -> PrincipalRow | None:
+    """Return a principal; locked, so that no token is issued while rights change."""
+    query = sa.select(PrincipalRow).where(col(PrincipalRow.id) == principal_id)
+    if lock is not None:
+        query = query.with_for_update(read=lock == "read")
+    found: PrincipalRow | None = await session.scalar(query.execution_options(populate_existing=True))
+    return found
 
 
 async def principal_named(session: AsyncSession, name: str) -> PrincipalRow | None:
     """Return a principal by its name."""
-    return await _principal(session, col(PrincipalRow.name) == name)
-
-
-async def _principal(session: AsyncSession, which: sa.ColumnElement[bool]) -> PrincipalRow | None:
-    query = sa.select(PrincipalRow).where(which)
+    query = sa.select(PrincipalRow).where(col(PrincipalRow.name) == name)
     found: PrincipalRow | None = await session.scalar(query.execution_options(populate_existing=True))
     return found
 
@@ -73,11 +76,30 @@ async def api_keys(session: AsyncSession, principal_id: str) -> Sequence[ApiKeyR
     return (await session.scalars(query.order_by(col(ApiKeyRow.id)))).all()
 
 
-async def revoke_api_key(tx: Transaction, key_id: str, *, now: datetime) -> bool:
-    """Let an API key be worth nothing; return False where there is none. The first time counts."""
-    revoked_at = sa.func.coalesce(col(ApiKeyRow.revoked_at), sa.literal(now, Instant()))
-    query = sa.update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id).values(revoked_at=revoked_at)
-    return await tx.session.scalar(query.returning(col(ApiKeyRow.id))) is not None
+async def api_key_of_id(session: AsyncSession, key_id: str) -> ApiKeyRow | None:
+    """Return an API key by its id."""
+    query = sa.select(ApiKeyRow).where(col(ApiKeyRow.id) == key_id)
+    found: ApiKeyRow | None = await session.scalar(query)
+    return found
+
+
+async def latest_token(session: AsyncSession, principal_id: str) -> datetime | None:
+    """Return when a principal's latest token was issued."""
+    query = sa.select(sa.func.max(col(TokenRow.issued_at))).where(col(TokenRow.principal_id) == principal_id)
+    found: datetime | None = await session.scalar(query)
+    return found
+
+
+async def count_admins(session: AsyncSession, *, but: str) -> int:
+    """Return how many enabled administrators without groups there are beside one."""
+    query = sa.select(sa.func.count()).where(
+        col(PrincipalRow.id) != but,
+        col(PrincipalRow.disabled_at).is_(None),
+        # JSON is text on either database once it is cast; role names are ours and need no escaping.
+        sa.cast(col(PrincipalRow.roles), sa.Text).like('%"admin"%'),
+        sa.cast(col(PrincipalRow.groups), sa.Text) == "[]",
+    )
+    return int(await session.scalar(query) or 0)
 
 
 async def forget_tokens(tx: Transaction, *, before: datetime) -> None:

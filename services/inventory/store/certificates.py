@@ -3,12 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from services.inventory.domain.certificates import MAX_INDEXED_NAME, reversed_name
+from services.inventory.domain.certificates import indexed_names, reversed_name
+from services.inventory.domain.oddities import Code
+from services.inventory.domain.query import FIRST_SEEN, Asked, Order, Position
+from services.inventory.store.oddities import has as has_oddity
+from services.inventory.store.queries import condition, sorts
 from services.inventory.store.tables import (
     Certificate,
     CertificateDer,
@@ -17,6 +22,7 @@ from services.inventory.store.tables import (
     PlaceRow,
     Sighting,
 )
+from services.inventory.store.visibility import Scope, visible_certificates
 from shared.events.inventory import Urgency
 from shared.store import Transaction, insert
 
@@ -36,12 +42,27 @@ class CertificateFilter:
     address: str | None = None
     port: int | None = None
     is_current: bool | None = None
+    oddity: Code | None = None
+    key_fingerprint: str | None = None
+    asked: Asked | None = None
+    """What is asked for beside, in the query language."""
+    scope: Scope = None
+    """The groups that the caller is limited to; None for no limit."""
 
 
 async def certificate(session: AsyncSession, fingerprint: str) -> Certificate | None:
     """Return a certificate."""
     query = sa.select(Certificate).where(col(Certificate.fingerprint) == fingerprint)
     found: Certificate | None = await session.scalar(query.execution_options(populate_existing=True))
+    return found
+
+
+async def visible(session: AsyncSession, fingerprint: str, *, scope: Scope) -> Certificate | None:
+    """Return a certificate that may be seen."""
+    query = sa.select(Certificate).where(
+        col(Certificate.fingerprint) == fingerprint, *visible_certificates(scope)
+    )
+    found: Certificate | None = await session.scalar(query)
     return found
 
 
@@ -57,8 +78,7 @@ async def keep_certificate(tx: Transaction, row: Certificate) -> None:
     await tx.session.flush()
     names = [
         {"fingerprint": row.fingerprint, "name": name, "backwards": reversed_name(name)}
-        for name in row.names
-        if len(name) <= MAX_INDEXED_NAME
+        for name in indexed_names(row.names)
     ]
     if names:
         await tx.session.execute(sa.insert(CertificateName), names)
@@ -105,18 +125,63 @@ async def keep_crossed(tx: Transaction, rows: Sequence[Crossed]) -> set[Urgency]
     return {Urgency(urgency) for urgency in (await tx.session.scalars(query)).all()}
 
 
+LISTED = (
+    col(Certificate.id),
+    col(Certificate.fingerprint),
+    col(Certificate.lineage_id),
+    col(Certificate.subject),
+    col(Certificate.subject_start),
+    col(Certificate.issuer),
+    col(Certificate.issuer_start),
+    col(Certificate.serial),
+    col(Certificate.names),
+    col(Certificate.not_before),
+    col(Certificate.not_after),
+    col(Certificate.key_type),
+    col(Certificate.key_bits),
+    col(Certificate.key_fingerprint),
+    col(Certificate.signature_algorithm),
+    col(Certificate.is_ca),
+    col(Certificate.is_self_issued),
+    col(Certificate.finding),
+    col(Certificate.is_current),
+    col(Certificate.urgency),
+    col(Certificate.next_crossing_at),
+    col(Certificate.first_known_at),
+    col(Certificate.owner_id),
+    col(Certificate.owner_set_by),
+)
+"""What lists and exports show of a certificate: rows of columns, which cost a third of objects."""
+
+
 async def page(
-    session: AsyncSession, wanted: CertificateFilter, *, after: str | None, limit: int
-) -> Sequence[Certificate]:
-    """Return `limit + 1` certificates, those known longest first."""
-    query = sa.select(Certificate).where(*_conditions(wanted)).order_by(col(Certificate.id)).limit(limit + 1)
-    if after is not None:
-        query = query.where(col(Certificate.id) > after)
-    return (await session.scalars(query)).all()
+    session: AsyncSession,
+    wanted: CertificateFilter,
+    *,
+    order: Order = FIRST_SEEN,
+    after: Position | None,
+    limit: int,
+) -> Sequence[sa.Row[Any]]:
+    """Return `limit + 1` certificates, as rows of `LISTED`."""
+    query: Any = sa.select(*LISTED).where(*conditions(wanted))
+    rows: list[sa.Row[Any]] = []
+    for part in sorts.parts(query, order, after):
+        if len(rows) <= limit:
+            rows += (await session.execute(part.limit(limit + 1 - len(rows)))).all()
+    return rows
 
 
-def _conditions(wanted: CertificateFilter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+async def count(session: AsyncSession, wanted: CertificateFilter) -> int:
+    """Return how many certificates are wanted and may be seen."""
+    query = sa.select(sa.func.count()).select_from(Certificate).where(*conditions(wanted))
+    return await session.scalar(query) or 0
+
+
+def conditions(wanted: CertificateFilter) -> list[sa.ColumnElement[bool]]:
+    """Return what limits a statement over `Certificate` to those that are wanted and may be seen."""
+    conditions = [*visible_certificates(wanted.scope)]
+    if wanted.asked is not None:
+        conditions.append(condition(wanted.asked.query, now=wanted.asked.now))
     if wanted.name is not None:
         conditions.append(col(Certificate.fingerprint).in_(_named(wanted.name.lower())))
     if wanted.lineage_id is not None:
@@ -125,6 +190,10 @@ def _conditions(wanted: CertificateFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(col(Certificate.not_after) < wanted.expires_before)
     if wanted.key_type is not None:
         conditions.append(col(Certificate.key_type) == wanted.key_type)
+    if wanted.key_fingerprint is not None:
+        conditions.append(col(Certificate.key_fingerprint) == wanted.key_fingerprint)
+    if wanted.oddity is not None:
+        conditions.append(has_oddity(wanted.oddity))
     if wanted.is_current is not None:
         conditions.append(col(Certificate.is_current) == wanted.is_current)
     if wanted.address is not None or wanted.port is not None:
@@ -133,7 +202,7 @@ def _conditions(wanted: CertificateFilter) -> list[sa.ColumnElement[bool]]:
 
 
 def _named(name: str) -> sa.Select[str]:
-    query = sa.select(col(CertificateName.fingerprint))
+    query = sa.select(col(CertificateName.fingerprint)).correlate(None)
     if not name.startswith("*."):
         return query.where(col(CertificateName.name) == name)
     begins = reversed_name(name.removeprefix("*"))
@@ -144,29 +213,30 @@ def _named(name: str) -> sa.Select[str]:
 
 def _placed(address: str | None, port: int | None) -> sa.Select[str | None]:
     query = sa.select(col(Sighting.fingerprint)).join(PlaceRow, col(PlaceRow.id) == col(Sighting.place_id))
-    query = query.where(col(Sighting.fingerprint).is_not(None))
+    query = query.where(col(Sighting.fingerprint).is_not(None)).correlate(None)
     if address is not None:
         query = query.where(col(PlaceRow.address) == address)
     return query if port is None else query.where(col(PlaceRow.port) == port)
 
 
-async def counts(session: AsyncSession) -> tuple[int, int, int]:
-    """Return how many certificates are known, how many of them are current, and how many cannot be read."""
+async def counts(session: AsyncSession, *, scope: Scope) -> tuple[int, int, int]:
+    """Return how many certificates are to be seen, how many are current, and how many cannot be read."""
     every = sa.func.count()
     query = sa.select(
         every,
         every.filter(col(Certificate.is_current)),
         every.filter(col(Certificate.finding).is_not(None)),
     ).select_from(Certificate)
+    query = query.where(*visible_certificates(scope))
     known, current, unreadable = (await session.execute(query)).one()
     return known, current, unreadable
 
 
-async def counts_by_urgency(session: AsyncSession) -> dict[Urgency, int]:
+async def counts_by_urgency(session: AsyncSession, *, scope: Scope) -> dict[Urgency, int]:
     """Return how many current certificates have crossed which threshold last."""
     query = (
         sa.select(col(Certificate.urgency), sa.func.count())
-        .where(col(Certificate.urgency).is_not(None))
+        .where(col(Certificate.urgency).is_not(None), *visible_certificates(scope))
         .group_by(col(Certificate.urgency))
     )
     rows = (await session.execute(query)).all()

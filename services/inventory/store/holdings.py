@@ -13,6 +13,7 @@ from services.inventory.domain.holdings import is_named
 from services.inventory.domain.slots import Seen, Stored
 from services.inventory.store.flaws import has_flaw
 from services.inventory.store.tables import Certificate, HeldRow, PlaceRow, Sighting
+from services.inventory.store.visibility import Scope, visible_places
 from shared.events.discovery import Held
 from shared.events.inventory import Flaw
 from shared.store import Transaction, insert
@@ -81,6 +82,7 @@ async def keep_held(tx: Transaction, place: str, held: Held, *, at: datetime) ->
 async def page(
     session: AsyncSession,
     *,
+    scope: Scope,
     after: str | None,
     limit: int,
     address: str | None,
@@ -91,6 +93,7 @@ async def page(
     query = _present(sa.select(PlaceRow, Sighting, HeldRow))
     wanted = ((PlaceRow.address, address), (Sighting.fingerprint, fingerprint))
     query = query.where(*(col(column) == value for column, value in wanted if value is not None))
+    query = query.where(*visible_places(scope))
     if flaw is not None:
         query = query.where(has_flaw(flaw))
     if after is not None:
@@ -99,11 +102,12 @@ async def page(
     return [(place, seen, held) for place, seen, held in found.all()]
 
 
-async def stored(session: AsyncSession, places: Collection[str]) -> dict[str, Stored]:
-    """Return what these places hold, those that do."""
+async def stored(session: AsyncSession, places: Collection[str], *, scope: Scope) -> dict[str, Stored]:
+    """Return what these places hold, those that do and may be seen."""
     query = _present(sa.select(PlaceRow, Sighting, HeldRow, col(Certificate.key_type), _NOT_BEFORE))
     query = query.join(Certificate, col(Certificate.fingerprint) == col(Sighting.fingerprint))
-    query = query.where(col(PlaceRow.id).in_(places)).execution_options(populate_existing=True)
+    query = query.where(col(PlaceRow.id).in_(places), *visible_places(scope))
+    query = query.execution_options(populate_existing=True)
     return {
         place.id: Stored(
             place_id=place.id,
@@ -121,10 +125,14 @@ async def stored(session: AsyncSession, places: Collection[str]) -> dict[str, St
     }
 
 
-async def hosts_of_keys(session: AsyncSession, keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """Return the addresses that hold each of some private keys, by the key's fingerprint."""
+async def hosts_of_keys(
+    session: AsyncSession, keys: Sequence[str], *, scope: Scope
+) -> Mapping[str, Sequence[str]]:
+    """Return the addresses to be seen that hold each of some private keys, by the key's fingerprint."""
     columns = sa.select(col(HeldRow.key_fingerprint), col(PlaceRow.address)).distinct()
-    query = _present(columns.select_from(PlaceRow)).where(col(HeldRow.key_fingerprint).in_(keys))
+    query = _present(columns.select_from(PlaceRow)).where(
+        col(HeldRow.key_fingerprint).in_(keys), *visible_places(scope)
+    )
     hosts: dict[str, list[str]] = {}
     for key, address in (await session.execute(query.order_by(col(PlaceRow.address)))).all():
         hosts.setdefault(key, []).append(address)
@@ -148,10 +156,12 @@ async def endpoints(
     addresses: Collection[str],
     ports: Collection[int],
     names: Collection[str | None],
+    scope: Scope,
     limit: int = MOST_ENDPOINTS,
 ) -> Sequence[Seen]:
     """Return what these addresses serve now at these ports, for these names and wildcards."""
     query = _serving().where(col(PlaceRow.address).in_(addresses), col(PlaceRow.port).in_(ports))
+    query = query.where(*visible_places(scope))
     return await _seen(session, query.where(_is_asked(names)).limit(limit))
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.inventory.store.tables import Certificate, Crossed, Lineage, Replacement, TimelineRow
+from services.inventory.store.visibility import Scope, visible_certificates, visible_entries, visible_lineages
 from shared.store import Transaction, insert
 
 
@@ -27,16 +28,33 @@ async def lineage(session: AsyncSession, lineage_id: str) -> Lineage | None:
     return found
 
 
-async def members(session: AsyncSession, lineage_id: str) -> Sequence[Certificate]:
-    """Return the certificates of a lineage, the one that is valid longest first."""
-    query = sa.select(Certificate).where(col(Certificate.lineage_id) == lineage_id)
+async def visible(session: AsyncSession, lineage_id: str, *, scope: Scope) -> Lineage | None:
+    """Return a lineage that may be seen."""
+    query = sa.select(Lineage).where(col(Lineage.id) == lineage_id, *visible_lineages(scope))
+    found: Lineage | None = await session.scalar(query)
+    return found
+
+
+async def keep_managed(tx: Transaction, lineage_id: str, *, is_managed: bool, at: datetime) -> bool:
+    """Keep whether renewal renews a lineage by itself; return False where something newer was told."""
+    told = col(Lineage.managed_told_at)
+    query = sa.update(Lineage).where(col(Lineage.id) == lineage_id, sa.or_(told.is_(None), told <= at))
+    query = query.values(is_managed=is_managed, managed_told_at=at)
+    return await tx.session.scalar(query.returning(col(Lineage.id))) is not None
+
+
+async def members(session: AsyncSession, lineage_id: str, *, scope: Scope) -> Sequence[Certificate]:
+    """Return the certificates of a lineage that may be seen, the one that is valid longest first."""
+    query = sa.select(Certificate).where(
+        col(Certificate.lineage_id) == lineage_id, *visible_certificates(scope)
+    )
     order = (col(Certificate.not_after).desc(), col(Certificate.id).desc())
     return (await session.scalars(query.order_by(*order).limit(1000))).all()
 
 
-async def page(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[Lineage]:
+async def page(session: AsyncSession, *, scope: Scope, after: str | None, limit: int) -> Sequence[Lineage]:
     """Return `limit + 1` lineages, the oldest first."""
-    query = sa.select(Lineage).order_by(col(Lineage.id)).limit(limit + 1)
+    query = sa.select(Lineage).where(*visible_lineages(scope)).order_by(col(Lineage.id)).limit(limit + 1)
     return (await session.scalars(query if after is None else query.where(col(Lineage.id) > after))).all()
 
 
@@ -71,10 +89,15 @@ async def _move(
 
 
 async def timeline(
-    session: AsyncSession, lineage_id: str, *, after: tuple[datetime, str] | None, limit: int
+    session: AsyncSession,
+    lineage_id: str,
+    *,
+    scope: Scope,
+    after: tuple[datetime, str] | None,
+    limit: int,
 ) -> Sequence[TimelineRow]:
     """Return `limit + 1` things that happened to a lineage, the first first."""
-    query = sa.select(TimelineRow).where(col(TimelineRow.lineage_id) == lineage_id)
+    query = sa.select(TimelineRow).where(col(TimelineRow.lineage_id) == lineage_id, *visible_entries(scope))
     if after is not None:
         at, row_id = after
         later = sa.and_(col(TimelineRow.at) == at, col(TimelineRow.id) > row_id)

@@ -6,6 +6,9 @@ import sqlalchemy as sa
 
 from shared.store import Transaction
 
+_HOLD = sa.text("SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
+"""In the order of the array."""
+
 
 async def hold(tx: Transaction, *names: str) -> None:
     """Wait until nobody else holds these names, and hold them until the transaction ends.
@@ -15,6 +18,15 @@ async def hold(tx: Transaction, *names: str) -> None:
     """
     if tx.session.get_bind().dialect.name != "postgresql":
         return
-    for name in sorted(set(names)):
-        number = int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
-        await tx.session.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+    numbers = [_number(name) for name in sorted(set(names))]
+    await tx.session.execute(_HOLD, {"numbers": numbers})
+
+
+async def share(tx: Transaction, name: str) -> None:
+    """Wait until nobody holds this name, and keep others from holding it; many may share it at a time."""
+    if tx.session.get_bind().dialect.name == "postgresql":
+        await tx.session.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(_number(name))))
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)

@@ -4,18 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.inventory.domain.holdings import ISSUED
+from services.inventory.domain.query import Asked
 from services.inventory.domain.servings import Serving
 from services.inventory.store.flaws import has_flaw
+from services.inventory.store.queries import place_condition
 from services.inventory.store.tables import HeldRow, PlaceRow, ServingRow, Sighting
+from services.inventory.store.visibility import Scope, visible_places, visible_servings
 from shared.events.discovery import Place
 from shared.events.inventory import Flaw
-from shared.store import Transaction, insert
+from shared.store import Instant, Transaction, insert
+from shared.store.parameters import table_of
 
 
 def place_id(key: str) -> str:
@@ -31,6 +36,13 @@ class Touched:
     """The certificate has a successor."""
     is_awaited: bool
     """What is configured there has changed meanwhile."""
+    negotiated_digest: int | None
+    tls_digest: int | None
+    """How TLS is spoken there, as it is known so far."""
+
+
+_TOLD = ("is_watched", "is_awaited", "negotiated_digest", "tls_digest")
+"""What a touched sighting tells, as `Touched` names it."""
 
 
 async def touch(
@@ -49,11 +61,56 @@ async def touch(
             col(Sighting.last_seen) <= at,
         )
         .values(last_seen=at)
-        .returning(col(Sighting.is_watched), col(Sighting.is_awaited))
+        .returning(*_told())
         .execution_options(synchronize_session=False)
     )
     row = (await tx.session.execute(query)).first()
-    return Touched(is_watched=row[0], is_awaited=row[1]) if row is not None else None
+    return _touched(row) if row is not None else None
+
+
+def _told() -> list[Any]:
+    return [getattr(Sighting, name) for name in _TOLD]
+
+
+def _touched(row: Any) -> Touched:
+    return Touched(**{name: getattr(row, name) for name in _TOLD})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was seen at a place, and when."""
+
+    place_id: str
+    fingerprint: str
+    chain_digest: str
+    at: datetime
+
+
+async def touch_all(tx: Transaction, looks: Sequence[Look]) -> dict[str, Touched]:
+    """Note that places serve what they served before: one UPDATE for all. Returns what that means, by place.
+
+    A place that is not in the answer was left as it was. Each place may be given once.
+    """
+    columns = {"place_id": sa.Text, "fingerprint": sa.Text, "chain_digest": sa.Text, "at": Instant}
+    # In one order, so that replicas do not wait for each other in a circle.
+    ordered = sorted(looks, key=lambda look: look.place_id)
+    given = table_of(
+        tx, columns, [(look.place_id, look.fingerprint, look.chain_digest, look.at) for look in ordered]
+    )
+    query = (
+        sa.update(Sighting)
+        .where(
+            col(Sighting.place_id) == given.c.place_id,
+            col(Sighting.fingerprint) == given.c.fingerprint,
+            col(Sighting.chain_digest) == given.c.chain_digest,
+            col(Sighting.last_seen) <= given.c.at,
+        )
+        .values(last_seen=given.c.at)
+        .returning(col(Sighting.place_id), *_told())
+        .execution_options(synchronize_session=False)
+    )
+    rows = (await tx.session.execute(query)).all()
+    return {row.place_id: _touched(row) for row in rows}
 
 
 async def keep_place(tx: Transaction, place: Place) -> str:
@@ -190,6 +247,14 @@ async def rows_of(session: AsyncSession, ids: Sequence[str]) -> Sequence[PlaceRo
     return (await session.scalars(query)).all()
 
 
+async def visible(session: AsyncSession, ids: Sequence[str], *, scope: Scope) -> Sequence[PlaceRow]:
+    """Return those of these places that may be seen."""
+    query = sa.select(PlaceRow).where(col(PlaceRow.id).in_(ids)).order_by(col(PlaceRow.id))
+    if scope is not None:
+        query = query.join(Sighting, col(Sighting.place_id) == col(PlaceRow.id)).where(*visible_places(scope))
+    return (await session.scalars(query)).all()
+
+
 def as_place(row: PlaceRow) -> Place:
     """Return a row as events name places."""
     return Place.model_validate({name: getattr(row, name) for name in Place.model_fields})
@@ -198,38 +263,61 @@ def as_place(row: PlaceRow) -> Place:
 async def page(
     session: AsyncSession,
     *,
+    scope: Scope,
     after: str | None,
     limit: int,
     address: str | None,
     port: int | None,
     fingerprint: str | None,
     flaw: Flaw | None,
+    asked: Asked | None = None,
 ) -> Sequence[tuple[PlaceRow, Sighting]]:
     """Return `limit + 1` places and what they serve."""
-    query = sa.select(PlaceRow, Sighting).join(Sighting, col(Sighting.place_id) == col(PlaceRow.id))
+    found = sa.select(PlaceRow, Sighting).join(Sighting, col(Sighting.place_id) == col(PlaceRow.id))
     wanted = ((PlaceRow.address, address), (PlaceRow.port, port), (Sighting.fingerprint, fingerprint))
-    query = query.where(*(col(column) == value for column, value in wanted if value is not None))
+    found = found.where(*(col(column) == value for column, value in wanted if value is not None))
+    found = found.where(*visible_places(scope))
     if flaw is not None:
-        query = query.where(has_flaw(flaw))
+        found = found.where(has_flaw(flaw))
+    if asked is not None:
+        found = found.where(place_condition(asked.query, now=asked.now))
     if after is not None:
-        query = query.where(col(PlaceRow.id) > after)
-    found = await session.execute(query.order_by(col(PlaceRow.id)).limit(limit + 1))
-    return [(place, seen) for place, seen in found.all()]
+        found = found.where(col(PlaceRow.id) > after)
+    rows = await session.execute(found.order_by(col(PlaceRow.id)).limit(limit + 1))
+    return [(place, seen) for place, seen in rows.all()]
 
 
-async def history(session: AsyncSession, place: str, *, at: datetime | None, limit: int) -> list[Serving]:
+async def history(
+    session: AsyncSession,
+    place: str,
+    *,
+    scope: Scope,
+    at: datetime | None,
+    during: tuple[datetime, datetime] | None = None,
+    limit: int,
+) -> list[Serving]:
     """Return what a place served, the latest first; with `at`, only what it served at that instant."""
     query = sa.select(ServingRow).where(col(ServingRow.place_id) == place)
     if at is not None:
-        query = query.where(col(ServingRow.since) <= at)
-    newest = query.order_by(col(ServingRow.since).desc()).limit(1 if at is not None else limit)
+        # Chosen first and then looked at: what was there before is no answer to what was there then.
+        latest = sa.select(sa.func.max(col(ServingRow.since))).where(
+            col(ServingRow.place_id) == place, col(ServingRow.since) <= at
+        )
+        query = query.where(col(ServingRow.since) == latest.scalar_subquery())
+    if during is not None:
+        until = col(ServingRow.until)
+        query = query.where(col(ServingRow.since) < during[1], sa.or_(until.is_(None), until > during[0]))
+    query = query.where(*visible_servings(scope))
+    newest = query.order_by(col(ServingRow.since).desc()).limit(limit)
     now = await session.scalar(sa.select(Sighting).where(col(Sighting.place_id) == place))
     return [_serving(row, now) for row in (await session.scalars(newest)).all()]
 
 
-async def counts(session: AsyncSession) -> tuple[int, int]:
-    """Return how many places are known, and how many of them do not answer any more."""
+async def counts(session: AsyncSession, *, scope: Scope) -> tuple[int, int]:
+    """Return how many places are to be seen, and how many of them do not answer any more."""
     every = sa.func.count()
     query = sa.select(every, every.filter(col(Sighting.fingerprint).is_(None))).select_from(Sighting)
+    if scope is not None:
+        query = query.join(PlaceRow, col(PlaceRow.id) == col(Sighting.place_id)).where(*visible_places(scope))
     known, lost = (await session.execute(query)).one()
     return known, lost

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from services.inventory.domain.replacements import Evidence, OldPlace, State
 from services.inventory.store.tables import Certificate, Replacement, ServingRow, Sighting
+from services.inventory.store.visibility import Scope, visible_replacements
 from shared.store import Transaction, insert
 
 _IS_PROOF = col(Sighting.is_proof).is_(True)
@@ -141,17 +142,25 @@ async def places_of(session: AsyncSession, row: Replacement, *, limit: int) -> S
 
 
 async def page(
-    session: AsyncSession, *, after: str | None, limit: int, lineage_id: str | None, state: State | None
+    session: AsyncSession,
+    *,
+    scope: Scope,
+    after: str | None,
+    limit: int,
+    lineage_id: str | None,
+    state: State | None,
 ) -> Sequence[Replacement]:
     """Return `limit + 1` replacements, the oldest first."""
     query = sa.select(Replacement).order_by(col(Replacement.id)).limit(limit + 1)
     wanted = ((Replacement.lineage_id, lineage_id), (Replacement.state, state))
     query = query.where(*(col(column) == value for column, value in wanted if value is not None))
+    query = query.where(*visible_replacements(scope))
     return (await session.scalars(query if after is None else query.where(col(Replacement.id) > after))).all()
 
 
-async def counts(session: AsyncSession) -> dict[State, int]:
+async def counts(session: AsyncSession, *, scope: Scope) -> dict[State, int]:
     """Return how many replacements are in which state."""
     query = sa.select(col(Replacement.state), sa.func.count()).group_by(col(Replacement.state))
+    query = query.where(*visible_replacements(scope))
     found = {State(state): count for state, count in (await session.execute(query)).all()}
     return {state: found.get(state, 0) for state in State}

@@ -9,7 +9,23 @@ from sqlmodel import Field, SQLModel
 
 from shared.store import Instant, Json
 
-_REVERSED = sa.String(253).with_variant(sa.String(253, collation="C"), "postgresql")
+_BY_CODE_POINTS = sa.String(253).with_variant(sa.String(253, collation="C"), "postgresql")
+"""Text whose index finds what begins so, on every database."""
+START = 100
+"""So many characters of a text of any length are in an index."""
+
+
+def _beginning_of(column: str) -> Any:
+    """Return a column that the database fills with how another begins."""
+    return Field(
+        default=None,
+        sa_type=sa.String(START),
+        sa_column_args=[sa.Computed(f"substr({column}, 1, {START})")],
+    )
+
+
+def _partial_index(name: str, *columns: str, where: str, sqlite: str | None = None) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=sa.text(sqlite or where), postgresql_where=sa.text(where))
 
 
 class Table(SQLModel, registry=registry()):
@@ -24,12 +40,36 @@ class Lineage(Table, table=True):
     id: str = Field(primary_key=True, max_length=100)
     title: str = Field(max_length=500)
     created_at: datetime = Field(sa_type=Instant)
+    is_managed: bool = False
+    """Whether renewal renews it by itself."""
+    managed_told_at: datetime | None = Field(default=None, sa_type=Instant)
+    """As of when that is so."""
 
 
 class Certificate(Table, table=True):
     """A certificate, what it says, and how urgent it is; what cannot be read is empty and has a finding."""
 
     __tablename__ = "certificates"
+    __table_args__ = (
+        # Lists are ordered by one of these and then by id, in either direction.
+        sa.Index("ix_certificates_not_after", "not_after", "id"),
+        sa.Index("ix_certificates_not_before", "not_before", "id"),
+        sa.Index("ix_certificates_key_type", "key_type", "id"),
+        sa.Index("ix_certificates_key_bits", "key_bits", "id"),
+        sa.Index("ix_certificates_subject", "subject_start", "id"),
+        sa.Index("ix_certificates_issuer", "issuer_start", "id"),
+        # A serial number may be longer than a B-tree takes, where somebody made it so.
+        sa.Index("ix_certificates_serial", "serial", postgresql_using="hash"),
+        _partial_index("ix_certificates_urgency", "urgency", "id", where="urgency IS NOT NULL"),
+        _partial_index("ix_certificates_unreadable", "id", where="finding IS NOT NULL"),
+        _partial_index("ix_certificates_ca", "id", where="is_ca", sqlite="is_ca = 1"),
+        _partial_index(
+            "ix_certificates_unowned",
+            "fingerprint",
+            where="owner_id IS NULL AND is_current",
+            sqlite="owner_id IS NULL AND is_current = 1",
+        ),
+    )
 
     fingerprint: str = Field(primary_key=True, max_length=64)
     id: str = Field(max_length=36, unique=True)
@@ -39,8 +79,8 @@ class Certificate(Table, table=True):
     issuer: str | None = Field(default=None, sa_type=sa.Text)
     names: list[str] = Field(sa_type=Json)
     not_before: datetime | None = Field(default=None, sa_type=Instant)
-    not_after: datetime | None = Field(default=None, sa_type=Instant, index=True)
-    key_type: str | None = Field(default=None, max_length=50, index=True)
+    not_after: datetime | None = Field(default=None, sa_type=Instant)
+    key_type: str | None = Field(default=None, max_length=50)
     key_bits: int | None = None
     key_fingerprint: str | None = Field(default=None, max_length=64, index=True)
     signature_algorithm: str | None = Field(default=None, max_length=100)
@@ -56,6 +96,12 @@ class Certificate(Table, table=True):
     """The most urgent threshold that is crossed, while it is current."""
     next_crossing_at: datetime | None = Field(default=None, sa_type=Instant, index=True)
     first_known_at: datetime = Field(sa_type=Instant)
+    subject_start: str | None = _beginning_of("subject")
+    issuer_start: str | None = _beginning_of("issuer")
+    owner_id: str | None = Field(default=None, max_length=100, index=True)
+    """The id of a team."""
+    owner_set_by: str | None = Field(default=None, max_length=110)
+    """Why: `person:NAME`, `rule:ID`, or `lineage` where it was inherited."""
 
 
 class CertificateName(Table, table=True):
@@ -64,8 +110,8 @@ class CertificateName(Table, table=True):
     __tablename__ = "certificate_names"
 
     fingerprint: str = Field(primary_key=True, max_length=64, foreign_key="certificates.fingerprint")
-    name: str = Field(primary_key=True, max_length=253, index=True)
-    backwards: str = Field(sa_type=_REVERSED, index=True)
+    name: str = Field(sa_type=_BY_CODE_POINTS, primary_key=True, index=True)
+    backwards: str = Field(sa_type=_BY_CODE_POINTS, index=True)
 
 
 class CertificateDer(Table, table=True):
@@ -93,7 +139,11 @@ class PlaceRow(Table, table=True):
     """A place; its id is made from its key, so that it is the same whoever sees it first."""
 
     __tablename__ = "places"
-    __table_args__ = (sa.Index("ix_places_address", "address", "port"),)
+    __table_args__ = (
+        sa.Index("ix_places_address", "address", "port"),
+        sa.Index("ix_places_port", "port"),
+        sa.Index("ix_places_server_name", "server_name"),
+    )
 
     id: str = Field(primary_key=True, max_length=32)
     key: str = Field(sa_type=sa.Text)
@@ -213,6 +263,9 @@ class Sighting(Table, table=True):
     """Whether it must be looked at again before it is known what a difference to the configuration means."""
     is_proof: bool = True
     """Whether what is here shows that a certificate is in use: an endpoint does, a store where something uses it."""
+    negotiated_digest: int | None = Field(default=None, sa_type=sa.BigInteger)
+    tls_digest: int | None = Field(default=None, sa_type=sa.BigInteger)
+    """What `place_tls` keeps of how TLS is spoken here, as numbers: by them it is seen that nothing has changed."""
 
 
 class ServingRow(Table, table=True):
@@ -267,6 +320,25 @@ class TimelineRow(Table, table=True):
     event_id: str | None = Field(default=None, max_length=100)
 
 
+class SavedQueryRow(Table, table=True):
+    """A question that somebody asks again and again."""
+
+    __tablename__ = "saved_queries"
+    __table_args__ = (sa.UniqueConstraint("owner_id", "name"),)
+
+    id: str = Field(primary_key=True, max_length=36)
+    owner_id: str = Field(max_length=100)
+    """The principal who made it, and alone may change it."""
+    name: str = Field(max_length=200)
+    query: str = Field(sa_type=sa.Text)
+    sort: str = Field(max_length=100)
+    columns: list[str] = Field(sa_type=Json)
+    is_shared: bool
+    version: int = 1
+    created_at: datetime = Field(sa_type=Instant)
+    updated_at: datetime = Field(sa_type=Instant)
+
+
 class SigningKeyRow(Table, table=True):
     """A key that tokens are signed with; the newest one signs, all of them verify."""
 
@@ -276,6 +348,122 @@ class SigningKeyRow(Table, table=True):
     private_key: bytes
     """Sealed."""
     created_at: datetime = Field(sa_type=Instant)
+
+
+class ServedChainRow(Table, table=True):
+    """A chain as it is served with a certificate, and what was found out about it."""
+
+    __tablename__ = "served_chains"
+    __table_args__ = (sa.Index("ix_served_chains_state", "state", "fingerprint"),)
+
+    fingerprint: str = Field(primary_key=True, max_length=64)
+    chain_digest: str = Field(primary_key=True, max_length=64)
+    """The same as in `sightings`, so that each place has its verdict."""
+    chain: list[str] = Field(sa_type=Json)
+    """Fingerprints of what is served after the certificate."""
+    due_at: datetime = Field(sa_type=Instant, index=True)
+    """When it is judged next."""
+    judged_at: datetime | None = Field(default=None, sa_type=Instant)
+    state: str | None = Field(default=None, max_length=20)
+    store: str | None = Field(default=None, max_length=20)
+    """The trust store that it leads to."""
+    trusted_until: datetime | None = Field(default=None, sa_type=Instant)
+    details: dict[str, Any] = Field(sa_type=Json)
+    """`problems` (state and evidence), `path` and `missing` (fingerprints)."""
+
+
+class IssuerRow(Table, table=True):
+    """A certificate of an authority whose bytes are kept, to be found by its name."""
+
+    __tablename__ = "issuers"
+
+    fingerprint: str = Field(primary_key=True, max_length=64)
+    subject_digest: str = Field(max_length=64, index=True)
+
+
+class LintRow(Table, table=True):
+    """By which linter a certificate was linted, and as what."""
+
+    __tablename__ = "lints"
+
+    fingerprint: str = Field(primary_key=True, max_length=64)
+    is_public: bool
+    """Whether it leads to a public root: other rules hold then."""
+    linted_with: str = Field(default="", max_length=40, index=True)
+    """Name and version; empty where it was not linted yet."""
+    claimed_until: datetime | None = Field(default=None, sa_type=Instant)
+    linted_at: datetime | None = Field(default=None, sa_type=Instant)
+    kind: str | None = Field(default=None, max_length=20)
+    rules: str | None = Field(default=None, max_length=20)
+
+
+class FindingRow(Table, table=True):
+    """A rule that a certificate breaks."""
+
+    __tablename__ = "findings"
+    __table_args__ = (
+        sa.Index("ix_findings_rule", "rule", "fingerprint"),
+        sa.Index("ix_findings_severity", "severity", "fingerprint"),
+    )
+
+    fingerprint: str = Field(primary_key=True, max_length=64)
+    rule: str = Field(primary_key=True, max_length=150)
+    severity: str = Field(max_length=10)
+    evidence: str = Field(sa_type=sa.Text)
+    linter: str = Field(max_length=40)
+    """Name and version of what found it last."""
+    first_seen: datetime = Field(sa_type=Instant)
+    last_seen: datetime = Field(sa_type=Instant)
+
+
+class RevocationRow(Table, table=True):
+    """Where a certificate's revocation is asked for, and what was answered last."""
+
+    __tablename__ = "revocations"
+    __table_args__ = (
+        sa.Index("ix_revocations_state", "state", "fingerprint"),
+        sa.Index("ix_revocations_crl", "crl_id", "due_at"),
+    )
+
+    fingerprint: str = Field(primary_key=True, max_length=64)
+    issuer_fingerprint: str | None = Field(default=None, max_length=64)
+    ocsp_url: str | None = Field(default=None, sa_type=sa.Text)
+    crl_id: str | None = Field(default=None, max_length=32)
+    due_at: datetime | None = Field(default=None, sa_type=Instant, index=True)
+    """When it is asked for next; empty where nobody can be asked, or the certificate has ended."""
+    failures: int = 0
+    """Looks in a row that brought no answer."""
+    checked_at: datetime | None = Field(default=None, sa_type=Instant)
+    state: str | None = Field(default=None, max_length=20)
+    evidence: str | None = Field(default=None, sa_type=sa.Text)
+    means: str | None = Field(default=None, max_length=10)
+    url: str | None = Field(default=None, sa_type=sa.Text)
+    this_update: datetime | None = Field(default=None, sa_type=Instant)
+    next_update: datetime | None = Field(default=None, sa_type=Instant)
+    revoked_at: datetime | None = Field(default=None, sa_type=Instant)
+    reason: str | None = Field(default=None, max_length=30)
+    told_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When others were told that it is revoked and in use."""
+
+
+class CrlRow(Table, table=True):
+    """A CRL that certificates name, and when it was fetched."""
+
+    __tablename__ = "crls"
+
+    id: str = Field(primary_key=True, max_length=32)
+    """Made of the address."""
+    url: str = Field(sa_type=sa.Text)
+    fetched_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class CrlBody(Table, table=True):
+    """The bytes of a CRL as they were fetched last."""
+
+    __tablename__ = "crl_bodies"
+
+    id: str = Field(primary_key=True, max_length=32)
+    body: bytes
 
 
 class PrincipalRow(Table, table=True):
@@ -288,8 +476,16 @@ class PrincipalRow(Table, table=True):
     kind: str = Field(max_length=20)
     roles: list[str] = Field(sa_type=Json)
     permissions: list[str] = Field(sa_type=Json)
+    groups: list[str] = Field(default=[], sa_type=Json)
+    """What roles and permissions are scoped to; empty means everything."""
+    identity: str | None = Field(default=None, max_length=64, unique=True)
+    """Made of the issuer and the subject of who signs in through an OpenID provider."""
     sealing_key: bytes | None = None
     """The X25519 key that was sent first; secrets for this principal are sealed to no other."""
+    version: int = 1
+    disabled_at: datetime | None = Field(default=None, sa_type=Instant)
+    void_until: datetime | None = Field(default=None, sa_type=Instant)
+    """Tokens issued at this instant or before are refused everywhere."""
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
 
@@ -319,3 +515,30 @@ class TokenRow(Table, table=True):
     issued_at: datetime = Field(sa_type=Instant)
     expires_at: datetime = Field(sa_type=Instant, index=True)
     revoked_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class SignInRow(Table, table=True):
+    """Somebody who was sent to the OpenID provider and has not come back yet."""
+
+    __tablename__ = "sign_ins"
+
+    state: str = Field(primary_key=True, max_length=64)
+    """The hash of what the provider is to send back."""
+    browser: str = Field(max_length=64)
+    """The hash of the cookie that the browser was given."""
+    nonce: str = Field(max_length=64)
+    verifier: bytes
+    """Sealed: proves to the provider that the code is ours (RFC 7636)."""
+    return_to: str = Field(sa_type=sa.Text)
+    expires_at: datetime = Field(sa_type=Instant, index=True)
+
+
+class SessionRow(Table, table=True):
+    """A browser in which somebody is signed in; of the cookie only the hash is kept."""
+
+    __tablename__ = "sessions"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    principal_id: str = Field(max_length=36, foreign_key="principals.id", index=True)
+    created_at: datetime = Field(sa_type=Instant)
+    expires_at: datetime = Field(sa_type=Instant, index=True)

@@ -1,8 +1,10 @@
 """Alerts: opened and ended by events, read and acknowledged by people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifier import store
 from services.notifier.actions import turns
@@ -11,7 +13,11 @@ from services.notifier.domain.notices import Turn
 from services.notifier.domain.text import clean
 from shared.access import Principal
 from shared.errors import Conflict, NotFound
+from shared.events.inventory import LineagesGrouped
 from shared.store import Database, Transaction
+
+OVERTAKEN = timedelta(minutes=10)
+"""An alert that was opened longer ago than the groups of its lineage are told was not meant for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,28 @@ class Alerts:
         """Take in evidence of a problem."""
         await turns.tell(tx, evidence, now=now)
 
+    async def grouped(self, tx: Transaction, told: LineagesGrouped, *, at: datetime, now: datetime) -> None:
+        """Remember which groups lineages are in: who may see the alerts about them, and is told.
+
+        That a certificate is in trouble can be told before its groups are: who missed that is told now.
+        """
+        await store.SUBJECTS.tell(tx, told.group_id, joined=told.joined, left=told.left, at=at)
+        for alert in await store.opened_lately(tx.session, told.joined, since=now - OVERTAKEN):
+            await store.lock_subject(tx, alert.subject, name=None, now=now)
+            await tx.session.refresh(alert)
+            if alert.state == AlertState.OPEN:
+                await turns.tell_newcomers(tx, alert, now=now)
+
+    async def begun(self, tx: Transaction, lineage_id: str, groups: Collection[str], *, at: datetime) -> None:
+        """Remember the groups that a lineage was begun in."""
+        await store.SUBJECTS.add(tx, lineage_id, groups, at=at)
+
+    async def in_groups(
+        self, tx: Transaction, subject: str, groups: Collection[str], *, at: datetime
+    ) -> None:
+        """Remember all groups that a subject which is no lineage is in."""
+        await store.SUBJECTS.replace(tx, subject, groups, at=at)
+
     async def end(self, tx: Transaction, replacement: Replacement, *, reason: str, now: datetime) -> None:
         """Take in that a certificate was seen to be replaced everywhere, or a source to be read again."""
         await turns.end(tx, replacement, reason=reason, now=now)
@@ -43,24 +71,26 @@ class Alerts:
         """Take in progress: it is written down with the lineage's open alerts, and ends none."""
         await turns.note(tx, lineage_id, name=name, text=text, now=now)
 
-    async def page(self, *, only: Mapping[str, str], after: str | None, limit: int) -> Sequence[store.Alert]:
-        """Return up to `limit + 1` alerts, newest first."""
+    async def page(
+        self, *, only: Mapping[str, str], after: str | None, limit: int, caller: Principal
+    ) -> Sequence[store.Alert]:
+        """Return up to `limit + 1` alerts that the caller sees, newest first."""
         async with self._database.read() as session:
-            return await store.alerts_page(session, only=only, after=after, limit=limit)
+            return await store.alerts_page(session, only=only, after=after, limit=limit, scope=caller.scope)
 
-    async def get(self, alert_id: str) -> Story:
+    async def get(self, alert_id: str, *, caller: Principal) -> Story:
         """Return one alert with its history. Raises `NotFound`."""
         async with self._database.read() as session:
-            alert = _found(await session.get(store.Alert, alert_id))
+            alert = await _seen(session, await session.get(store.Alert, alert_id), caller=caller)
             history = await store.history_of(session, alert_id)
-            return Story(
-                alert=alert, history=history, deliveries=await store.deliveries_of(session, alert_id)
-            )
+            deliveries = await store.deliveries_of(session, alert_id, scope=caller.scope)
+        return Story(alert=alert, history=history, deliveries=deliveries)
 
     async def acknowledge(self, alert_id: str, *, text: str, caller: Principal, now: datetime) -> Story:
         """Write down that somebody has taken it up; it stays open. Raises `NotFound` or `Conflict`."""
         async with self._database.transaction() as tx:
-            subject = _found(await tx.session.get(store.Alert, alert_id)).subject
+            row = await tx.session.get(store.Alert, alert_id)
+            subject = (await _seen(tx.session, row, caller=caller)).subject
             await store.lock_subject(tx, subject, name=None, now=now)
             alert = await tx.session.get_one(store.Alert, alert_id, populate_existing=True)
             if alert.state != AlertState.OPEN:
@@ -71,10 +101,10 @@ class Alerts:
             await turns.take_turn(
                 tx, alert, turn=Turn.ACKNOWLEDGED, text=clean(words, most=2000), now=now, by=caller.id
             )
-        return await self.get(alert_id)
+        return await self.get(alert_id, caller=caller)
 
 
-def _found(alert: store.Alert | None) -> store.Alert:
-    if alert is None:
+async def _seen(session: AsyncSession, alert: store.Alert | None, *, caller: Principal) -> store.Alert:
+    if alert is None or not caller.sees(await store.groups_of(session, alert)):
         raise NotFound("There is no such alert.", next_step="List them at GET /v1/alerts.")
     return alert

@@ -18,6 +18,7 @@ from services.notifier.domain.evidence import channel_subject
 from services.notifier.domain.notices import Notice, trial_notice
 from shared.access import Principal
 from shared.errors import Conflict, EverleafError, Fault, Invalid, NotFound, Stale
+from shared.groups import listed
 from shared.ids import new_id
 from shared.sealing import Sealer
 from shared.store import Database, Transaction
@@ -36,6 +37,7 @@ class NewChannel:
     options: Mapping[str, Any]
     secrets: Secrets
     enabled: bool
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class ChannelChange:
     options: Mapping[str, Any] | None = None
     secrets: Secrets | None = None
     enabled: bool | None = None
+    groups: Sequence[str] | None = None
     expected: int | None = None
     """The version the caller has read, where it said so."""
 
@@ -62,7 +65,7 @@ class Channels:
         self._portal_url = portal_url
 
     async def create(self, new: NewChannel, *, caller: Principal, now: datetime) -> store.Channel:
-        """Make a channel. Raises `Invalid` where it cannot work so, `Conflict` where the name is taken."""
+        """Make a channel. Raises `Forbidden`, `Invalid` where it cannot work so, `Conflict` where the name is taken."""
         kind = channel_kind(new.kind)
         options = _parse(kind.options_type, new.options, part="options")
         self._open(kind, options, secrets=_plain(new.secrets))
@@ -73,6 +76,7 @@ class Channels:
             options=_document(options),
             secrets=b"",
             enabled=new.enabled,
+            groups=listed(caller.grouped(new.groups)),
             created_at=now,
             created_by=caller.id,
             updated_at=now,
@@ -81,18 +85,22 @@ class Channels:
         async with self._database.transaction() as tx:
             tx.session.add(row)
             await _flush(tx, name=row.name)
+            await store.SUBJECTS.replace(tx, channel_subject(row.id), row.groups, at=now)
         return row
 
     async def change(
         self, channel_id: str, *, change: ChannelChange, caller: Principal, now: datetime
     ) -> store.Channel:
-        """Change a channel. Raises `NotFound`, `Stale`, `Invalid` or `Conflict`."""
+        """Change a channel. Raises `NotFound`, `Stale`, `Invalid`, `Forbidden` or `Conflict`."""
         async with self._database.transaction() as tx:
-            row = _found(await store.held_channel(tx, channel_id))
+            row = _seen(await store.held_channel(tx, channel_id), caller=caller)
             if change.expected is not None and change.expected != row.version:
                 raise Stale("The channel was changed since you read it.", next_step="Read it again.")
             self._replace_parts(row, change)
             row.name = change.name or row.name
+            if change.groups is not None:
+                row.groups = listed(caller.grouped(change.groups, before=row.groups))
+                await store.SUBJECTS.replace(tx, channel_subject(row.id), row.groups, at=now)
             if change.enabled is not None:
                 row.enabled, row.disabled_because = change.enabled, None
             row.version += 1
@@ -114,31 +122,33 @@ class Channels:
     async def delete(self, channel_id: str, *, caller: Principal) -> None:
         """Take a channel away; what was to go through it fails. Raises `NotFound` or `Conflict`."""
         async with self._database.transaction() as tx:
-            row = _found(await store.held_channel(tx, channel_id))
+            row = _seen(await store.held_channel(tx, channel_id), caller=caller)
             users = [
-                rule.name for rule in await store.all_rules(tx.session) if channel_id in (rule.channels or ())
+                rule for rule in await store.all_rules(tx.session) if channel_id in (rule.channels or ())
             ]
             if users:
+                shown = [rule.name for rule in users if caller.sees(rule.groups)]
+                names = [*shown, *(["some that you do not see"] if len(shown) < len(users) else [])]
                 raise Conflict(
-                    f"These rules name the channel: {', '.join(users)}.", next_step="Change them first."
+                    f"These rules name the channel: {', '.join(names)}.", next_step="Change them first."
                 )
             await store.give_up_pending(tx, channel_id=channel_id, reason="The channel was removed.")
             await tx.session.delete(row)
         log.info("channel.removed", channel=channel_id, by=caller.id)
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.Channel]:
-        """Return up to `limit + 1` channels, newest first."""
+    async def page(self, *, after: str | None, limit: int, caller: Principal) -> Sequence[store.Channel]:
+        """Return up to `limit + 1` channels that the caller sees, newest first."""
         async with self._database.read() as session:
-            return await store.channels_page(session, after=after, limit=limit)
+            return await store.channels_page(session, after=after, limit=limit, scope=caller.scope)
 
-    async def get(self, channel_id: str) -> store.Channel:
+    async def get(self, channel_id: str, *, caller: Principal) -> store.Channel:
         """Return a channel. Raises `NotFound`."""
         async with self._database.read() as session:
-            return _found(await session.get(store.Channel, channel_id))
+            return _seen(await session.get(store.Channel, channel_id), caller=caller)
 
     async def test(self, channel_id: str, *, caller: Principal, now: datetime) -> Sent:
         """Send a test through a channel, now and once, and return what became of it. Raises `NotFound`."""
-        row = await self.get(channel_id)
+        row = await self.get(channel_id, caller=caller)
         notice = trial_notice(new_id(), channel=row.name, caller=caller.name, link=self._portal_url, now=now)
         sent = await self.send(row, notice, progress=Progress(), now=now)
         if isinstance(sent, Delivered):
@@ -226,7 +236,7 @@ async def _flush(tx: Transaction, *, name: str) -> None:
         ) from error
 
 
-def _found(row: store.Channel | None) -> store.Channel:
-    if row is None:
+def _seen(row: store.Channel | None, *, caller: Principal) -> store.Channel:
+    if row is None or not caller.sees(row.groups):
         raise NotFound("There is no such channel.", next_step="List them at GET /v1/channels.")
     return row

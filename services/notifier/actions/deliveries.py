@@ -150,17 +150,20 @@ class Deliveries:
         await _report(tx, job, reason=sent.reason, now=now)
 
     async def page(
-        self, *, only: Mapping[str, str], after: str | None, limit: int
+        self, *, only: Mapping[str, str], after: str | None, limit: int, caller: Principal
     ) -> Sequence[store.Delivery]:
-        """Return up to `limit + 1` deliveries, newest first."""
+        """Return up to `limit + 1` deliveries that the caller sees, newest first."""
         async with self._database.read() as session:
-            return await store.deliveries_page(session, only=only, after=after, limit=limit)
+            return await store.deliveries_page(
+                session, only=only, after=after, limit=limit, scope=caller.scope
+            )
 
     async def retry(self, delivery_id: str, *, caller: Principal, now: datetime) -> store.Delivery:
         """Let a delivery be tried at once, and again by the whole schedule. Raises `NotFound` or `Conflict`."""
         async with self._database.transaction() as tx:
             row = await store.held_delivery(tx, delivery_id)
-            if row is None:
+            is_seen = await store.is_delivery_within(tx.session, delivery_id, scope=caller.scope)
+            if row is None or not is_seen:
                 raise NotFound("There is no such delivery.", next_step="List them at GET /v1/deliveries.")
             if row.state == DeliveryState.DELIVERED:
                 raise Conflict("It was delivered.", next_step="Nothing: the receiver has it.")

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from services.notifier import store
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound, Stale
+from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
@@ -18,12 +19,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RuleText:
-    """What a rule says. No problems: all of them. Channels None: every enabled one."""
+    """What a rule says. No problems: all of them. Channels None: every enabled one. No groups: alerts in any."""
 
     name: str
     min_severity: str
     problems: Sequence[str]
     channels: Sequence[str] | None
+    groups: Sequence[str] = ()
 
 
 class Rules:
@@ -33,19 +35,20 @@ class Rules:
         self._database = database
 
     async def create(self, text: RuleText, *, caller: Principal, now: datetime) -> store.Rule:
-        """Make a rule. Raises `Invalid` for unknown channels, `Conflict` where the name is taken."""
+        """Make a rule. Raises `Invalid` for unknown channels, `Forbidden`, `Conflict` where the name is taken."""
         row = store.Rule(
             id=new_id(),
             name=text.name,
             min_severity=text.min_severity,
             problems=list(text.problems),
             channels=_listed(text.channels),
+            groups=listed(caller.grouped(text.groups)),
             created_at=now,
             created_by=caller.id,
             updated_at=now,
         )
         async with self._database.transaction() as tx:
-            await _refuse_unknown(tx, text.channels)
+            await _refuse_unknown(tx, text.channels or (), caller=caller)
             tx.session.add(row)
             await _flush(tx, name=text.name)
         return row
@@ -53,12 +56,15 @@ class Rules:
     async def replace(
         self, rule_id: str, *, text: RuleText, expected: int | None, caller: Principal, now: datetime
     ) -> store.Rule:
-        """Let a rule say something else. Raises `NotFound`, `Stale`, `Invalid` or `Conflict`."""
+        """Let a rule say something else. Raises `NotFound`, `Stale`, `Invalid`, `Forbidden` or `Conflict`."""
         async with self._database.transaction() as tx:
-            row = _found(await store.held_rule(tx, rule_id))
+            row = _seen(await store.held_rule(tx, rule_id), caller=caller)
             if expected is not None and expected != row.version:
                 raise Stale("The rule was changed since you read it.", next_step="Read it again.")
-            await _refuse_unknown(tx, text.channels)
+            # Another's channel that was named before may stay.
+            named_anew = [each for each in text.channels or () if each not in (row.channels or ())]
+            await _refuse_unknown(tx, named_anew, caller=caller)
+            row.groups = listed(caller.grouped(text.groups, before=row.groups))
             row.name, row.min_severity = text.name, text.min_severity
             row.problems, row.channels = list(text.problems), _listed(text.channels)
             row.version += 1
@@ -70,26 +76,26 @@ class Rules:
     async def delete(self, rule_id: str, *, caller: Principal) -> None:
         """Take a rule away. Raises `NotFound`."""
         async with self._database.transaction() as tx:
-            await tx.session.delete(_found(await store.held_rule(tx, rule_id)))
+            await tx.session.delete(_seen(await store.held_rule(tx, rule_id), caller=caller))
         log.info("rule.removed", rule=rule_id, by=caller.id)
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.Rule]:
-        """Return up to `limit + 1` rules, newest first."""
+    async def page(self, *, after: str | None, limit: int, caller: Principal) -> Sequence[store.Rule]:
+        """Return up to `limit + 1` rules that the caller sees, newest first."""
         async with self._database.read() as session:
-            return await store.rules_page(session, after=after, limit=limit)
+            return await store.rules_page(session, after=after, limit=limit, scope=caller.scope)
 
-    async def get(self, rule_id: str) -> store.Rule:
+    async def get(self, rule_id: str, *, caller: Principal) -> store.Rule:
         """Return a rule. Raises `NotFound`."""
         async with self._database.read() as session:
-            return _found(await session.get(store.Rule, rule_id))
+            return _seen(await session.get(store.Rule, rule_id), caller=caller)
 
 
 def _listed(channels: Sequence[str] | None) -> list[str] | None:
     return None if channels is None else list(channels)
 
 
-async def _refuse_unknown(tx: Transaction, channels: Sequence[str] | None) -> None:
-    unknown = await store.unknown_channels(tx.session, channels or [])
+async def _refuse_unknown(tx: Transaction, channels: Sequence[str], *, caller: Principal) -> None:
+    unknown = await store.unknown_channels(tx.session, channels, scope=caller.scope)
     if unknown:
         raise Invalid(
             f"These are no channels: {', '.join(unknown)}.",
@@ -105,7 +111,7 @@ async def _flush(tx: Transaction, *, name: str) -> None:
         raise Conflict(f"There is a rule named {name} already.", next_step="Choose another name.") from error
 
 
-def _found(row: store.Rule | None) -> store.Rule:
-    if row is None:
+def _seen(row: store.Rule | None, *, caller: Principal) -> store.Rule:
+    if row is None or not caller.sees(row.groups):
         raise NotFound("There is no such rule.", next_step="List them at GET /v1/rules.")
     return row

@@ -24,6 +24,8 @@ from shared.events.notifier import AlertOpened, AlertResolved, Severity
 from shared.ids import new_id
 from shared.store import Transaction
 
+_TELLING = (Turn.OPENED, Turn.RAISED)
+
 
 async def tell(tx: Transaction, evidence: Evidence, *, now: datetime) -> None:
     """Let evidence open an alert or raise its severity; nothing where an observation has overtaken it."""
@@ -132,23 +134,42 @@ async def take_turn(
     )
     tx.session.add(entry)
     for channel_id in await _audience(tx, alert, turn=turn):
-        tx.session.add(_delivery(alert, channel_id=channel_id, now=now))
+        tx.session.add(_delivery(alert, channel_id=channel_id, number=alert.turns, now=now))
     await tx.session.flush()
     _emit(tx, alert, turn=turn, now=now)
 
 
 async def _audience(tx: Transaction, alert: store.Alert, *, turn: Turn) -> list[str]:
     enabled = await store.enabled_channels(tx.session)
-    usable = [channel for channel in enabled if channel_subject(channel) != alert.subject]
+    usable = {
+        channel: groups for channel, groups in enabled.items() if channel_subject(channel) != alert.subject
+    }
     if turn is Turn.RESOLVED:
         # Who was told of the problem is told of its end, whatever the rules say by now.
         told = await store.channels_told(tx.session, alert.id)
         return [channel for channel in usable if channel in told]
-    if turn not in (Turn.OPENED, Turn.RAISED):
+    if turn not in _TELLING:
         return []
     rules = [routing(rule) for rule in await store.all_rules(tx.session)]
-    severity = Severity(alert.severity)
-    return recipients(rules, problem=alert.problem, severity=severity, enabled=usable)
+    return recipients(
+        rules,
+        problem=alert.problem,
+        severity=Severity(alert.severity),
+        groups=await store.groups_of(tx.session, alert),
+        enabled=usable,
+    )
+
+
+async def tell_newcomers(tx: Transaction, alert: store.Alert, *, now: datetime) -> None:
+    """Tell an open alert to who would have been told of it, had its lineage been in its groups by then."""
+    number = await store.last_told(tx.session, alert.id, turns=_TELLING)
+    if number is None:
+        return
+    told = await store.channels_told(tx.session, alert.id)
+    for channel_id in await _audience(tx, alert, turn=Turn.OPENED):
+        if channel_id not in told:
+            tx.session.add(_delivery(alert, channel_id=channel_id, number=number, now=now))
+    await tx.session.flush()
 
 
 def routing(rule: store.Rule) -> Routing:
@@ -157,14 +178,15 @@ def routing(rule: store.Rule) -> Routing:
         min_severity=Severity(rule.min_severity),
         problems=frozenset(rule.problems),
         channels=frozenset(rule.channels) if rule.channels is not None else None,
+        groups=frozenset(rule.groups),
     )
 
 
-def _delivery(alert: store.Alert, *, channel_id: str, now: datetime) -> store.Delivery:
+def _delivery(alert: store.Alert, *, channel_id: str, number: int, now: datetime) -> store.Delivery:
     return store.Delivery(
         id=new_id(),
         alert_id=alert.id,
-        number=alert.turns,
+        number=number,
         channel_id=channel_id,
         state=DeliveryState.PENDING,
         next_attempt_at=now,
@@ -175,7 +197,7 @@ def _delivery(alert: store.Alert, *, channel_id: str, now: datetime) -> store.De
 
 
 def _emit(tx: Transaction, alert: store.Alert, *, turn: Turn, now: datetime) -> None:
-    if turn in (Turn.OPENED, Turn.RAISED):
+    if turn in _TELLING:
         opened = AlertOpened(
             alert_id=alert.id,
             lineage_id=alert.lineage_id,

@@ -68,8 +68,9 @@ def alert_routes(alerts: Alerts, *, clock: Clock) -> Routes:
 
     @routes.get("", summary="List alerts, newest first")
     async def list_alerts(
-        _caller: Reader,
+        caller: Reader,
         paging: Annotated[Paging, Depends()],
+        *,
         state: Annotated[Literal["open", "resolved"] | None, Query()] = None,
         severity: Annotated[Severity | None, Query()] = None,
         problem: Annotated[Problem | None, Query()] = None,
@@ -77,12 +78,13 @@ def alert_routes(alerts: Alerts, *, clock: Clock) -> Routes:
     ) -> Page[AlertView]:
         wanted = {"state": state, "severity": severity, "problem": problem, "lineage_id": lineage_id}
         only = {name: str(value) for name, value in wanted.items() if value is not None}
-        rows = await alerts.page(only=only, after=next(iter(paging.after or ()), None), limit=paging.limit)
+        after = next(iter(paging.after or ()), None)
+        rows = await alerts.page(only=only, after=after, limit=paging.limit, caller=caller)
         return paging.page([AlertView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{alert_id}", summary="Show an alert with its history and deliveries")
-    async def get_alert(_caller: Reader, alert_id: str) -> AlertStory:
-        return _story(await alerts.get(alert_id))
+    async def get_alert(caller: Reader, alert_id: str) -> AlertStory:
+        return _story(await alerts.get(alert_id, caller=caller))
 
     @routes.post("/{alert_id}/acknowledge", summary="Say that somebody has taken it up")
     async def acknowledge_alert(caller: Writer, alert_id: str, body: Acknowledgement) -> AlertStory:

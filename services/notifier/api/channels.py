@@ -10,6 +10,7 @@ from services.notifier.actions.channels import ChannelChange, Channels, NewChann
 from services.notifier.connectors import Delivered, Later, Sent
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
 
@@ -42,6 +43,7 @@ class ChannelBody(Body):
     options: Options
     secrets: Secrets = Field(default_factory=dict)
     enabled: bool = True
+    groups: Groups = Field(default=[])
 
 
 class ChannelPatch(Body):
@@ -51,6 +53,7 @@ class ChannelPatch(Body):
     options: Options | None = None
     secrets: Secrets | None = None
     enabled: bool | None = None
+    groups: Groups | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -69,6 +72,7 @@ class ChannelView(View):
     options: dict[str, Any]
     enabled: bool
     disabled_because: str | None = Field(description="Why the notifier itself turned it off.")
+    groups: list[str] = Field(description="It is told of what is in one of them; without any, of everything.")
     version: int
     created_at: datetime
     updated_at: datetime
@@ -106,6 +110,7 @@ def channel_routes(channels: Channels, *, once: Once, clock: Clock) -> Routes:
             options=body.options,
             secrets=body.secrets,
             enabled=body.enabled,
+            groups=body.groups,
         )
 
         async def create() -> ChannelView:
@@ -114,13 +119,14 @@ def channel_routes(channels: Channels, *, once: Once, clock: Clock) -> Routes:
         return await once.run(request, key=key, caller=caller, body=body, view=ChannelView, create=create)
 
     @routes.get("", summary="List channels, newest first")
-    async def list_channels(_caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[ChannelView]:
-        rows = await channels.page(after=next(iter(paging.after or ()), None), limit=paging.limit)
+    async def list_channels(caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[ChannelView]:
+        after = next(iter(paging.after or ()), None)
+        rows = await channels.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([ChannelView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{channel_id}", summary="Show a channel")
-    async def get_channel(_caller: Reader, channel_id: str, response: Response) -> ChannelView:
-        row = await channels.get(channel_id)
+    async def get_channel(caller: Reader, channel_id: str, response: Response) -> ChannelView:
+        row = await channels.get(channel_id, caller=caller)
         response.headers["ETag"] = etag(row.version)
         return ChannelView.model_validate(row)
 
@@ -128,13 +134,14 @@ def channel_routes(channels: Channels, *, once: Once, clock: Clock) -> Routes:
     async def change_channel(
         caller: Writer, channel_id: str, body: ChannelPatch, response: Response, if_match: IfMatch = None
     ) -> ChannelView:
-        present = await channels.get(channel_id)
+        present = await channels.get(channel_id, caller=caller)
         check_if_match(if_match, version=present.version)
         change = ChannelChange(
             name=body.name,
             options=body.options,
             secrets=body.secrets,
             enabled=body.enabled,
+            groups=body.groups,
             expected=present.version if if_match else None,
         )
         row = await channels.change(channel_id, change=change, caller=caller, now=clock())

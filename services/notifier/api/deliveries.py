@@ -40,7 +40,7 @@ def delivery_routes(deliveries: Deliveries, *, clock: Clock) -> Routes:
 
     @routes.get("", summary="List deliveries, newest first")
     async def list_deliveries(
-        _caller: Reader,
+        caller: Reader,
         paging: Annotated[Paging, Depends()],
         state: Annotated[DeliveryState | None, Query()] = None,
         channel_id: Annotated[str | None, Query(max_length=36)] = None,
@@ -48,9 +48,8 @@ def delivery_routes(deliveries: Deliveries, *, clock: Clock) -> Routes:
     ) -> Page[DeliveryView]:
         wanted = {"state": state, "channel_id": channel_id, "alert_id": alert_id}
         only = {name: str(value) for name, value in wanted.items() if value is not None}
-        rows = await deliveries.page(
-            only=only, after=next(iter(paging.after or ()), None), limit=paging.limit
-        )
+        after = next(iter(paging.after or ()), None)
+        rows = await deliveries.page(only=only, after=after, limit=paging.limit, caller=caller)
         return paging.page([DeliveryView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.post("/{delivery_id}/retry", status_code=202, summary="Try a delivery again, now")

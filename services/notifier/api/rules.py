@@ -11,6 +11,7 @@ from services.notifier.domain.alerts import Problem
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.notifier import Severity
+from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
 
@@ -31,6 +32,7 @@ class RuleBody(Body):
     min_severity: Severity = Field(Severity.WARNING, examples=["error"])
     problems: list[Problem] = Field([], description="Empty: all of them.", examples=[["expiring", "stale"]])
     channels: ChannelIds = None
+    groups: Groups = Field(default=[])
 
 
 class RulePatch(Body):
@@ -40,6 +42,7 @@ class RulePatch(Body):
     min_severity: Severity = Severity.WARNING
     problems: list[Problem] = Field([], examples=[["expiring"]])
     channels: ChannelIds = None
+    groups: Groups = Field(default=[])
 
 
 class RuleView(View):
@@ -50,6 +53,7 @@ class RuleView(View):
     min_severity: Severity
     problems: list[Problem]
     channels: list[str] | None
+    groups: list[str] = Field(description="It is for alerts in one of them; without any, for all.")
     version: int
     created_at: datetime
     updated_at: datetime
@@ -69,13 +73,14 @@ def rule_routes(rules: Rules, *, once: Once, clock: Clock) -> Routes:
         return await once.run(request, key=key, caller=caller, body=body, view=RuleView, create=create)
 
     @routes.get("", summary="List rules, newest first")
-    async def list_rules(_caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[RuleView]:
-        rows = await rules.page(after=next(iter(paging.after or ()), None), limit=paging.limit)
+    async def list_rules(caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[RuleView]:
+        after = next(iter(paging.after or ()), None)
+        rows = await rules.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([RuleView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{rule_id}", summary="Show a rule")
-    async def get_rule(_caller: Reader, rule_id: str, response: Response) -> RuleView:
-        row = await rules.get(rule_id)
+    async def get_rule(caller: Reader, rule_id: str, response: Response) -> RuleView:
+        row = await rules.get(rule_id, caller=caller)
         response.headers["ETag"] = etag(row.version)
         return RuleView.model_validate(row)
 
@@ -83,7 +88,7 @@ def rule_routes(rules: Rules, *, once: Once, clock: Clock) -> Routes:
     async def change_rule(
         caller: Writer, rule_id: str, body: RulePatch, response: Response, if_match: IfMatch = None
     ) -> RuleView:
-        present = RuleView.model_validate(await rules.get(rule_id))
+        present = RuleView.model_validate(await rules.get(rule_id, caller=caller))
         check_if_match(if_match, version=present.version)
         # What is built on what was just read is only kept while that still is the newest.
         text = _text(RuleBody.model_validate({**_kept(present), **body.model_dump(exclude_unset=True)}))
@@ -104,5 +109,9 @@ def _kept(present: RuleView) -> dict[str, object]:
 
 def _text(body: RuleBody) -> RuleText:
     return RuleText(
-        name=body.name, min_severity=body.min_severity, problems=body.problems, channels=body.channels
+        name=body.name,
+        min_severity=body.min_severity,
+        problems=body.problems,
+        channels=body.channels,
+        groups=body.groups,
     )

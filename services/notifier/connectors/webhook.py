@@ -156,6 +156,7 @@ def _data(notice: Notice) -> dict[str, Any]:
         "places": list(details.places),
         "place_count": details.place_count,
         "target": details.target,
+        "policy": details.policy,
         "reason": details.reason,
         "next_step": details.next_step,
         "link": notice.link,

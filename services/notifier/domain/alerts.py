@@ -29,6 +29,10 @@ class Problem(StrEnum):
     KEY_SHARED = "key-shared"
     NOT_CONFIGURED = "not-configured"
     NOT_SERVED = "not-served"
+    UNOWNED = "unowned"
+    AUTHORITY_EXPIRING = "authority-expiring"
+    NONCOMPLIANT = "noncompliant"
+    REVOKED = "revoked"
 
 
 class AlertState(StrEnum):
@@ -58,10 +62,15 @@ class Details(BaseModel):
 
     names: tuple[str, ...] = ()
     issuer: str | None = None
+    owner: str | None = None
+    """The team, and how it is reached first."""
     not_after: datetime | None = None
     places: tuple[str, ...] = ()
     place_count: int = 0
     target: str | None = None
+    policy: str | None = None
+    broken: tuple[str, ...] = ()
+    """Titles of the policy's rules."""
     step: str | None = None
     reason: str | None = None
     next_step: str = ""
@@ -75,7 +84,8 @@ class Evidence(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     subject: str
-    """What the alert is about: a lineage's id, or `channel/` or `source/` and an id, or `place/`, a flaw and a hash."""
+    """What the alert is about: a lineage's id, `channel/` or `source/` and an id, `place/`, a flaw and a hash,
+    `policy/` and a hash of a policy's id and a lineage's, or `unowned`."""
     lineage_id: str | None
     problem: Problem
     key: str

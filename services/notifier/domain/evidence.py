@@ -4,9 +4,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from services.notifier.domain.alerts import Details, Evidence, Problem
-from services.notifier.domain.text import clean, clean_all
+from services.notifier.domain.text import clean, clean_all, counted, instant
 from shared.events.discovery import Place, SourceFailed
-from shared.events.inventory import CertificateExpiring, CertificateStale, Urgency
+from shared.events.inventory import (
+    CertificateExpiring,
+    CertificateRevocationSeen,
+    CertificateStale,
+    CertificatesUnowned,
+    Owner,
+    Urgency,
+)
 from shared.events.notifier import Severity
 from shared.events.provisioner import DeploymentFailed
 from shared.events.renewal import RenewalFailed
@@ -21,6 +28,13 @@ _PATIENCE = 3
 """From this attempt on a failure is an error, even if somebody tries again."""
 _MOST_NAMES = 50
 _MOST_WORDS = 1000
+UNOWNED = "unowned"
+"""The subject of the one alert about certificates that nobody owns."""
+
+
+def severity_of(urgency: Urgency) -> Severity | None:
+    """Return how bad it is that an end is so near; None where nothing is wrong yet."""
+    return _SEVERITY.get(urgency)
 
 
 def of_expiring(event: CertificateExpiring, *, told_at: datetime) -> Evidence | None:
@@ -41,6 +55,7 @@ def of_expiring(event: CertificateExpiring, *, told_at: datetime) -> Evidence | 
         details=Details(
             names=clean_all(event.names[:_MOST_NAMES]),
             issuer=clean(event.issuer_name),
+            owner=_owner(event.owner) if event.owner is not None else None,
             not_after=event.not_after,
             places=_texts(event.places),
             place_count=event.place_count,
@@ -66,6 +81,30 @@ def of_stale(event: CertificateStale) -> Evidence:
             places=_texts(event.places),
             place_count=len(event.places),
             next_step="Put the new certificate in place there, and make the server load it.",
+        ),
+    )
+
+
+def of_revoked(event: CertificateRevocationSeen) -> Evidence:
+    """Return the evidence that clients refuse a certificate that is in use, or will as soon as they ask."""
+    return Evidence(
+        subject=event.lineage_id,
+        lineage_id=event.lineage_id,
+        problem=Problem.REVOKED,
+        key=event.fingerprint,
+        name=display_name(event.names, otherwise=event.subject_name),
+        fingerprint=event.fingerprint,
+        outgoing=event.fingerprint,
+        severity=Severity.CRITICAL,
+        told_at=event.seen_at,
+        details=Details(
+            names=clean_all(event.names[:_MOST_NAMES]),
+            issuer=clean(event.issuer_name),
+            reason=clean(f"Revoked at {event.revoked_at:%Y-%m-%d %H:%M} UTC: {event.reason}"),
+            places=_texts(event.places),
+            place_count=event.place_count,
+            next_step="Renew it now with a new key, and put the new one in place everywhere. Ask whoever revoked it why: "
+            "where the key was compromised, look for who has it.",
         ),
     )
 
@@ -153,6 +192,32 @@ def of_failed_source(event: SourceFailed) -> Evidence:
             next_step=clean(event.next_step, most=_MOST_WORDS),
         ),
     )
+
+
+def of_unowned(event: CertificatesUnowned) -> Evidence:
+    """Return the evidence that certificates in use have no owner: one for all of them."""
+    return Evidence(
+        subject=UNOWNED,
+        lineage_id=None,
+        problem=Problem.UNOWNED,
+        key=UNOWNED,
+        name=counted(event.count, "certificate"),
+        fingerprint=None,
+        outgoing=None,
+        severity=Severity.WARNING,
+        told_at=event.counted_at,
+        details=Details(
+            reason=f"{counted(event.count, 'certificate')} in use, and nobody is asked when one expires; "
+            f"there have been some since {instant(event.since)}.",
+            next_step="List them with the query `current and not owner`, give them an owner, and write assignment rules "
+            "for what is found from now on.",
+        ),
+    )
+
+
+def _owner(owner: Owner) -> str:
+    first = next((f", {contact.value}" for contact in owner.contacts), "")
+    return clean(owner.name + first)
 
 
 def source_subject(source_id: str) -> str:

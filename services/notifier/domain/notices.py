@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.notifier.domain.alerts import Details, Problem
-from services.notifier.domain.text import counted, instant, span
+from services.notifier.domain.text import clean, counted, instant, span
 from shared.events.notifier import Severity
 
 MOST_PLACES = 50
+_LONGEST = 400
 
 
 class Turn(StrEnum):
@@ -70,7 +71,9 @@ class Notice:
         yield "Names", details.names
         yield "Expires", (instant(details.not_after),) if details.not_after else ()
         yield "Issued by", (details.issuer or "",)
+        yield "Owner", (details.owner or "",)
         yield "Target", (details.target or "",)
+        yield "Policy", (details.policy or "",)
         yield "Failed step", (details.step or "",)
         yield "Reason", (details.reason or "",)
         yield "Attempt", (_attempts(details),)
@@ -123,6 +126,19 @@ _PLAIN: Mapping[str, tuple[str, str]] = {
         "{name} is configured, and another certificate is served",
         "{name}: what is configured is served, or gone",
     ),
+    Problem.UNOWNED: (
+        "{name} in use without an owner",
+        "Every certificate in use has an owner",
+    ),
+    Problem.AUTHORITY_EXPIRING: (
+        "The issuer {name} ends soon",
+        "Nothing in use is under the issuer {name} any more",
+    ),
+    Problem.REVOKED: (
+        "{name} is revoked, and in use",
+        "{name}: the new certificate was seen at every place",
+    ),
+    Problem.NONCOMPLIANT: ("{name} breaks a policy", "{name} does not break the policy any more"),
 }
 """What is said of a problem that is no lineage's, while it lasts and when it is over."""
 
@@ -130,8 +146,9 @@ _PLAIN: Mapping[str, tuple[str, str]] = {
 def headline(problem: str, *, name: str, details: Details, now: datetime) -> str:
     """Return one sentence that says what is wrong, as seen at `now`."""
     match problem:
-        case Problem.EXPIRING if details.not_after is not None:
-            return f"{name} {_expiry(details.not_after, now=now)}"
+        case Problem.EXPIRING | Problem.AUTHORITY_EXPIRING if details.not_after is not None:
+            who = name if problem == Problem.EXPIRING else f"The issuer {name}"
+            return f"{who} {_expiry(details.not_after, now=now)}"
         case Problem.STALE:
             verb = "serves" if details.place_count == 1 else "serve"
             return f"{name}: {counted(details.place_count, 'place')} still {verb} the old certificate"
@@ -139,6 +156,8 @@ def headline(problem: str, *, name: str, details: Details, now: datetime) -> str
             return f"{name} could not be renewed (attempt {details.attempt})"
         case Problem.DEPLOYMENT_FAILED:
             return f"{name} could not be put in place on {details.target} (attempt {details.attempt})"
+        case Problem.NONCOMPLIANT if details.policy:
+            return clean(f"{name} breaks {details.policy}: {'; '.join(details.broken)}", most=_LONGEST)
         case _:
             wrong, _ = _PLAIN.get(problem, (f"{{name}}: {problem}", ""))
             return wrong.format(name=name)

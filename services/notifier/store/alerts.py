@@ -9,8 +9,9 @@ from sqlmodel import col
 
 from services.notifier.domain.alerts import AlertState, Evidence, Problem, Replacement
 from services.notifier.store.pages import page
-from services.notifier.store.tables import Alert, Entry, Replaced, Said, Subject
+from services.notifier.store.tables import SUBJECTS, Alert, Entry, Replaced, Said, Subject
 from shared.store import Transaction, insert
+from shared.store.scopes import Scope
 
 
 async def lock_subject(tx: Transaction, subject: str, *, name: str | None, now: datetime) -> str | None:
@@ -38,6 +39,26 @@ async def open_alerts(session: AsyncSession, subject: str) -> Sequence[Alert]:
     """Return the open alerts of a subject."""
     query = sa.select(Alert).where(col(Alert.subject) == subject, col(Alert.state) == AlertState.OPEN)
     return (await session.scalars(query.order_by(col(Alert.id)))).all()
+
+
+async def opened_lately(
+    session: AsyncSession, lineages: Collection[str], *, since: datetime
+) -> Sequence[Alert]:
+    """Return the open alerts of these lineages that were opened since then."""
+    query = sa.select(Alert).where(
+        col(Alert.lineage_id).in_(lineages),
+        col(Alert.state) == AlertState.OPEN,
+        col(Alert.opened_at) >= since,
+    )
+    return (await session.scalars(query.order_by(col(Alert.subject), col(Alert.id)))).all()
+
+
+async def last_told(session: AsyncSession, alert_id: str, *, turns: Collection[str]) -> int | None:
+    """Return the number of the last of such turns of an alert."""
+    query = sa.select(sa.func.max(col(Entry.number)))
+    query = query.where(col(Entry.alert_id) == alert_id, col(Entry.turn).in_(turns))
+    found: int | None = await session.scalar(query)
+    return found
 
 
 async def earlier_evidence(session: AsyncSession, new: Evidence) -> Evidence | None:
@@ -103,9 +124,20 @@ async def alerts_page(
     only: Mapping[str, str],
     after: str | None,
     limit: int,
+    scope: Scope,
 ) -> Sequence[Alert]:
-    """Return a page of alerts whose columns have these values."""
-    found: Sequence[Alert] = await page(
-        session, sa.select(Alert).filter_by(**only), col(Alert.id), after=after, limit=limit
-    )
+    """Return a page of the alerts of a scope whose columns have these values."""
+    query = sa.select(Alert).filter_by(**only).where(alerts_within(scope))
+    found: Sequence[Alert] = await page(session, query, col(Alert.id), after=after, limit=limit)
     return found
+
+
+def alerts_within(scope: Scope) -> sa.ColumnElement[bool]:
+    """Return the condition that an alert is in a scope."""
+    about = sa.func.coalesce(col(Alert.lineage_id), col(Alert.subject))
+    return SUBJECTS.within(about, scope)
+
+
+async def groups_of(session: AsyncSession, alert: Alert) -> frozenset[str]:
+    """Return the groups of what an alert is about."""
+    return await SUBJECTS.of(session, alert.lineage_id or alert.subject)

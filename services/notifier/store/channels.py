@@ -9,12 +9,14 @@ from sqlmodel import col
 from services.notifier.store.pages import page
 from services.notifier.store.tables import Channel, Rule
 from shared.store import Transaction
+from shared.store.scopes import Scope, within
 
 
-async def enabled_channels(session: AsyncSession) -> Sequence[str]:
-    """Return the ids of the channels that may be used, oldest first."""
-    query = sa.select(col(Channel.id)).where(col(Channel.enabled)).order_by(col(Channel.id))
-    return (await session.scalars(query)).all()
+async def enabled_channels(session: AsyncSession) -> dict[str, frozenset[str]]:
+    """Return the groups of the channels that may be used, by their ids, oldest first."""
+    query = sa.select(col(Channel.id), col(Channel.groups)).where(col(Channel.enabled))
+    rows = (await session.execute(query.order_by(col(Channel.id)))).all()
+    return {channel_id: frozenset(groups) for channel_id, groups in rows}
 
 
 async def all_rules(session: AsyncSession) -> Sequence[Rule]:
@@ -22,23 +24,26 @@ async def all_rules(session: AsyncSession) -> Sequence[Rule]:
     return (await session.scalars(sa.select(Rule).order_by(col(Rule.id)))).all()
 
 
-async def channels_page(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[Channel]:
-    """Return a page of channels."""
-    found: Sequence[Channel] = await page(
-        session, sa.select(Channel), col(Channel.id), after=after, limit=limit
-    )
+async def channels_page(
+    session: AsyncSession, *, after: str | None, limit: int, scope: Scope
+) -> Sequence[Channel]:
+    """Return a page of the channels of a scope."""
+    query = sa.select(Channel).where(within(Channel.groups, scope))
+    found: Sequence[Channel] = await page(session, query, col(Channel.id), after=after, limit=limit)
     return found
 
 
-async def rules_page(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[Rule]:
-    """Return a page of rules."""
-    found: Sequence[Rule] = await page(session, sa.select(Rule), col(Rule.id), after=after, limit=limit)
+async def rules_page(session: AsyncSession, *, after: str | None, limit: int, scope: Scope) -> Sequence[Rule]:
+    """Return a page of the rules of a scope."""
+    query = sa.select(Rule).where(within(Rule.groups, scope))
+    found: Sequence[Rule] = await page(session, query, col(Rule.id), after=after, limit=limit)
     return found
 
 
-async def unknown_channels(session: AsyncSession, ids: Collection[str]) -> list[str]:
-    """Return those of some ids that are no channel's."""
-    known = set((await session.scalars(sa.select(col(Channel.id)).where(col(Channel.id).in_(ids)))).all())
+async def unknown_channels(session: AsyncSession, ids: Collection[str], *, scope: Scope) -> list[str]:
+    """Return those of some ids that are no channel's of a scope."""
+    query = sa.select(col(Channel.id)).where(col(Channel.id).in_(ids), within(Channel.groups, scope))
+    known = set((await session.scalars(query)).all())
     return [each for each in ids if each not in known]
 
 

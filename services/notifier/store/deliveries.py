@@ -9,24 +9,40 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from services.notifier.domain.deliveries import DeliveryState
+from services.notifier.store.alerts import alerts_within
 from services.notifier.store.pages import page
-from services.notifier.store.tables import Channel, Delivery
+from services.notifier.store.tables import Alert, Channel, Delivery
 from shared.store import Transaction
+from shared.store.scopes import Scope, within
 
 
 async def deliveries_page(
-    session: AsyncSession, *, only: Mapping[str, str], after: str | None, limit: int
+    session: AsyncSession, *, only: Mapping[str, str], after: str | None, limit: int, scope: Scope
 ) -> Sequence[Delivery]:
-    """Return a page of deliveries whose columns have these values."""
-    found: Sequence[Delivery] = await page(
-        session, sa.select(Delivery).filter_by(**only), col(Delivery.id), after=after, limit=limit
-    )
+    """Return a page of the deliveries of a scope whose columns have these values."""
+    query = sa.select(Delivery).filter_by(**only).where(_within(scope))
+    found: Sequence[Delivery] = await page(session, query, col(Delivery.id), after=after, limit=limit)
     return found
 
 
-async def deliveries_of(session: AsyncSession, alert_id: str) -> Sequence[Delivery]:
-    """Return an alert's deliveries, oldest turn first."""
-    query = sa.select(Delivery).where(col(Delivery.alert_id) == alert_id)
+def _within(scope: Scope) -> sa.ColumnElement[bool]:
+    """Return the condition that both its alert and its channel are in a scope: it says who was told what."""
+    if scope is None:
+        return sa.true()
+    alert = sa.exists().where(col(Alert.id) == col(Delivery.alert_id), alerts_within(scope))
+    channel = sa.exists().where(col(Channel.id) == col(Delivery.channel_id), within(Channel.groups, scope))
+    return sa.and_(alert, channel)
+
+
+async def is_delivery_within(session: AsyncSession, delivery_id: str, *, scope: Scope) -> bool:
+    """Return whether a delivery is in a scope."""
+    query = sa.select(col(Delivery.id)).where(col(Delivery.id) == delivery_id, _within(scope))
+    return await session.scalar(query) is not None
+
+
+async def deliveries_of(session: AsyncSession, alert_id: str, *, scope: Scope) -> Sequence[Delivery]:
+    """Return an alert's deliveries in a scope, oldest turn first."""
+    query = sa.select(Delivery).where(col(Delivery.alert_id) == alert_id, _within(scope))
     return (await session.scalars(query.order_by(col(Delivery.number), col(Delivery.id)))).all()
 
 

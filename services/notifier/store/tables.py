@@ -8,10 +8,15 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from shared.store import Instant, Json
+from shared.store.scopes import ToldGroups
 
 
 class Table(SQLModel, registry=registry()):
     """What all tables of this service belong to."""
+
+
+SUBJECTS = ToldGroups(Table.metadata)
+"""The groups of what alerts are about: of a lineage, or of a subject that has none."""
 
 
 class Channel(Table, table=True):
@@ -28,6 +33,8 @@ class Channel(Table, table=True):
     enabled: bool
     disabled_because: str | None = Field(default=None, sa_type=sa.Text)
     """Why the notifier itself turned it off."""
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """It is told of what is in one of them only; where there are none, of everything."""
     version: int = 1
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
@@ -46,6 +53,8 @@ class Rule(Table, table=True):
     """Empty: all."""
     channels: list[str] | None = Field(default=None, sa_type=Json)
     """Ids; null: every enabled channel."""
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """It is for alerts in one of them only; where there are none, for all."""
     version: int = 1
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)

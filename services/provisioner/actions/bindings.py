@@ -4,8 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from services.provisioner import store
 from services.provisioner.actions.deployments import new_deployment
+from services.provisioner.actions.scopes import require_lineage, sees_lineage
 from services.provisioner.actions.targets import Document, found, read_slot
 from services.provisioner.connectors.registry import target_kind
 from services.provisioner.connectors.wire import Endpoint
@@ -43,15 +46,14 @@ class Bindings:
         self, tx: Transaction, new: NewBinding, *, caller: Principal, now: datetime
     ) -> store.Binding:
         """Do that in a transaction of the caller's."""
-        target = found(await tx.session.get(store.Target, new.target_id, with_for_update=True), new.target_id)
+        await require_lineage(tx.session, new.lineage_id, caller=caller)
+        row = await tx.session.get(store.Target, new.target_id, with_for_update=True)
+        target = found(row, new.target_id, caller=caller)
         slot = read_slot(target_kind(target.kind), new.slot)
         taken = await store.binding_of_slot(tx.session, target_id=target.id, slot_key=slot.key)
         if taken is not None:
-            raise Conflict(
-                f"{slot.key} on {target.name} belongs to the lineage {taken.lineage_id}.",
-                next_step=f"Delete the binding {taken.id} first.",
-            )
-        row = store.Binding(
+            raise await _taken(tx, taken, f"{slot.key} on {target.name}", caller=caller)
+        binding = store.Binding(
             id=new_id(),
             lineage_id=new.lineage_id,
             target_id=target.id,
@@ -61,31 +63,39 @@ class Bindings:
             created_at=now,
             created_by=caller.id,
         )
-        tx.session.add(row)
+        tx.session.add(binding)
         latest = await store.latest_renewal(tx.session, new.lineage_id) if new.deploy_now else None
         if latest is not None:
-            await store.keep_deployments(tx, [new_deployment(latest, row, now=now)])
+            await store.keep_deployments(tx, [new_deployment(latest, binding, now=now)])
             tx.after_commit(self._ring)
-        return row
+        return binding
 
     async def page(
-        self, *, lineage_id: str | None, target_id: str | None, after: str | None, limit: int
+        self,
+        *,
+        lineage_id: str | None,
+        target_id: str | None,
+        after: str | None,
+        limit: int,
+        caller: Principal,
     ) -> Sequence[store.Binding]:
-        """Return bindings, newest first, one more than `limit` where there are more."""
+        """Return bindings that the caller sees, newest first, one more than `limit` where there are more."""
         asked = {"lineage_id": lineage_id, "target_id": target_id}
         having = {name: value for name, value in asked.items() if value is not None}
         async with self._database.read() as session:
-            return await store.bindings(session, after=after, limit=limit, **having)
+            return await store.bindings(session, after=after, limit=limit, scope=caller.scope, **having)
 
-    async def get(self, binding_id: str) -> store.Binding:
+    async def get(self, binding_id: str, *, caller: Principal) -> store.Binding:
         """Return a binding. Raises `NotFound`."""
         async with self._database.read() as session:
-            return _found(await session.get(store.Binding, binding_id), binding_id)
+            row = await session.get(store.Binding, binding_id)
+            return await _seen(session, row, binding_id, caller=caller)
 
-    async def delete(self, binding_id: str, *, now: datetime) -> None:
+    async def delete(self, binding_id: str, *, caller: Principal, now: datetime) -> None:
         """Take a binding back; what is in place stays. Raises `Conflict` while it is being worked on."""
         async with self._database.transaction() as tx:
-            row = _found(await tx.session.get(store.Binding, binding_id, with_for_update=True), binding_id)
+            held = await tx.session.get(store.Binding, binding_id, with_for_update=True)
+            row = await _seen(tx.session, held, binding_id, caller=caller)
             for deployment in await store.open_deployments(tx, binding_id=binding_id):
                 if deployment.phase != Phase.START or deployment.state == State.RUNNING:
                     raise Conflict(
@@ -96,7 +106,19 @@ class Bindings:
             await tx.session.delete(row)
 
 
-def _found(row: store.Binding | None, binding_id: str) -> store.Binding:
-    if row is None:
+async def _taken(tx: Transaction, taken: store.Binding, slot: str, *, caller: Principal) -> Conflict:
+    """Return the error for a slot that is taken, which tells of the lineage there who may see it."""
+    if await sees_lineage(tx.session, taken.lineage_id, caller=caller):
+        return Conflict(
+            f"{slot} belongs to the lineage {taken.lineage_id}.",
+            next_step=f"Delete the binding {taken.id} first.",
+        )
+    return Conflict(f"{slot} belongs to another lineage.", next_step="Ask an administrator whose it is.")
+
+
+async def _seen(
+    session: AsyncSession, row: store.Binding | None, binding_id: str, *, caller: Principal
+) -> store.Binding:
+    if row is None or not await sees_lineage(session, row.lineage_id, caller=caller):
         raise NotFound(f"There is no binding {binding_id}.", next_step="List them with GET /v1/bindings.")
     return row

@@ -4,10 +4,15 @@ import base64
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from services.provisioner import store
+from services.provisioner.actions.scopes import sees_lineage
 from services.provisioner.domain import Phase, State
+from shared.access import Principal
 from shared.errors import Conflict, NotFound
 from shared.events import Event
+from shared.events.inventory import LineagesGrouped
 from shared.events.renewal import CertificateRenewed
 from shared.ids import new_id
 from shared.store import Database, Transaction
@@ -33,28 +38,38 @@ class Deployments:
             renewed_at=event.time,
         )
         await store.keep_renewal(tx, renewal)
+        await store.LINEAGES.add(tx, renewed.lineage_id, renewed.groups, at=event.time)
         bindings = await store.bindings_of_lineage(tx.session, renewed.lineage_id)
         await store.keep_deployments(tx, [new_deployment(renewal, binding, now=now) for binding in bindings])
         tx.after_commit(self._ring)
 
-    async def page(self, *, after: str | None, limit: int, **asked: str | None) -> Sequence[store.Deployment]:
-        """Return deployments with these values, newest first, one more than `limit` where there are more."""
+    async def grouped(self, tx: Transaction, event: Event[LineagesGrouped]) -> None:
+        """Remember which groups lineages are in: who may see what hangs on them."""
+        said = event.data
+        await store.LINEAGES.tell(tx, said.group_id, joined=said.joined, left=said.left, at=event.time)
+
+    async def page(
+        self, *, after: str | None, limit: int, caller: Principal, **asked: str | None
+    ) -> Sequence[store.Deployment]:
+        """Return deployments that the caller sees with these values, newest first, one more than `limit` where there are more."""
         having = {name: value for name, value in asked.items() if value is not None}
         async with self._database.read() as session:
-            return await store.deployments(session, after=after, limit=limit, **having)
+            return await store.deployments(session, after=after, limit=limit, scope=caller.scope, **having)
 
-    async def get(self, deployment_id: str) -> tuple[store.Deployment, Sequence[store.Step]]:
+    async def get(
+        self, deployment_id: str, *, caller: Principal
+    ) -> tuple[store.Deployment, Sequence[store.Step]]:
         """Return a deployment and its steps, oldest first. Raises `NotFound`."""
         async with self._database.read() as session:
-            row = _found(await session.get(store.Deployment, deployment_id), deployment_id)
+            held = await session.get(store.Deployment, deployment_id)
+            row = await _seen(session, held, deployment_id, caller=caller)
             return row, await store.steps_of(session, deployment_id)
 
-    async def retry(self, deployment_id: str, *, now: datetime) -> store.Deployment:
+    async def retry(self, deployment_id: str, *, caller: Principal, now: datetime) -> store.Deployment:
         """Try again at once, with all attempts again. Raises `Conflict` where there is nothing to try."""
         async with self._database.transaction() as tx:
-            row = _found(
-                await tx.session.get(store.Deployment, deployment_id, with_for_update=True), deployment_id
-            )
+            held = await tx.session.get(store.Deployment, deployment_id, with_for_update=True)
+            row = await _seen(tx.session, held, deployment_id, caller=caller)
             if row.state in (State.DEPLOYED, State.SUPERSEDED, State.CANCELLED, State.RUNNING):
                 raise Conflict(
                     f"The deployment is {row.state}.",
@@ -85,8 +100,10 @@ def new_deployment(renewal: store.Renewal, binding: store.Binding, *, now: datet
     )
 
 
-def _found(row: store.Deployment | None, deployment_id: str) -> store.Deployment:
-    if row is None:
+async def _seen(
+    session: AsyncSession, row: store.Deployment | None, deployment_id: str, *, caller: Principal
+) -> store.Deployment:
+    if row is None or not await sees_lineage(session, row.lineage_id, caller=caller):
         raise NotFound(
             f"There is no deployment {deployment_id}.", next_step="List them with GET /v1/deployments."
         )

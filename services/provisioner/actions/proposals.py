@@ -7,10 +7,11 @@ from typing import Any
 
 from services.provisioner import store
 from services.provisioner.actions.bindings import Bindings, NewBinding
+from services.provisioner.actions.scopes import sees_lineage
 from services.provisioner.actions.targets import Document, NewTarget, Targets, found
 from services.provisioner.connectors import TargetCredential
 from services.provisioner.connectors.file_slots import PEM, FilesSlot
-from services.provisioner.connectors.inventory import Inventory
+from services.provisioner.connectors.inventory import Inventory, not_known
 from services.provisioner.connectors.registry import target_kind
 from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain.proposals import Plan, State, names_chain, obstacle, plan, products
@@ -18,6 +19,7 @@ from shared.access import Principal
 from shared.errors import Conflict, NotFound
 from shared.events import Event
 from shared.events.discovery import CertificateFound, Held, PlaceLost
+from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
@@ -109,10 +111,14 @@ class Proposals:
             held=held.model_dump(mode="json") if held.uses or known is None else known.held,
             obstacle=obstacle(held, path=path, host=host),
             observed_at=said.observed_at,
+            groups=listed(said.groups),
             gone_at=None if held.uses else said.observed_at,
         )
         if known is None or _differ(known, row):
+            had_chain = known is not None and _chain_of(known) is not None
             await store.keep_proposal(tx, row)
+            if had_chain or _chain_of(row) is not None:
+                await _settle_chains(tx, host)
 
     async def lost(self, tx: Transaction, event: Event[PlaceLost]) -> None:
         """Take in that a store is not there any more."""
@@ -123,14 +129,17 @@ class Proposals:
         if known is not None and known.observed_at <= said.observed_at:
             known.gone_at, known.observed_at = said.observed_at, said.observed_at
             await tx.session.flush()
+            if _chain_of(known) is not None:
+                await _settle_chains(tx, known.host)
 
-    async def page(self, asked: Asked, *, after: str | None, limit: int) -> list[Proposed]:
-        """Return proposals, the newest first, one more than `limit` where there are more."""
+    async def page(self, asked: Asked, *, after: str | None, limit: int, caller: Principal) -> list[Proposed]:
+        """Return proposals that the caller sees, the newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
             rows = await store.proposals(
                 session,
                 after=after,
                 limit=limit,
+                scope=caller.scope,
                 host=asked.host,
                 product=asked.product,
                 fingerprint=asked.fingerprint,
@@ -138,23 +147,24 @@ class Proposals:
                 state=asked.state,
                 is_ready=asked.is_ready,
             )
-            bound = await store.bound(session, [row.id for row in rows])
+            bound = await store.bound(session, [row.id for row in rows], scope=caller.scope)
         return [_proposed(row, bound.get(row.id)) for row in rows]
 
-    async def get(self, proposal_id: str) -> Proposed:
+    async def get(self, proposal_id: str, *, caller: Principal) -> Proposed:
         """Return a proposal. Raises `NotFound`."""
         async with self._database.read() as session:
-            row = _found(await session.get(store.Proposal, proposal_id), proposal_id)
-            return _proposed(row, (await store.bound(session, [row.id])).get(row.id))
+            row = _found(await session.get(store.Proposal, proposal_id), proposal_id, caller=caller)
+            bound = await store.bound(session, [row.id], scope=caller.scope)
+        return _proposed(row, bound.get(row.id))
 
     async def accept(
         self, proposal_id: str, said: Acceptance, *, caller: Principal, now: datetime
     ) -> store.Binding:
         """Make the binding. Raises `NotFound`, `Conflict` where it cannot be, `Invalid` or `Unavailable`."""
-        fingerprint = (await self.get(proposal_id)).row.fingerprint
-        lineage = said.lineage_id or await self._inventory.lineage_of(fingerprint)
+        fingerprint = (await self.get(proposal_id, caller=caller)).row.fingerprint
+        lineage = said.lineage_id or await self._lineage_of(fingerprint, caller=caller)
         async with self._database.transaction() as tx:
-            row = _found(await store.proposal_to_accept(tx, proposal_id), proposal_id)
+            row = _found(await store.proposal_to_accept(tx, proposal_id), proposal_id, caller=caller)
             if row.fingerprint != fingerprint and said.lineage_id is None:
                 raise Conflict(
                     "The file holds another certificate since a moment ago.", next_step="Try again."
@@ -173,17 +183,25 @@ class Proposals:
             row.binding_id = binding.id
         return binding
 
+    async def _lineage_of(self, fingerprint: str, *, caller: Principal) -> str:
+        """Return what inventory says to us, where the caller sees that too. Raises `NotFound` or `Unavailable`."""
+        lineage_id = await self._inventory.lineage_of(fingerprint)
+        async with self._database.read() as session:
+            if not await sees_lineage(session, lineage_id, caller=caller):
+                raise not_known(fingerprint)
+        return lineage_id
+
     async def _target(
         self, tx: Transaction, row: store.Proposal, said: Acceptance, *, caller: Principal, now: datetime
     ) -> store.Target:
         if said.target is None:
-            return await _known_target(tx, row, said.target_id)
+            return await _known_target(tx, row, said.target_id, caller=caller)
         caller.require("targets:write")
         given = said.target
         host = given.host or row.host
         credential = given.credential
         if credential is None:
-            credential = await self._targets.credential_of(tx, given.credential_of or "")
+            credential = await self._targets.credential_of(tx, given.credential_of or "", caller=caller)
         new = NewTarget(
             name=given.name or host,
             kind=given.kind,
@@ -198,7 +216,7 @@ class Proposals:
 
 
 def _differ(known: store.Proposal, row: store.Proposal) -> bool:
-    told = ("fingerprint", "products", "held", "obstacle", "gone_at")
+    told = ("fingerprint", "products", "held", "groups", "gone_at")
     return any(getattr(known, name) != getattr(row, name) for name in told)
 
 
@@ -224,26 +242,49 @@ def _must_be_ready(row: store.Proposal, said: Acceptance) -> None:
         raise Conflict(reason, next_step="Put it in place by hand, or bind it with POST /v1/bindings.")
 
 
+async def _settle_chains(tx: Transaction, host: str) -> None:
+    """Say of each proposal of a host whether the file of its chain is in its way, now that one of them has changed."""
+    rows = await store.proposals_of_host(tx.session, host)
+    for row in rows:
+        own = obstacle(Held.model_validate(row.held), path=row.path, host=host)
+        row.obstacle = own or _shared_chain(row, rows)
+    await tx.session.flush()
+
+
 async def _refuse_shared_chain(tx: Transaction, row: store.Proposal) -> None:
-    """Raise `Conflict` where the file of the chain belongs to another certificate too: its chain would be exchanged with ours."""
-    chain = _planned(row, reached_at=row.host).chain_path
+    """Raise `Conflict` where the file of the chain belongs to another certificate too."""
+    reason = _shared_chain(row, await store.proposals_of_host(tx.session, row.host))
+    if reason is not None:
+        raise Conflict(
+            reason,
+            next_step="Give each certificate a file for its chain, or let the chain follow the leaf in its file.",
+        )
+
+
+def _shared_chain(row: store.Proposal, of_host: Sequence[store.Proposal]) -> str | None:
+    """Return that the file of the chain belongs to another certificate too: its chain would be exchanged with ours."""
+    chain = _chain_of(row)
     if chain is None:
-        return
-    for other in await store.proposals_of_host(tx.session, row.host):
+        return None
+    for other in of_host:
         if other.id != row.id and names_chain(Held.model_validate(other.held), path=other.path, chain=chain):
-            raise Conflict(
-                f"{chain} is the chain of {other.path} too.",
-                next_step="Give each certificate a file for its chain, or let the chain follow the leaf in its file.",
-            )
+            return f"{chain} is the chain of {other.path} too."
+    return None
 
 
-async def _known_target(tx: Transaction, row: store.Proposal, target_id: str | None) -> store.Target:
+def _chain_of(row: store.Proposal) -> str | None:
+    return _planned(row, reached_at=row.host).chain_path
+
+
+async def _known_target(
+    tx: Transaction, row: store.Proposal, target_id: str | None, *, caller: Principal
+) -> store.Target:
     if target_id is not None:
-        return found(await tx.session.get(store.Target, target_id), target_id)
+        return found(await tx.session.get(store.Target, target_id), target_id, caller=caller)
     # Not by the addresses that the host says it has: another host's target is not for it to choose.
     candidates = [
         target
-        for target in await store.targets_of_host(tx.session, row.host)
+        for target in await store.targets_of_host(tx.session, row.host, scope=caller.scope)
         if issubclass(target_kind(target.kind).slot_type, FilesSlot)
     ]
     # One of the product's own kind knows how its server is started.
@@ -286,7 +327,7 @@ def _endpoints(row: store.Proposal, target: store.Target) -> list[Endpoint]:
     ]
 
 
-def _found(row: store.Proposal | None, proposal_id: str) -> store.Proposal:
-    if row is None:
+def _found(row: store.Proposal | None, proposal_id: str, *, caller: Principal) -> store.Proposal:
+    if row is None or not caller.sees(row.groups):
         raise NotFound(f"There is no proposal {proposal_id}.", next_step="List them with GET /v1/proposals.")
     return row

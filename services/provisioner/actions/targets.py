@@ -14,6 +14,7 @@ from services.provisioner.domain import DeploymentError, Failure, Phase, State
 from shared.access import Principal
 from shared.documents import read_document
 from shared.errors import Conflict, NotFound
+from shared.groups import listed
 from shared.http import check_if_match
 from shared.ids import new_id
 from shared.ssh import plain_host_key
@@ -36,6 +37,7 @@ class NewTarget:
     host_key: str
     credential: TargetCredential
     options: Document
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ class TargetChange:
     host_key: str | None = None
     credential: TargetCredential | None = None
     options: Document | None = None
+    groups: Sequence[str] | None = None
 
 
 class Targets:
@@ -59,7 +62,7 @@ class Targets:
         self._ring = ring
 
     async def create(self, new: NewTarget, *, caller: Principal, now: datetime) -> store.Target:
-        """Make a target known. Raises `Invalid` or `Conflict`."""
+        """Make a target known. Raises `Invalid`, `Forbidden` or `Conflict`."""
         async with self._database.transaction() as tx:
             return await self.add(tx, new, caller=caller, now=now)
 
@@ -76,6 +79,7 @@ class Targets:
             host_key=plain_host_key(new.host_key),
             credential=self._accesses.seal(new.credential, target_id=target_id),
             options=_kept(read_options(target_kind(new.kind), new.options)),
+            groups=listed(caller.grouped(new.groups)),
             created_at=now,
             created_by=caller.id,
             updated_at=now,
@@ -86,27 +90,37 @@ class Targets:
         await tx.session.flush()
         return row
 
-    async def credential_of(self, tx: Transaction, target_id: str) -> TargetCredential:
+    async def credential_of(self, tx: Transaction, target_id: str, *, caller: Principal) -> TargetCredential:
         """Return the credential of a target, for another one to be reached with. Raises `NotFound`."""
-        return self._accesses.credential_of(found(await tx.session.get(store.Target, target_id), target_id))
+        row = await tx.session.get(store.Target, target_id)
+        return self._accesses.credential_of(found(row, target_id, caller=caller))
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.Target]:
-        """Return targets, newest first, one more than `limit` where there are more."""
+    async def page(self, *, after: str | None, limit: int, caller: Principal) -> Sequence[store.Target]:
+        """Return targets that the caller sees, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
-            return await store.targets(session, after=after, limit=limit)
+            return await store.targets(session, after=after, limit=limit, scope=caller.scope)
 
-    async def get(self, target_id: str) -> store.Target:
+    async def get(self, target_id: str, *, caller: Principal) -> store.Target:
         """Return a target. Raises `NotFound`."""
         async with self._database.read() as session:
-            return found(await session.get(store.Target, target_id), target_id)
+            return found(await session.get(store.Target, target_id), target_id, caller=caller)
 
     async def change(
-        self, target_id: str, change: TargetChange, *, if_match: str | None, now: datetime
+        self,
+        target_id: str,
+        change: TargetChange,
+        *,
+        if_match: str | None,
+        caller: Principal,
+        now: datetime,
     ) -> store.Target:
-        """Change how a target is reached; what waits for that is tried at once. Raises `Stale` or `Invalid`."""
+        """Change a target; what waits for that is tried at once. Raises `Stale`, `Invalid` or `Forbidden`."""
         async with self._database.transaction() as tx:
-            row = found(await tx.session.get(store.Target, target_id, with_for_update=True), target_id)
+            held = await tx.session.get(store.Target, target_id, with_for_update=True)
+            row = found(held, target_id, caller=caller)
             check_if_match(if_match, version=row.version)
+            if change.groups is not None:
+                row.groups = listed(caller.grouped(change.groups, before=row.groups))
             self._apply(change, row)
             row.version += 1
             row.updated_at = now
@@ -125,17 +139,18 @@ class Targets:
         if change.options is not None:
             row.options = _kept(read_options(target_kind(row.kind), change.options))
 
-    async def delete(self, target_id: str) -> None:
+    async def delete(self, target_id: str, *, caller: Principal) -> None:
         """Forget a target. Raises `Conflict` where something is bound to it."""
         async with self._database.transaction() as tx:
-            row = found(await tx.session.get(store.Target, target_id, with_for_update=True), target_id)
+            held = await tx.session.get(store.Target, target_id, with_for_update=True)
+            row = found(held, target_id, caller=caller)
             if await store.has_bindings(tx.session, target_id):
                 raise Conflict(f"{row.name} has bindings.", next_step="Delete its bindings first.")
             await tx.session.delete(row)
 
-    async def check(self, target_id: str) -> list[Check]:
+    async def check(self, target_id: str, *, caller: Principal) -> list[Check]:
         """Connect, log in and look what works; changes nothing there."""
-        target = await self.get(target_id)
+        target = await self.get(target_id, caller=caller)
         kind = target_kind(target.kind)
         try:
             async with kind.open(
@@ -175,9 +190,9 @@ def _reached(error: DeploymentError | None) -> list[Check]:
     return checks
 
 
-def found(row: store.Target | None, target_id: str) -> store.Target:
-    """Return the row. Raises `NotFound` where there is none."""
-    if row is None:
+def found(row: store.Target | None, target_id: str, *, caller: Principal) -> store.Target:
+    """Return the row. Raises `NotFound` where there is none that the caller sees."""
+    if row is None or not caller.sees(row.groups):
         raise NotFound(f"There is no target {target_id}.", next_step="List them with GET /v1/targets.")
     return row
 

@@ -63,23 +63,23 @@ def binding_routes(bindings: Bindings, *, once: Once, clock: Clock) -> Routes:
 
     @routes.get("", summary="List bindings")
     async def list_bindings(
-        _caller: Reader,
+        caller: Reader,
         paging: AllPages,
         lineage_id: Annotated[str | None, Query(max_length=100)] = None,
         target_id: Annotated[str | None, Query(max_length=36)] = None,
     ) -> Page[BindingView]:
         after = paging.after[0] if paging.after else None
         rows = await bindings.page(
-            lineage_id=lineage_id, target_id=target_id, after=after, limit=paging.limit
+            lineage_id=lineage_id, target_id=target_id, after=after, limit=paging.limit, caller=caller
         )
         return paging.page([BindingView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{binding_id}", summary="Show a binding")
-    async def get_binding(_caller: Reader, binding_id: str) -> BindingView:
-        return BindingView.model_validate(await bindings.get(binding_id))
+    async def get_binding(caller: Reader, binding_id: str) -> BindingView:
+        return BindingView.model_validate(await bindings.get(binding_id, caller=caller))
 
     @routes.delete("/{binding_id}", summary="Take a binding back; what is in place stays", status_code=204)
-    async def delete_binding(_caller: Writer, binding_id: str) -> None:
-        await bindings.delete(binding_id, now=clock())
+    async def delete_binding(caller: Writer, binding_id: str) -> None:
+        await bindings.delete(binding_id, caller=caller, now=clock())
 
     return routes

@@ -64,7 +64,7 @@ def deployment_routes(deployments: Deployments, *, clock: Clock) -> Routes:
 
     @routes.get("", summary="List deployments")
     async def list_deployments(
-        _caller: Reader,
+        caller: Reader,
         paging: AllPages,
         *,
         lineage_id: Annotated[str | None, Query(max_length=100)] = None,
@@ -76,6 +76,7 @@ def deployment_routes(deployments: Deployments, *, clock: Clock) -> Routes:
         rows = await deployments.page(
             after=paging.after[0] if paging.after else None,
             limit=paging.limit,
+            caller=caller,
             lineage_id=lineage_id,
             order_id=order_id,
             target_id=target_id,
@@ -85,13 +86,13 @@ def deployment_routes(deployments: Deployments, *, clock: Clock) -> Routes:
         return paging.page([_shown(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{deployment_id}", summary="Show a deployment and its steps")
-    async def get_deployment(_caller: Reader, deployment_id: str) -> DeploymentReport:
-        row, steps = await deployments.get(deployment_id)
+    async def get_deployment(caller: Reader, deployment_id: str) -> DeploymentReport:
+        row, steps = await deployments.get(deployment_id, caller=caller)
         return _reported(row, steps)
 
     @routes.post("/{deployment_id}/retry", summary="Try a deployment again at once", status_code=202)
-    async def retry_deployment(_caller: Writer, deployment_id: str) -> DeploymentView:
-        return _shown(await deployments.retry(deployment_id, now=clock()))
+    async def retry_deployment(caller: Writer, deployment_id: str) -> DeploymentView:
+        return _shown(await deployments.retry(deployment_id, caller=caller, now=clock()))
 
     return routes
 

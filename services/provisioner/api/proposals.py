@@ -111,7 +111,7 @@ class ProposalView(View):
     endpoints: list[EndpointView]
     uses: list[ConfiguredUse] = Field(description="Where the configuration says so.")
     observed_at: datetime = Field(description="When it was first told to be as it is now.")
-    binding_id: str | None = Field(description="The binding that has this slot.")
+    binding_id: str | None = Field(description="The binding that has this slot, where you see it.")
     lineage_id: str | None = Field(description="That binding's.")
 
 
@@ -121,7 +121,7 @@ def proposal_routes(proposals: Proposals, *, once: Once, clock: Clock) -> Routes
 
     @routes.get("", summary="List what configurations use, ready to be bound")
     async def list_proposals(
-        _caller: Reader,
+        caller: Reader,
         paging: AllPages,
         *,
         host: Annotated[str | None, Query(max_length=253)] = None,
@@ -140,12 +140,12 @@ def proposal_routes(proposals: Proposals, *, once: Once, clock: Clock) -> Routes
             is_ready=is_ready,
         )
         after = paging.after[0] if paging.after else None
-        rows = await proposals.page(asked, after=after, limit=paging.limit)
+        rows = await proposals.page(asked, after=after, limit=paging.limit, caller=caller)
         return paging.page([_view(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{proposal_id}", summary="Show a proposal")
-    async def get_proposal(_caller: Reader, proposal_id: str) -> ProposalView:
-        return _view(await proposals.get(proposal_id))
+    async def get_proposal(caller: Reader, proposal_id: str) -> ProposalView:
+        return _view(await proposals.get(proposal_id, caller=caller))
 
     @routes.post("/{proposal_id}/accept", summary="Make the binding", status_code=201)
     async def accept_proposal(
@@ -173,6 +173,7 @@ def proposal_routes(proposals: Proposals, *, once: Once, clock: Clock) -> Routes
 
 def _view(found: Proposed) -> ProposalView:
     row, held, plan = found.row, found.held, found.plan
+    binding = found.binding if found.binding is not None and found.binding.is_seen else None
     return ProposalView(
         id=row.id,
         state=found.state,
@@ -195,6 +196,6 @@ def _view(found: Proposed) -> ProposalView:
         endpoints=[EndpointView.model_validate(each) for each in plan.endpoints],
         uses=held.uses,
         observed_at=row.observed_at,
-        binding_id=found.binding.binding_id if found.binding else None,
-        lineage_id=found.binding.lineage_id if found.binding else None,
+        binding_id=binding.binding_id if binding else None,
+        lineage_id=binding.lineage_id if binding else None,
     )

@@ -12,6 +12,7 @@ from services.provisioner.connectors import TargetCredential
 from services.provisioner.connectors.registry import TARGETS
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View, etag
 from shared.idempotency import IdempotencyKey, Once
 
@@ -42,6 +43,7 @@ class TargetBody(Body):
     host_key: Annotated[str, HOST_KEY]
     credential: TargetCredential = Field(description="Write-only.")
     options: dict[str, JsonValue] = Field({}, examples=[{"command_prefix": "sudo -n"}])
+    groups: Groups = Field(default=[])
 
 
 class TargetChangeBody(Body):
@@ -53,6 +55,7 @@ class TargetChangeBody(Body):
     host_key: Annotated[str, HOST_KEY] | None = None
     credential: TargetCredential | None = None
     options: dict[str, JsonValue] | None = None
+    groups: Groups | None = None
 
 
 class TargetView(View):
@@ -66,6 +69,7 @@ class TargetView(View):
     username: str
     host_key: str
     options: dict[str, Any]
+    groups: list[str]
     version: int
     created_at: datetime
     created_by: str
@@ -125,34 +129,35 @@ def target_routes(targets: Targets, *, once: Once, clock: Clock) -> Routes:
 
         return await once.run(request, key=key, caller=caller, body=body, view=TargetView, create=create)
 
-    @routes.patch("/targets/{target_id}", summary="Change how a target is reached")
+    @routes.patch("/targets/{target_id}", summary="Change how a target is reached, or its groups")
     async def change_target(
-        _caller: Writer,
+        caller: Writer,
         target_id: str,
         body: TargetChangeBody,
         response: Response,
         if_match: IfMatch = None,
     ) -> TargetView:
         change = TargetChange(**{name: getattr(body, name) for name in TargetChangeBody.model_fields})
-        return _shown(await targets.change(target_id, change, if_match=if_match, now=clock()), response)
+        row = await targets.change(target_id, change, if_match=if_match, caller=caller, now=clock())
+        return _shown(row, response)
 
     @routes.delete("/targets/{target_id}", summary="Forget a target", status_code=204)
-    async def delete_target(_caller: Writer, target_id: str) -> None:
-        await targets.delete(target_id)
+    async def delete_target(caller: Writer, target_id: str) -> None:
+        await targets.delete(target_id, caller=caller)
 
     return routes
 
 
 def _add_reading(routes: Routes, targets: Targets) -> None:
     @routes.get("/targets", summary="List targets")
-    async def list_targets(_caller: Reader, paging: AllPages) -> Page[TargetView]:
+    async def list_targets(caller: Reader, paging: AllPages) -> Page[TargetView]:
         after = paging.after[0] if paging.after else None
-        rows = await targets.page(after=after, limit=paging.limit)
+        rows = await targets.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([TargetView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/targets/{target_id}", summary="Show a target")
-    async def get_target(_caller: Reader, target_id: str, response: Response) -> TargetView:
-        return _shown(await targets.get(target_id), response)
+    async def get_target(caller: Reader, target_id: str, response: Response) -> TargetView:
+        return _shown(await targets.get(target_id, caller=caller), response)
 
     @routes.get("/target-kinds", summary="List the kinds of target")
     async def list_target_kinds(_caller: Reader) -> KindsView:
@@ -170,8 +175,8 @@ def _add_reading(routes: Routes, targets: Targets) -> None:
 
 def _add_looking(routes: Routes, targets: Targets) -> None:
     @routes.post("/targets/{target_id}/check", summary="Connect to a target and say what works")
-    async def check_target(_caller: Writer, target_id: str) -> ChecksView:
-        checks = [CheckView.model_validate(check) for check in await targets.check(target_id)]
+    async def check_target(caller: Writer, target_id: str) -> ChecksView:
+        checks = [CheckView.model_validate(check) for check in await targets.check(target_id, caller=caller)]
         return ChecksView(ok=all(check.ok for check in checks), checks=checks)
 
     @routes.get("/host-keys", summary="Show the SSH host key that is seen at an address now")

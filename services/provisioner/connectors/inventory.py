@@ -25,14 +25,19 @@ class Inventory:
         except (EverleafError, httpx.HTTPError) as error:
             raise _no_answer(str(error) or type(error).__name__) from error
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise NotFound(
-                f"Inventory does not know the certificate {fingerprint} yet.",
-                next_step="Try again in a moment, or name the lineage in lineage_id.",
-            )
+            raise not_known(fingerprint)
         try:
             return KnownCertificate.model_validate_json(answer.content).lineage_id
         except ValidationError as error:
             raise _no_answer(f"it answered {answer.status_code}") from error
+
+
+def not_known(fingerprint: str) -> NotFound:
+    """Return the error for a certificate that inventory has not, or has not for this caller."""
+    return NotFound(
+        f"Inventory does not know the certificate {fingerprint} yet.",
+        next_step="Try again in a moment, or name the lineage in lineage_id.",
+    )
 
 
 def _no_answer(reason: str) -> Unavailable:

@@ -19,6 +19,7 @@ from services.provisioner.store.proposals import (
     targets_of_host,
 )
 from services.provisioner.store.tables import (
+    LINEAGES,
     Binding,
     Deployment,
     Proposal,
@@ -29,8 +30,10 @@ from services.provisioner.store.tables import (
     Target,
 )
 from shared.store import Transaction, insert
+from shared.store.scopes import Scope, within
 
 __all__ = [
+    "LINEAGES",
     "Binding",
     "Bound",
     "Deployment",
@@ -50,29 +53,33 @@ __all__ = [
 ]
 
 
-async def targets(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[Target]:
-    """Return up to `limit + 1` targets, newest first, that come after the one with this id."""
-    query = sa.select(Target).order_by(col(Target.id).desc()).limit(limit + 1)
+async def targets(session: AsyncSession, *, after: str | None, limit: int, scope: Scope) -> Sequence[Target]:
+    """Return up to `limit + 1` targets of a scope, newest first, that come after the one with this id."""
+    query = sa.select(Target).where(within(Target.groups, scope))
+    query = query.order_by(col(Target.id).desc()).limit(limit + 1)
     if after is not None:
         query = query.where(col(Target.id) < after)
     return (await session.scalars(query)).all()
 
 
 async def bindings(
-    session: AsyncSession, *, after: str | None, limit: int, **having: str
+    session: AsyncSession, *, after: str | None, limit: int, scope: Scope, **having: str
 ) -> Sequence[Binding]:
-    """Return up to `limit + 1` bindings with these values, newest first."""
-    query = sa.select(Binding).filter_by(**having).order_by(col(Binding.id).desc()).limit(limit + 1)
+    """Return up to `limit + 1` bindings of a scope with these values, newest first."""
+    query = sa.select(Binding).filter_by(**having).where(LINEAGES.within(col(Binding.lineage_id), scope))
+    query = query.order_by(col(Binding.id).desc()).limit(limit + 1)
     if after is not None:
         query = query.where(col(Binding.id) < after)
     return (await session.scalars(query)).all()
 
 
 async def deployments(
-    session: AsyncSession, *, after: str | None, limit: int, **having: str
+    session: AsyncSession, *, after: str | None, limit: int, scope: Scope, **having: str
 ) -> Sequence[Deployment]:
-    """Return up to `limit + 1` deployments with these values, newest first."""
-    query = sa.select(Deployment).filter_by(**having).order_by(col(Deployment.id).desc()).limit(limit + 1)
+    """Return up to `limit + 1` deployments of a scope with these values, newest first."""
+    query = sa.select(Deployment).filter_by(**having)
+    query = query.where(LINEAGES.within(col(Deployment.lineage_id), scope))
+    query = query.order_by(col(Deployment.id).desc()).limit(limit + 1)
     if after is not None:
         query = query.where(col(Deployment.id) < after)
     return (await session.scalars(query)).all()

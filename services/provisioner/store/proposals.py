@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.provisioner.domain.proposals import State
-from services.provisioner.store.tables import Binding, Proposal, Target
+from services.provisioner.store.tables import LINEAGES, Binding, Proposal, Target
 from shared.store import Transaction, insert
+from shared.store.scopes import Scope, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,8 @@ class Bound:
     proposal_id: str
     binding_id: str
     lineage_id: str
+    is_seen: bool
+    """Whether its lineage is in the scope that was asked for."""
 
 
 async def keep_proposal(tx: Transaction, row: Proposal) -> None:
@@ -48,6 +51,7 @@ async def proposals(
     *,
     after: str | None,
     limit: int,
+    scope: Scope,
     host: str | None,
     product: str | None,
     fingerprint: str | None,
@@ -55,14 +59,16 @@ async def proposals(
     state: State | None,
     is_ready: bool | None,
 ) -> Sequence[Proposal]:
-    """Return up to `limit + 1` proposals, the newest first."""
-    query = sa.select(Proposal).order_by(col(Proposal.id).desc()).limit(limit + 1)
+    """Return up to `limit + 1` proposals of a scope, the newest first."""
+    query = sa.select(Proposal).where(within(Proposal.groups, scope))
+    query = query.order_by(col(Proposal.id).desc()).limit(limit + 1)
     wanted = ((Proposal.host, host), (Proposal.fingerprint, fingerprint))
     query = query.where(*(col(column) == value for column, value in wanted if value is not None))
     if product is not None:
         query = query.where(col(Proposal.products).contains(f",{product},", autoescape=True))
     if lineage_id is not None:
-        query = query.where(_binding().where(col(Binding.lineage_id) == lineage_id).exists())
+        its = (col(Binding.lineage_id) == lineage_id, LINEAGES.within(col(Binding.lineage_id), scope))
+        query = query.where(_binding().where(*its).exists())
     if state is not None:
         query = query.where(_is(state))
     if is_ready is not None:
@@ -72,17 +78,18 @@ async def proposals(
     return (await session.scalars(query)).all()
 
 
-async def bound(session: AsyncSession, rows: Collection[str]) -> dict[str, Bound]:
+async def bound(session: AsyncSession, rows: Collection[str], *, scope: Scope) -> dict[str, Bound]:
     """Return the bindings that have the slots of these proposals, by the proposal."""
+    is_seen = LINEAGES.within(col(Binding.lineage_id), scope)
     query = (
-        sa.select(col(Proposal.id), col(Binding.id), col(Binding.lineage_id))
+        sa.select(col(Proposal.id), col(Binding.id), col(Binding.lineage_id), is_seen)
         .join(Binding, col(Binding.slot_key) == col(Proposal.path))
         .join(Target, col(Target.id) == col(Binding.target_id))
         .where(col(Proposal.id).in_(rows), _is_same())
     )
     return {
-        proposal: Bound(proposal_id=proposal, binding_id=binding, lineage_id=lineage)
-        for proposal, binding, lineage in (await session.execute(query)).all()
+        proposal: Bound(proposal_id=proposal, binding_id=binding, lineage_id=lineage, is_seen=bool(is_seen))
+        for proposal, binding, lineage, is_seen in (await session.execute(query)).all()
     }
 
 
@@ -92,9 +99,10 @@ async def proposals_of_host(session: AsyncSession, host: str) -> Sequence[Propos
     return (await session.scalars(query.order_by(col(Proposal.path)))).all()
 
 
-async def targets_of_host(session: AsyncSession, host: str) -> Sequence[Target]:
-    """Return the targets that are reached under this name or address, the oldest first."""
-    query = sa.select(Target).where(col(Target.host) == host).order_by(col(Target.id))
+async def targets_of_host(session: AsyncSession, host: str, *, scope: Scope) -> Sequence[Target]:
+    """Return the targets of a scope that are reached under this name or address, the oldest first."""
+    query = sa.select(Target).where(col(Target.host) == host, within(Target.groups, scope))
+    query = query.order_by(col(Target.id))
     return (await session.scalars(query)).all()
 
 

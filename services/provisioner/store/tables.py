@@ -8,10 +8,15 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from shared.store import Instant, Json
+from shared.store.scopes import ToldGroups
 
 
 class Table(SQLModel, registry=registry()):
     """What all tables of this service belong to."""
+
+
+LINEAGES = ToldGroups(Table.metadata)
+"""The groups of lineages: bindings and deployments are in them."""
 
 
 class Target(Table, table=True):
@@ -29,6 +34,7 @@ class Target(Table, table=True):
     credential: bytes
     """Sealed."""
     options: dict[str, Any] = Field(sa_type=Json)
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
     version: int = 1
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
@@ -149,6 +155,8 @@ class Proposal(Table, table=True):
     """Names between commas, one before the first and one after the last too."""
     held: dict[str, Any] = Field(sa_type=Json)
     """As `shared.events.discovery.Held`."""
+    groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """Those of the source that has told of it."""
     obstacle: str | None = Field(default=None, sa_type=sa.Text)
     """Why no target of ours can do it; empty where one can."""
     observed_at: datetime = Field(sa_type=Instant)

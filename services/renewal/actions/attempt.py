@@ -221,5 +221,6 @@ def _renewed(order: store.Order, *, chain: Sequence[bytes], roots: Sequence[byte
         not_before=order.not_before,
         not_after=order.not_after,
         authority=order.authority,
+        groups=order.groups,
         root=_root_of(chain, roots),
     )

@@ -11,11 +11,13 @@ from typing import Any
 from pydantic import SecretStr
 
 from services.renewal import store
+from services.renewal.actions.scopes import is_for, put_into
 from services.renewal.connectors import CertificateAuthority, Identity, Network, Terms
 from services.renewal.connectors.registry import authority_kind
 from shared.access import Principal
 from shared.documents import read_document
 from shared.errors import Conflict, NotFound
+from shared.groups import listed
 from shared.ids import new_id
 from shared.sealing import Sealer
 from shared.store import Database
@@ -32,6 +34,7 @@ class NewAuthority:
     kind: str
     options: Mapping[str, Any]
     secrets: Mapping[str, SecretStr] = field(repr=False)
+    groups: Sequence[str] = ()
 
 
 class Authorities:
@@ -43,7 +46,8 @@ class Authorities:
         self._network = network
 
     async def create(self, new: NewAuthority, *, caller: Principal, now: datetime) -> store.Authority:
-        """Make an authority known; nothing is asked of it yet. Raises `Invalid` or `Conflict`."""
+        """Make an authority known; nothing is asked of it yet. Raises `Forbidden`, `Invalid` or `Conflict`."""
+        groups = listed(caller.grouped(new.groups))
         kind = authority_kind(new.kind)
         plain = {name: value.get_secret_value() for name, value in new.secrets.items()}
         options = read_document(kind.options_type, new.options, at="options", next_step=_SEE_README)
@@ -58,6 +62,7 @@ class Authorities:
             secrets=self._sealer.seal(json.dumps(plain).encode(), row=_secrets_row(authority_id)),
             private=self.seal_private(identity.private, authority_id=authority_id),
             roots=[base64.b64encode(der).decode() for der in identity.roots],
+            groups=groups,
             created_at=now,
             created_by=caller.id,
         )
@@ -69,24 +74,29 @@ class Authorities:
             tx.session.add(row)
         return row
 
-    async def page(self, *, after: str | None, limit: int) -> Sequence[store.Authority]:
-        """Return authorities, newest first, one more than `limit` where there are more."""
+    async def page(self, *, after: str | None, limit: int, caller: Principal) -> Sequence[store.Authority]:
+        """Return authorities that the caller sees, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
-            return await store.newest(session, store.Authority, after=after, limit=limit)
+            return await store.newest(session, store.Authority, after=after, limit=limit, scope=caller.scope)
 
-    async def get(self, authority_id: str) -> store.Authority:
+    async def get(self, authority_id: str, *, caller: Principal) -> store.Authority:
         """Return an authority. Raises `NotFound`."""
         async with self._database.read() as session:
-            row = await session.get(store.Authority, authority_id)
-        if row is None:
-            raise NotFound(
-                f"There is no authority {authority_id}.", next_step="List them with GET /v1/authorities."
-            )
+            return _found(await session.get(store.Authority, authority_id), authority_id, caller=caller)
+
+    async def put_into(
+        self, authority_id: str, groups: Sequence[str], *, caller: Principal
+    ) -> store.Authority:
+        """Put an authority into these groups and no others. Raises `NotFound` or `Forbidden`."""
+        async with self._database.transaction() as tx:
+            row = await tx.session.get(store.Authority, authority_id, with_for_update=True)
+            row = _found(row, authority_id, caller=caller)
+            put_into(row, groups, caller=caller)
         return row
 
-    async def roots_pem(self, authority_id: str) -> str:
+    async def roots_pem(self, authority_id: str, *, caller: Principal) -> str:
         """Return the roots that its chains end at, in PEM. Raises `NotFound` where they are not known."""
-        row = await self.get(authority_id)
+        row = await self.get(authority_id, caller=caller)
         if not row.roots:
             raise NotFound(
                 f"{row.name} has not told us its root.", next_step="Get it from the authority itself."
@@ -121,6 +131,14 @@ class Authorities:
     def seal_private(self, private: bytes, *, authority_id: str) -> bytes:
         """Return what is kept of an identity."""
         return self._sealer.seal(private, row=_private_row(authority_id))
+
+
+def _found(row: store.Authority | None, authority_id: str, *, caller: Principal) -> store.Authority:
+    if row is None or not is_for(caller, row):
+        raise NotFound(
+            f"There is no authority {authority_id}.", next_step="List them with GET /v1/authorities."
+        )
+    return row
 
 
 def roots_of(row: store.Authority) -> tuple[bytes, ...]:

@@ -6,11 +6,13 @@ from datetime import datetime
 from services.renewal import store
 from services.renewal.actions.orders import Orders, add_step, forget_request, is_open
 from services.renewal.actions.profiles import profile_named
+from services.renewal.actions.scopes import require_lineage, sees_lineage
 from services.renewal.domain.names import canonical, check_allowed
 from services.renewal.domain.orders import NoticeFacts, State, needs_order, supersedes
 from shared.access import Principal
 from shared.errors import NotFound
-from shared.events.inventory import CertificateExpiring, CertificateReplaced, Urgency
+from shared.events.inventory import CertificateExpiring, CertificateReplaced, LineagesGrouped, Urgency
+from shared.events.renewal import LineageEnrolled, LineageWithdrawn
 from shared.store import Database, Transaction
 
 OURSELVES = "renewal"
@@ -35,17 +37,19 @@ class Enrolments:
         """Enrol a lineage, or change how; return it and its profile's name.
 
         Where the lineage runs out already it is ordered at once. Raises `Invalid` where the names
-        (or, with none, those inventory has told) are not allowed by the profile.
+        (or, with none, those inventory has told) are not allowed by the profile, and `NotFound` where the caller does not see the lineage.
         """
         async with self._database.transaction() as tx:
             await store.lock_lineage(tx, lineage_id)
-            row = await profile_named(tx.session, profile)
+            await require_lineage(tx.session, lineage_id, caller=caller)
+            row = await profile_named(tx.session, profile, caller=caller)
             written = canonical(names) if names is not None else None
             notice = await tx.session.get(store.Notice, lineage_id)
             told = canonical(notice.names) if notice is not None and notice.is_open and notice.names else ()
             check_allowed(written or told, patterns=row.allowed_names)
             enrolment = await self._keep(tx, lineage_id, profile=row, names=written, by=caller.id, now=now)
             await self._order(tx, enrolment, notice, now=now)
+            tx.emit(LineageEnrolled(lineage_id=lineage_id, profile=row.name, enrolled_at=now), now=now)
         return enrolment, row.name
 
     async def _keep(
@@ -69,24 +73,33 @@ class Enrolments:
         await tx.session.flush()
         return enrolment
 
-    async def page(self, *, after: str | None, limit: int) -> list[tuple[store.Enrolment, str]]:
-        """Return enrolments with their profiles' names, one more than `limit` where there are more."""
+    async def page(
+        self, *, after: str | None, limit: int, caller: Principal
+    ) -> list[tuple[store.Enrolment, str]]:
+        """Return enrolments that the caller sees with their profiles' names, one more than `limit` where there are more."""
         async with self._database.read() as session:
-            rows = await store.enrolments(session, after=after, limit=limit)
+            rows = await store.enrolments(session, after=after, limit=limit, scope=caller.scope)
             names = await store.names_of(session, store.Profile, {row.profile_id for row in rows})
         return [(row, names[row.profile_id]) for row in rows]
 
-    async def get(self, lineage_id: str) -> tuple[store.Enrolment, str]:
+    async def get(self, lineage_id: str, *, caller: Principal) -> tuple[store.Enrolment, str]:
         """Return an enrolment and its profile's name. Raises `NotFound`."""
         async with self._database.read() as session:
-            row = _found(await session.get(store.Enrolment, lineage_id), lineage_id)
+            is_seen = await sees_lineage(session, lineage_id, caller=caller)
+            row = _found(await session.get(store.Enrolment, lineage_id) if is_seen else None, lineage_id)
             return row, (await session.get_one(store.Profile, row.profile_id)).name
 
-    async def withdraw(self, lineage_id: str) -> None:
+    async def withdraw(self, lineage_id: str, *, caller: Principal, now: datetime) -> None:
         """Renew a lineage by itself no more; an order that is open goes on. Raises `NotFound`."""
         async with self._database.transaction() as tx:
+            is_seen = await sees_lineage(tx.session, lineage_id, caller=caller)
             row = await tx.session.get(store.Enrolment, lineage_id, with_for_update=True)
-            await tx.session.delete(_found(row, lineage_id))
+            await tx.session.delete(_found(row if is_seen else None, lineage_id))
+            tx.emit(LineageWithdrawn(lineage_id=lineage_id, withdrawn_at=now), now=now)
+
+    async def grouped(self, tx: Transaction, told: LineagesGrouped, *, at: datetime) -> None:
+        """Remember which groups lineages are in: who may see what hangs on them."""
+        await store.LINEAGES.tell(tx, told.group_id, joined=told.joined, left=told.left, at=at)
 
     async def expiring(self, tx: Transaction, told: CertificateExpiring, *, now: datetime) -> None:
         """Remember that a lineage runs out; order where it is enrolled."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.renewal import store
-from services.renewal.actions.orders import add_step, found
+from services.renewal.actions.orders import add_step, seen
 from services.renewal.domain.orders import State
 from shared.access import Principal
 from shared.errors import Conflict, Forbidden
@@ -36,14 +36,10 @@ class Keys:
         The same caller may repeat it for the same deployment. Raises `NotFound`, `Conflict` where
         there is no certificate yet, or `Forbidden`.
         """
-        if caller.sealing_key is None:
-            raise Forbidden(
-                f"The token of {caller.name} says no key to seal to.",
-                next_step="Exchange the API key for a token with `sealing_key`.",
-            )
         async with self._database.transaction() as tx:
-            order = found(await tx.session.get(store.Order, order_id, with_for_update=True), order_id)
-            kept = _kept(order)
+            row = await tx.session.get(store.Order, order_id, with_for_update=True)
+            order = await seen(tx.session, row, order_id, caller=caller)
+            kept, sealing_key = _kept(order), _sealing_key(caller)
             first = await store.first_release(tx.session, order_id=order_id, deployment_id=deployment_id)
             if first is not None and first.principal != caller.id:
                 raise Forbidden(
@@ -51,7 +47,7 @@ class Keys:
                     next_step="Begin a deployment of your own.",
                 )
             tx.session.add(_release(order_id, deployment_id, caller, is_repeat=first is not None, now=now))
-        return self._sealed(kept, order_id, deployment_id, to=caller.sealing_key)
+        return self._sealed(kept, order_id, deployment_id, to=sealing_key)
 
     def _sealed(self, kept: bytes, order_id: str, deployment_id: str, *, to: bytes) -> bytes:
         opened = self._sealer.open(kept, row=key_row(order_id))
@@ -68,11 +64,22 @@ class Keys:
         return len(orders) == _AT_ONCE
 
     async def page(
-        self, *, after: str | None, limit: int, order_id: str | None = None
+        self, *, after: str | None, limit: int, caller: Principal, order_id: str | None = None
     ) -> Sequence[store.KeyRelease]:
-        """Return releases, newest first, one more than `limit` where there are more."""
+        """Return releases of orders that the caller sees, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
-            return await store.newest(session, store.KeyRelease, after=after, limit=limit, order_id=order_id)
+            return await store.newest(
+                session, store.KeyRelease, after=after, limit=limit, scope=caller.scope, order_id=order_id
+            )
+
+
+def _sealing_key(caller: Principal) -> bytes:
+    if caller.sealing_key is None:
+        raise Forbidden(
+            f"The token of {caller.name} says no key to seal to.",
+            next_step="Exchange the API key for a token with `sealing_key`.",
+        )
+    return caller.sealing_key
 
 
 def _kept(order: store.Order) -> bytes:

@@ -4,13 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from services.renewal import store
 from services.renewal.actions.profiles import profile_named
+from services.renewal.actions.scopes import require_lineage, sees_lineage
 from services.renewal.domain.names import canonical, check_allowed
 from services.renewal.domain.orders import OPEN, State
 from shared.access import Principal
-from shared.errors import Conflict, Invalid, NotFound
+from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.events.renewal import RenewalFailed
+from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
@@ -22,6 +26,8 @@ class NewOrder:
     names: Sequence[str]
     profile: str
     lineage_id: str | None
+    groups: Sequence[str] = ()
+    """Of the new lineage."""
 
 
 class Orders:
@@ -32,18 +38,23 @@ class Orders:
         self._ring = ring
 
     async def create(self, new: NewOrder, *, caller: Principal, now: datetime) -> store.Order:
-        """Order now. Raises `Invalid`, or `Conflict` where the lineage has an open order."""
+        """Order now. Raises `Invalid`, `Forbidden`, `NotFound`, or `Conflict` where the lineage has an open order."""
         names = canonical(new.names)
         lineage_id = new.lineage_id or new_id()
+        groups = _groups(new, caller=caller)
         async with self._database.transaction() as tx:
             await store.lock_lineage(tx, lineage_id)
-            profile = await profile_named(tx.session, new.profile)
+            if new.lineage_id is None:
+                await store.LINEAGES.add(tx, lineage_id, groups, at=now)
+            await require_lineage(tx.session, lineage_id, caller=caller)
+            profile = await profile_named(tx.session, new.profile, caller=caller)
             check_allowed(names, patterns=profile.allowed_names)
             await refuse_second(tx, lineage_id)
             old = await _present_fingerprint(tx, lineage_id)
             order = await new_order(
                 tx, profile, lineage_id=lineage_id, names=names, old=old, by=caller.id, now=now
             )
+            order.groups = groups
             tx.after_commit(self._ring)
         return order
 
@@ -76,25 +87,37 @@ class Orders:
         return order
 
     async def page(
-        self, *, after: str | None, limit: int, lineage_id: str | None = None, state: State | None = None
+        self,
+        *,
+        after: str | None,
+        limit: int,
+        caller: Principal,
+        lineage_id: str | None = None,
+        state: State | None = None,
     ) -> Sequence[store.Order]:
-        """Return orders with these values, newest first, one more than `limit` where there are more."""
+        """Return orders that the caller sees, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
             return await store.newest(
-                session, store.Order, after=after, limit=limit, lineage_id=lineage_id, state=state
+                session,
+                store.Order,
+                after=after,
+                limit=limit,
+                scope=caller.scope,
+                lineage_id=lineage_id,
+                state=state,
             )
 
-    async def get(self, order_id: str) -> tuple[store.Order, Sequence[store.Step]]:
+    async def get(self, order_id: str, *, caller: Principal) -> tuple[store.Order, Sequence[store.Step]]:
         """Return an order and its steps, oldest first. Raises `NotFound`."""
         async with self._database.read() as session:
-            return found(await session.get(store.Order, order_id), order_id), await store.steps_of(
-                session, order_id
-            )
+            row = await seen(session, await session.get(store.Order, order_id), order_id, caller=caller)
+            return row, await store.steps_of(session, order_id)
 
     async def retry(self, order_id: str, *, caller: Principal, now: datetime) -> store.Order:
         """Try again at once, with all waits again. Raises `Conflict` where there is nothing to try."""
         async with self._database.transaction() as tx:
-            order = found(await tx.session.get(store.Order, order_id), order_id)
+            row = await tx.session.get(store.Order, order_id)
+            order = await seen(tx.session, row, order_id, caller=caller)
             await store.lock_lineage(tx, order.lineage_id)
             order = await tx.session.get_one(
                 store.Order, order_id, with_for_update=True, populate_existing=True
@@ -187,6 +210,7 @@ def tell_failed(tx: Transaction, order: store.Order, *, now: datetime) -> None:
         next_step=order.next_step or "",
         attempt=order.attempts,
         next_attempt_at=order.next_attempt_at,
+        groups=order.groups,
     )
     tx.emit(event, now=now)
 
@@ -196,9 +220,25 @@ def add_step(tx: Transaction, order: store.Order, step: str, text: str, *, now: 
     tx.session.add(store.Step(id=new_id(), order_id=order.id, at=now, step=step, text=text))
 
 
-def found(order: store.Order | None, order_id: str) -> store.Order:
-    """Return the order. Raises `NotFound` where there is none."""
-    if order is None:
+def _groups(new: NewOrder, *, caller: Principal) -> list[str]:
+    """Return the groups that a new lineage begins in; one that is there is in those that inventory says."""
+    if new.lineage_id is None:
+        return listed(caller.grouped(new.groups))
+    if new.groups:
+        text = "The lineage is in groups already."
+        raise Invalid(
+            text,
+            next_step="Leave the groups out, and change them in inventory.",
+            faults=[Fault(pointer="/body/groups", message=text)],
+        )
+    return []
+
+
+async def seen(
+    session: AsyncSession, order: store.Order | None, order_id: str, *, caller: Principal
+) -> store.Order:
+    """Return the order. Raises `NotFound` where there is none that the caller sees."""
+    if order is None or not await sees_lineage(session, order.lineage_id, caller=caller):
         raise NotFound(f"There is no order {order_id}.", next_step="List them with GET /v1/orders.")
     return order
 

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, SecretStr
 from services.renewal.actions.authorities import Authorities, NewAuthority
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import OpenGroups
 from shared.http import Body, Page, Paging, Routes, View
 from shared.idempotency import IdempotencyKey, Once
 
@@ -36,6 +37,13 @@ class AuthorityBody(Body):
     secrets: dict[str, SecretStr] = Field(
         default_factory=dict, description="As the kind of authority wants them; never shown.", examples=[{}]
     )
+    groups: OpenGroups = Field(default=[])
+
+
+class GroupsBody(Body):
+    """The groups that an object is to be in."""
+
+    groups: OpenGroups
 
 
 class AuthorityView(View):
@@ -45,6 +53,7 @@ class AuthorityView(View):
     name: str
     kind: str
     options: dict[str, Any]
+    groups: list[str] = Field(description="Who sees it; `*` is everybody.")
     created_at: datetime
     created_by: str
 
@@ -58,20 +67,27 @@ def authority_routes(authorities: Authorities, *, once: Once, clock: Clock) -> R
         caller: Writer, request: Request, body: AuthorityBody, key: IdempotencyKey = None
     ) -> AuthorityView:
         async def create() -> AuthorityView:
-            new = NewAuthority(name=body.name, kind=body.kind, options=body.options, secrets=body.secrets)
+            new = NewAuthority(
+                name=body.name, kind=body.kind, options=body.options, secrets=body.secrets, groups=body.groups
+            )
             return AuthorityView.model_validate(await authorities.create(new, caller=caller, now=clock()))
 
         return await once.run(request, key=key, caller=caller, body=body, view=AuthorityView, create=create)
 
     @routes.get("", summary="List authorities")
-    async def list_authorities(_caller: Reader, paging: AllPages) -> Page[AuthorityView]:
+    async def list_authorities(caller: Reader, paging: AllPages) -> Page[AuthorityView]:
         after = paging.after[0] if paging.after else None
-        rows = await authorities.page(after=after, limit=paging.limit)
+        rows = await authorities.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([AuthorityView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{authority_id}", summary="Show an authority")
-    async def get_authority(_caller: Reader, authority_id: str) -> AuthorityView:
-        return AuthorityView.model_validate(await authorities.get(authority_id))
+    async def get_authority(caller: Reader, authority_id: str) -> AuthorityView:
+        return AuthorityView.model_validate(await authorities.get(authority_id, caller=caller))
+
+    @routes.put("/{authority_id}/groups", summary="Put an authority into these groups, and no others")
+    async def put_authority_groups(caller: Writer, authority_id: str, body: GroupsBody) -> AuthorityView:
+        row = await authorities.put_into(authority_id, body.groups, caller=caller)
+        return AuthorityView.model_validate(row)
 
     @routes.get(
         "/{authority_id}/roots",
@@ -79,7 +95,7 @@ def authority_routes(authorities: Authorities, *, once: Once, clock: Clock) -> R
         response_class=Response,
         responses={200: {"content": {PEM: {"schema": {"type": "string"}}}, "description": "PEM."}},
     )
-    async def get_authority_roots(_caller: Reader, authority_id: str) -> Response:
-        return Response(await authorities.roots_pem(authority_id), media_type=PEM)
+    async def get_authority_roots(caller: Reader, authority_id: str) -> Response:
+        return Response(await authorities.roots_pem(authority_id, caller=caller), media_type=PEM)
 
     return routes

@@ -53,29 +53,30 @@ def enrolment_routes(enrolments: Enrolments, *, clock: Clock) -> Routes:
         row, profile = await enrolments.enrol(
             lineage_id, profile=body.profile, names=body.names, caller=caller, now=clock()
         )
-        return _shown(row, profile)
+        return shown(row, profile)
 
     @routes.get("", summary="List enrolments")
-    async def list_enrolments(_caller: Reader, paging: AllPages) -> Page[EnrolmentView]:
+    async def list_enrolments(caller: Reader, paging: AllPages) -> Page[EnrolmentView]:
         after = paging.after[0] if paging.after else None
-        found = await enrolments.page(after=after, limit=paging.limit)
+        found = await enrolments.page(after=after, limit=paging.limit, caller=caller)
         return paging.page(
-            [_shown(row, profile) for row, profile in found], key=lambda view: [view.lineage_id]
+            [shown(row, profile) for row, profile in found], key=lambda view: [view.lineage_id]
         )
 
     @routes.get("/{lineage_id}", summary="Show an enrolment")
-    async def get_enrolment(_caller: Reader, lineage_id: LineageId) -> EnrolmentView:
-        row, profile = await enrolments.get(lineage_id)
-        return _shown(row, profile)
+    async def get_enrolment(caller: Reader, lineage_id: LineageId) -> EnrolmentView:
+        row, profile = await enrolments.get(lineage_id, caller=caller)
+        return shown(row, profile)
 
     @routes.delete("/{lineage_id}", summary="Renew a lineage by itself no more", status_code=204)
-    async def withdraw_enrolment(_caller: Writer, lineage_id: LineageId) -> None:
-        await enrolments.withdraw(lineage_id)
+    async def withdraw_enrolment(caller: Writer, lineage_id: LineageId) -> None:
+        await enrolments.withdraw(lineage_id, caller=caller, now=clock())
 
     return routes
 
 
-def _shown(row: store.Enrolment, profile: str) -> EnrolmentView:
+def shown(row: store.Enrolment, profile: str) -> EnrolmentView:
+    """Show an enrolment."""
     return EnrolmentView(
         lineage_id=row.lineage_id,
         profile=profile,

@@ -56,12 +56,12 @@ def key_routes(keys: Keys, *, clock: Clock) -> Routes:
 
     @routes.get("/key-releases", summary="List who was given which private key")
     async def list_key_releases(
-        _caller: Auditor,
+        caller: Auditor,
         paging: AllPages,
         order_id: Annotated[str | None, Query(max_length=36)] = None,
     ) -> Page[KeyReleaseView]:
         after = paging.after[0] if paging.after else None
-        rows = await keys.page(after=after, limit=paging.limit, order_id=order_id)
+        rows = await keys.page(after=after, limit=paging.limit, caller=caller, order_id=order_id)
         return paging.page([KeyReleaseView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     return routes

@@ -10,6 +10,7 @@ from services.renewal.actions.orders import NewOrder, Orders
 from services.renewal.domain.orders import State
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View
 from shared.idempotency import IdempotencyKey, Once
 
@@ -26,6 +27,7 @@ class OrderBody(Body):
     lineage_id: str | None = Field(
         None, min_length=1, max_length=100, description="What it renews; left out, it begins a new lineage."
     )
+    groups: Groups = Field(default=[])
 
 
 class OrderView(View):
@@ -76,25 +78,29 @@ def order_routes(orders: Orders, *, once: Once, clock: Clock) -> Routes:
         caller: Writer, request: Request, body: OrderBody, key: IdempotencyKey = None
     ) -> OrderView:
         async def create() -> OrderView:
-            new = NewOrder(names=body.names, profile=body.profile, lineage_id=body.lineage_id)
+            new = NewOrder(
+                names=body.names, profile=body.profile, lineage_id=body.lineage_id, groups=body.groups
+            )
             return OrderView.model_validate(await orders.create(new, caller=caller, now=clock()))
 
         return await once.run(request, key=key, caller=caller, body=body, view=OrderView, create=create)
 
     @routes.get("", summary="List orders")
     async def list_orders(
-        _caller: Reader,
+        caller: Reader,
         paging: AllPages,
         lineage_id: Annotated[str | None, Query(max_length=100)] = None,
         state: State | None = None,
     ) -> Page[OrderView]:
         after = paging.after[0] if paging.after else None
-        rows = await orders.page(after=after, limit=paging.limit, lineage_id=lineage_id, state=state)
+        rows = await orders.page(
+            after=after, limit=paging.limit, caller=caller, lineage_id=lineage_id, state=state
+        )
         return paging.page([OrderView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{order_id}", summary="Show an order and its steps")
-    async def get_order(_caller: Reader, order_id: str) -> OrderReport:
-        row, steps = await orders.get(order_id)
+    async def get_order(caller: Reader, order_id: str) -> OrderReport:
+        row, steps = await orders.get(order_id, caller=caller)
         shown = OrderView.model_validate(row).model_dump()
         return OrderReport(**shown, chain=row.chain, steps=[StepView.model_validate(step) for step in steps])
 

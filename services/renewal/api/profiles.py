@@ -7,12 +7,15 @@ from fastapi import Depends, Request
 from pydantic import Field
 
 from services.renewal.actions.profiles import NamedProfile, NewProfile, Profiles
+from services.renewal.api.authorities import GroupsBody
 from services.renewal.connectors import Challenge
 from services.renewal.domain.keys import KeyType
 from shared.access import Principal, requires
 from shared.clock import Clock
+from shared.groups import OpenGroups
 from shared.http import Body, Page, Paging, Routes, View
 from shared.idempotency import IdempotencyKey, Once
+from shared.validity import exceeded
 
 Reader = Annotated[Principal, requires("profiles:read")]
 Writer = Annotated[Principal, requires("profiles:write")]
@@ -40,6 +43,14 @@ class ProfileBody(Body):
         examples=[["*.example.com", "example.com", "10.0.0.0/8"]],
     )
     challenge: Challenge | None = Field(None, description="How an ACME authority is shown control.")
+    groups: OpenGroups = Field(default=[])
+
+
+class CeilingView(View):
+    """The longest that a publicly trusted certificate may last, from a day on."""
+
+    begins: datetime
+    longest: timedelta
 
 
 class ProfileView(View):
@@ -52,6 +63,10 @@ class ProfileView(View):
     lifetime: timedelta
     allowed_names: list[str]
     challenge: Challenge | None
+    groups: list[str] = Field(description="Who may order by it; `*` is everybody.")
+    exceeds: list[CeilingView] = Field(
+        description="Ceilings of the CA/Browser Forum, in force or to come, that `lifetime` is over. They hold where the authority is publicly trusted: then the profile breaks on that day."
+    )
     created_at: datetime
     created_by: str
 
@@ -66,29 +81,36 @@ def profile_routes(profiles: Profiles, *, once: Once, clock: Clock) -> Routes:
     ) -> ProfileView:
         async def create() -> ProfileView:
             new = NewProfile(**{name: getattr(body, name) for name in ProfileBody.model_fields})
-            return _shown(await profiles.create(new, caller=caller, now=clock()))
+            return _shown(await profiles.create(new, caller=caller, now=clock()), now=clock())
 
         return await once.run(request, key=key, caller=caller, body=body, view=ProfileView, create=create)
 
     @routes.get("", summary="List profiles")
-    async def list_profiles(_caller: Reader, paging: AllPages) -> Page[ProfileView]:
+    async def list_profiles(caller: Reader, paging: AllPages) -> Page[ProfileView]:
         after = paging.after[0] if paging.after else None
-        found = await profiles.page(after=after, limit=paging.limit)
-        return paging.page([_shown(each) for each in found], key=lambda view: [view.id])
+        found = await profiles.page(after=after, limit=paging.limit, caller=caller)
+        return paging.page([_shown(each, now=clock()) for each in found], key=lambda view: [view.id])
+
+    @routes.put("/{profile_id}/groups", summary="Put a profile into these groups, and no others")
+    async def put_profile_groups(caller: Writer, profile_id: str, body: GroupsBody) -> ProfileView:
+        return _shown(await profiles.put_into(profile_id, body.groups, caller=caller), now=clock())
 
     return routes
 
 
-def _shown(profile: NamedProfile) -> ProfileView:
+def _shown(profile: NamedProfile, *, now: datetime) -> ProfileView:
     row = profile.row
+    lifetime = timedelta(seconds=row.lifetime)
     return ProfileView(
         id=row.id,
         name=row.name,
         authority=profile.authority,
         key_type=KeyType(row.key_type),
-        lifetime=timedelta(seconds=row.lifetime),
+        lifetime=lifetime,
+        exceeds=[CeilingView.model_validate(each) for each in exceeded(lifetime, at=now)],
         allowed_names=row.allowed_names,
         challenge=Challenge(row.challenge) if row.challenge is not None else None,
+        groups=row.groups,
         created_at=row.created_at,
         created_by=row.created_by,
     )

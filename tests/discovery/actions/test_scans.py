@@ -52,11 +52,11 @@ async def test_the_tables_in_the_code_are_the_tables_in_the_database(database: D
 
 async def parts_of(database: Database, scan_id: str) -> dict[str, int]:
     """Return a scan's counts that are not nought; they add up, and every place has one result."""
-    scan = await scans_on(database).get(scan_id)
+    scan = await scans_on(database).get(scan_id, caller=CALLER)
     counts = scan.counts
     assert counts["asked"] == sum(counts[outcome] for outcome in Outcome)
     assert counts["found"] == counts["new"] + counts["known"] + counts["changed"]
-    rows = await scans_on(database).results(scan_id, outcome=None, after=None, limit=10_000)
+    rows = await scans_on(database).results(scan_id, outcome=None, after=None, limit=10_000, caller=CALLER)
     numbers = [row.number for row in rows]
     assert len(set(numbers)) == len(numbers) == counts["asked"], "every place that was done has one result"
     if scan.state == "finished":
@@ -75,7 +75,7 @@ async def test_a_scan_finds_what_is_there_and_its_counts_add_up(
         new("127.0.0.1", "127.0.0.2", ports=ports, exclude=["127.0.0.2"]), caller=CALLER, now=utc_now()
     )
     assert await work_off(database)
-    done = await scans.get(scan.id)
+    done = await scans.get(scan.id, caller=CALLER)
     assert (done.state, done.position) == ("finished", 4)
     assert await parts_of(database, scan.id) == {"asked": 4, "tls": 1, "refused": 1, "excluded": 2}
     (body,) = await emitted(database, "certificate.found")
@@ -84,7 +84,7 @@ async def test_a_scan_finds_what_is_there_and_its_counts_add_up(
     assert found.place.key == f"tls://127.0.0.1:{nginx.port}/"
     (body,) = await emitted(database, "scan.finished")
     assert Event.parse(body, ScanFinished).data.counts.model_dump() == done.counts
-    results = await scans.results(scan.id, outcome=Outcome.TLS, after=None, limit=10)
+    results = await scans.results(scan.id, outcome=Outcome.TLS, after=None, limit=10, caller=CALLER)
     assert [(row.port, row.fingerprint) for row in results] == [(nginx.port, found.fingerprint)]
     assert not await work_off(database)
 
@@ -191,7 +191,7 @@ async def test_replicas_share_a_scan_and_one_that_is_killed_leaves_nothing_out(
                 await anyio.sleep(0.01)
             os.kill(killed.pid, signal.SIGKILL)
             await other.wait()
-    left = await scans.get(scan.id)
+    left = await scans.get(scan.id, caller=CALLER)
     assert left.state == "running"
     (piece,) = await holders(database, scan.id)
     assert left.position == 8192 - (piece.end - piece.position), "the other did all that was not held"
@@ -239,15 +239,15 @@ async def test_a_paused_scan_rests_and_resumes_where_it_stood(
         async with anyio.create_task_group() as tasks:
             await begin(scripted_on(database, first), tasks)
             await first.stopped.wait()
-            assert (await scans.pause(scan.id, now=utc_now())).state == "paused"
+            assert (await scans.pause(scan.id, caller=CALLER, now=utc_now())).state == "paused"
     assert not await work_off(database), "nobody works on a paused scan, and nobody waits for a lease"
     with pytest.raises(Conflict):
-        await scans.pause(scan.id, now=utc_now())
-    resumed = await scans.resume(scan.id, now=utc_now() + timedelta(hours=1))
+        await scans.pause(scan.id, caller=CALLER, now=utc_now())
+    resumed = await scans.resume(scan.id, caller=CALLER, now=utc_now() + timedelta(hours=1))
     assert (resumed.state, resumed.position) == ("running", 200)
     assert resumed.active < 60, "the hour it rested does not count"
     with pytest.raises(Conflict):
-        await scans.resume(scan.id, now=utc_now())
+        await scans.resume(scan.id, caller=CALLER, now=utc_now())
     assert await work_off(database, scripted_on(database, second))
     assert await parts_of(database, scan.id) == {"asked": 512, "refused": 512}
     assert len(second.looked) == 512 - 200
@@ -256,11 +256,11 @@ async def test_a_paused_scan_rests_and_resumes_where_it_stood(
 async def test_a_scan_may_be_paused_before_it_begins_and_cancelled_while_it_rests(database: Database) -> None:
     scans = scans_on(database)
     scan = await scans.create(new("192.0.2.0/30"), caller=CALLER, now=utc_now())
-    assert (await scans.pause(scan.id, now=utc_now())).state == "paused"
+    assert (await scans.pause(scan.id, caller=CALLER, now=utc_now())).state == "paused"
     assert not await work_off(database)
-    assert (await scans.resume(scan.id, now=utc_now())).state == "queued"
-    await scans.pause(scan.id, now=utc_now())
-    assert (await scans.cancel(scan.id, now=utc_now())).state == "cancelled"
+    assert (await scans.resume(scan.id, caller=CALLER, now=utc_now())).state == "queued"
+    await scans.pause(scan.id, caller=CALLER, now=utc_now())
+    assert (await scans.cancel(scan.id, caller=CALLER, now=utc_now())).state == "cancelled"
     assert not await work_off(database)
 
 
@@ -274,10 +274,10 @@ async def test_names_known_for_an_address_are_asked_for_and_every_virtual_host_i
     asked = replace(new("127.0.0.1", ports=str(nginx.port)), does_fan_out=True)
     scan = await scans_on(database).create(asked, caller=CALLER, now=utc_now())
     await work_off(database)
-    done = await scans_on(database).get(scan.id)
+    done = await scans_on(database).get(scan.id, caller=CALLER)
     counts = await parts_of(database, scan.id)
     assert (done.state, counts["tls"]) == ("finished", counts["asked"])
-    results = await scans_on(database).results(scan.id, outcome=None, after=None, limit=100)
+    results = await scans_on(database).results(scan.id, outcome=None, after=None, limit=100, caller=CALLER)
     shown = {row.server_name: row.fingerprint for row in results}
     sites = {site.server_name: site.issued.fingerprint for site in nginx.sites}
     assert shown[None] == shown["a.test"] == sites["a.test"], "its name is in the certificate it shows first"
@@ -296,11 +296,13 @@ async def test_all_names_known_under_a_suffix_are_a_target(database: Database) -
         new(*targets, ports=str(free_port())), caller=CALLER, now=utc_now()
     )
     await work_off(database)
-    done = await scans_on(database).get(scan.id)
+    done = await scans_on(database).get(scan.id, caller=CALLER)
     assert done.state == "finished"
     assert done.unresolved["*.nobody.test"] == "no name under it is known yet"
     assert set(done.unresolved) == {"*.nobody.test", "no.such.localhost.invalid"}
-    results = await scans_on(database).results(scan.id, outcome=Outcome.REFUSED, after=None, limit=10)
+    results = await scans_on(database).results(
+        scan.id, outcome=Outcome.REFUSED, after=None, limit=10, caller=CALLER
+    )
     assert {row.server_name for row in results} == {"localhost"}
 
 
@@ -329,7 +331,7 @@ async def test_a_process_that_was_slow_leaves_the_scan_to_who_holds_it_now(
         await slow.stopped.wait()
         assert await runs_on(database).claim(now=utc_now() + 2 * LEASE) is not None
         slow.go_on.set()
-    held = await scans_on(database).get(scan.id)
+    held = await scans_on(database).get(scan.id, caller=CALLER)
     assert (held.state, held.position) == ("running", 20)
 
 
@@ -354,20 +356,20 @@ async def test_a_cancelled_scan_stops_looking_and_keeps_what_it_has(
         async with anyio.create_task_group() as tasks:
             await begin(scripted_on(database, source), tasks)
             await source.stopped.wait()
-            assert (await scans.cancel(scan.id, now=utc_now())).state == "cancelled"
+            assert (await scans.cancel(scan.id, caller=CALLER, now=utc_now())).state == "cancelled"
     assert await parts_of(database, scan.id) == {"asked": 20, "refused": 20}
     (body,) = await emitted(database, "scan.finished")
     told = Event.parse(body, ScanFinished).data
     assert (told.state, told.counts.asked) == ("cancelled", 20)
     with pytest.raises(Conflict):
-        await scans.cancel(scan.id, now=utc_now())
+        await scans.cancel(scan.id, caller=CALLER, now=utc_now())
 
 
 async def test_an_error_of_the_database_leaves_the_scan_to_be_taken_up_again(database: Database) -> None:
     away = sa.exc.OperationalError("", None, Exception())
     scan = await scans_on(database).create(new("192.0.2.0/29"), caller=CALLER, now=utc_now())
     assert await work_off(database, scripted_on(database, Scripted(3, stop=away)))
-    assert (await scans_on(database).get(scan.id)).state == "running"
+    assert (await scans_on(database).get(scan.id, caller=CALLER)).state == "running"
     with pytest.raises(BaseExceptionGroup):
         await work_off(
             database, scripted_on(database, Scripted(3, stop=ZeroDivisionError())), at=utc_now() + 2 * LEASE
@@ -386,7 +388,7 @@ async def test_a_name_nobody_knows_is_refused_and_beside_others_it_is_counted(da
     )
     await work_off(database)
     assert await parts_of(database, scan.id) == {"asked": 2, "failed": 1, "refused": 1}
-    (row,) = await scans.results(scan.id, outcome=Outcome.FAILED, after=None, limit=10)
+    (row,) = await scans.results(scan.id, outcome=Outcome.FAILED, after=None, limit=10, caller=CALLER)
     assert (row.address, row.port) == ("no-such-host.invalid", None)
     assert "not resolved" in row.reason
 
@@ -401,7 +403,7 @@ async def test_many_names_are_resolved_while_nobody_waits(
     scan = await scans.create(new(*targets, ports=str(port)), caller=CALLER, now=utc_now())
     assert (scan.segments, scan.total) == (None, len(targets))
     await work_off(database)
-    done = await scans.get(scan.id)
+    done = await scans.get(scan.id, caller=CALLER)
     counts = await parts_of(database, scan.id)
     assert (done.state, counts.pop("failed"), list(done.unresolved)) == ("finished", 1, targets[:1])
     assert counts.pop("asked") == 1 + sum(counts.values())
@@ -419,7 +421,7 @@ async def test_names_with_more_addresses_than_a_scan_may_ask_end_it(
     scans = scans_on(database)
     scan = await scans.create(new("large.test", ports="1-200"), caller=CALLER, now=utc_now())
     await work_off(database)
-    done = await scans.get(scan.id)
+    done = await scans.get(scan.id, caller=CALLER)
     assert done.state == "failed"
     assert "12,000 places" in (done.error or "")
     (body,) = await emitted(database, "scan.finished")
@@ -433,10 +435,10 @@ async def test_results_are_forgotten_and_counts_are_kept(database: Database) -> 
     scan = await scans.create(new("127.0.0.1", ports="1-3"), caller=CALLER, now=utc_now())
     await work_off(database)
     await runs_on(database).forget_results(now=utc_now() + timedelta(days=29))
-    assert len(await scans.results(scan.id, outcome=None, after=None, limit=10)) == 3
+    assert len(await scans.results(scan.id, outcome=None, after=None, limit=10, caller=CALLER)) == 3
     await runs_on(database).forget_results(now=utc_now() + timedelta(days=31))
-    assert await scans.results(scan.id, outcome=None, after=None, limit=10) == []
-    assert (await scans.get(scan.id)).counts["asked"] == 3
+    assert await scans.results(scan.id, outcome=None, after=None, limit=10, caller=CALLER) == []
+    assert (await scans.get(scan.id, caller=CALLER)).counts["asked"] == 3
 
 
 async def test_a_place_is_lost_only_after_so_many_misses(database: Database, start_nginx: StartNginx) -> None:

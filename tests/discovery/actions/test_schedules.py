@@ -49,11 +49,11 @@ async def test_a_scan_is_started_when_it_is_due_and_not_before(database: Databas
     assert await schedules.start_due(NOON + HOUR)
     assert not await schedules.start_due(NOON + HOUR)
     (scan,) = await scans_of(database)
-    shown = await schedules.get(row.id)
+    shown = await schedules.get(row.id, caller=CALLER)
     assert (shown.last_scan_id, scan.schedule_id, scan.state) == (scan.id, row.id, "queued")
     assert shown.next_run_at == NOON + 2 * HOUR
     assert await work_off(database)
-    assert (await scans_on(database).get(scan.id)).counts["refused"] == 1
+    assert (await scans_on(database).get(scan.id, caller=CALLER)).counts["refused"] == 1
 
 
 async def test_replicas_start_each_occurrence_once(database: Database) -> None:
@@ -77,7 +77,7 @@ async def test_occurrences_missed_while_nothing_ran_are_run_once(database: Datab
     later = NOON + timedelta(days=2, minutes=5)
     assert await schedules.start_due(later)
     assert not await schedules.start_due(later)
-    assert (await schedules.get(row.id)).next_run_at == NOON + timedelta(days=2, hours=1)
+    assert (await schedules.get(row.id, caller=CALLER)).next_run_at == NOON + timedelta(days=2, hours=1)
     assert len(await scans_of(database)) == 1
 
 
@@ -88,15 +88,15 @@ async def test_while_the_scan_before_is_not_done_an_occurrence_is_skipped_and_to
     row = await schedules.create(hourly(), caller=CALLER, now=NOON)
     await schedules.start_due(NOON + HOUR)
     assert await schedules.start_due(NOON + 2 * HOUR)
-    shown = await schedules.get(row.id)
+    shown = await schedules.get(row.id, caller=CALLER)
     assert (shown.skipped, shown.next_run_at) == (1, NOON + 3 * HOUR)
     assert "was not done" in (shown.last_error or "")
     assert len(await scans_of(database)) == 1
     with pytest.raises(Conflict):
-        await schedules.run_now(row.id, now=NOON)
+        await schedules.run_now(row.id, caller=CALLER, now=NOON)
     await work_off(database)
     assert await schedules.start_due(NOON + 3 * HOUR)
-    assert (await schedules.get(row.id)).last_error is None
+    assert (await schedules.get(row.id, caller=CALLER)).last_error is None
 
 
 async def test_a_start_that_fails_is_told_and_tried_at_the_next_occurrence(database: Database) -> None:
@@ -107,7 +107,7 @@ async def test_a_start_that_fails_is_told_and_tried_at_the_next_occurrence(datab
         assert held is not None
         held.scan = {**held.scan, "ports": "no port"}
     assert await schedules.start_due(NOON + HOUR)
-    shown = await schedules.get(row.id)
+    shown = await schedules.get(row.id, caller=CALLER)
     assert "is not a port" in (shown.last_error or "")
     assert (shown.next_run_at, await scans_of(database)) == (NOON + 2 * HOUR, [])
 
@@ -121,10 +121,10 @@ async def test_a_scan_rests_in_quiet_hours_and_goes_on_after_them(database: Data
     assert not await schedules.rest(NOON + HOUR)
     assert await schedules.rest(NOON + 2 * HOUR)
     assert not await schedules.rest(NOON + 2 * HOUR)
-    assert (await scans.get(scan.id)).state == "paused"
-    assert (await schedules.get(row.id)).is_resting
+    assert (await scans.get(scan.id, caller=CALLER)).state == "paused"
+    assert (await schedules.get(row.id, caller=CALLER)).is_resting
     assert await schedules.rest(NOON + 4 * HOUR)
-    assert (await scans.get(scan.id)).state == "queued"
+    assert (await scans.get(scan.id, caller=CALLER)).state == "queued"
 
 
 async def test_who_resumes_or_starts_a_scan_in_quiet_hours_means_it(database: Database) -> None:
@@ -134,10 +134,10 @@ async def test_who_resumes_or_starts_a_scan_in_quiet_hours_means_it(database: Da
     await schedules.start_due(NOON + HOUR)
     (scan,) = await scans_of(database)
     await schedules.rest(NOON + 2 * HOUR)
-    await scans.resume(scan.id, now=NOON + 2 * HOUR)
+    await scans.resume(scan.id, caller=CALLER, now=NOON + 2 * HOUR)
     assert not await schedules.rest(NOON + 2 * HOUR + timedelta(minutes=1))
-    await scans.cancel(scan.id, now=NOON + 2 * HOUR)
-    await schedules.run_now(row.id, now=NOON + 3 * HOUR)
+    await scans.cancel(scan.id, caller=CALLER, now=NOON + 2 * HOUR)
+    await schedules.run_now(row.id, caller=CALLER, now=NOON + 3 * HOUR)
     assert not await schedules.rest(NOON + 3 * HOUR + timedelta(minutes=1))
 
 
@@ -159,7 +159,7 @@ async def test_a_schedule_is_replaced_disabled_and_deleted(database: Database) -
     assert not await schedules.start_due(NOON + timedelta(days=2))
     await schedules.delete(row.id, caller=CALLER)
     with pytest.raises(NotFound):
-        await schedules.get(row.id)
+        await schedules.get(row.id, caller=CALLER)
 
 
 async def test_what_cannot_be_scanned_or_is_named_twice_is_refused_at_once(database: Database) -> None:

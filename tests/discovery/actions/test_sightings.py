@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from services.discovery import store
 from services.discovery.actions.sightings import keep
 from services.discovery.domain.answers import Outcome
-from services.discovery.domain.sightings import Sighting
+from services.discovery.domain.sightings import Depth, Sighting
 from services.discovery.domain.targets import AUTO, Asked
 from shared.clock import utc_now
 from shared.events import Event
-from shared.events.discovery import CertificateFound, PlaceLost, ScanCounts
+from shared.events.discovery import CertificateFound, PlaceLost, ScanCounts, TlsFacts
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
 from tests.servers.tls import CertificateAuthority, Issued
@@ -51,6 +51,25 @@ async def test_what_is_found_is_new_then_known_then_changed(
     assert news(first) == {"found": 2, "new": 2}
     second = await kept(database, showing(asked[0], one), showing(asked[1], two))
     assert news(second) == {"found": 2, "known": 1, "changed": 1}
+
+
+async def test_what_depth_full_has_found_is_told_and_whether_something_may_be_missing(
+    database: Database, lab_ca: CertificateAuthority
+) -> None:
+    issued = lab_ca.issue("a.test")
+    looks = {
+        1: None,
+        2: Depth(versions=("TLSv1.2",), suites={"TLSv1.2": ("TLS_RSA_WITH_NULL_SHA",)}, dh_bits=(1024,)),
+        3: Depth(versions=("TLSv1.3",), unreached=2),
+    }
+    for port, depth in looks.items():
+        await kept(database, showing(Asked(address="192.0.2.1", port=port), issued, depth=depth))
+    quick, whole, missed = [found.tls for found in await found_in(database)]
+    assert quick is None
+    assert whole == TlsFacts(
+        versions=["TLSv1.2"], suites={"TLSv1.2": ["TLS_RSA_WITH_NULL_SHA"]}, dh_bits=[1024]
+    )
+    assert missed == TlsFacts(versions=["TLSv1.3"], is_complete=False)
 
 
 async def test_a_place_is_named_by_the_starttls_that_was_really_spoken(

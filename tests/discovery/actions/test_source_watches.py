@@ -100,12 +100,13 @@ class Desk:
             tasks.cancel_scope.cancel()
 
     async def watch(self, source_id: str) -> store.SourceWatch:
-        row = await self.sources.watch(source_id)
+        row = await self.sources.watch(source_id, caller=CALLER)
         assert row is not None
         return row
 
     async def runs(self, source_id: str) -> list[str]:
-        return [run.state for run in await self.sources.runs(source_id, after=None, limit=10)]
+        found = await self.sources.runs(source_id, after=None, limit=10, caller=CALLER)
+        return [run.state for run in found]
 
     async def set_run(self, source_id: str, state: str) -> None:
         async with self.database.transaction() as tx:
@@ -162,7 +163,7 @@ async def test_a_run_that_has_begun_is_followed_by_another(
 ) -> None:
     first = tells(monkeypatch, news())
     source = await desk.source()
-    await desk.sources.run(source, now=desk.now)
+    await desk.sources.run(source, caller=CALLER, now=desk.now)
     await desk.set_run(source, "running")
     await desk.listen(first)
     assert (await desk.runs(source), (await desk.watch(source)).is_changed) == (["running"], True)
@@ -180,7 +181,7 @@ async def test_a_run_that_has_not_begun_reads_it_and_no_other_is_added(
 ) -> None:
     cluster = tells(monkeypatch, news(), news())
     source = await desk.source()
-    await desk.sources.run(source, now=desk.now)
+    await desk.sources.run(source, caller=CALLER, now=desk.now)
     await desk.listen(cluster)
     assert (await desk.runs(source), (await desk.watch(source)).is_changed) == (["queued"], False)
 
@@ -217,7 +218,7 @@ async def test_why_it_is_not_watched_is_kept_and_it_is_tried_again_later(
     assert (row.state, row.error, row.next_step) == ("failed", error.detail, error.next_step)
     assert row.next_attempt_at == desk.now + pause
     assert await desk.watches.claim(now=desk.now) is None
-    await desk.sources.renew_credential(source, {"token": "another"}, now=desk.now)
+    await desk.sources.renew_credential(source, {"token": "another"}, caller=CALLER, now=desk.now)
     assert (await desk.claim()).source_id == source, "a new credential is tried at once"
 
 
@@ -230,7 +231,7 @@ async def test_a_new_credential_ends_the_watch_with_the_old_one(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(desk.watches.run, claim)
         await cluster.has_told.wait()
-        await desk.sources.renew_credential(source, {"token": "another"}, now=desk.now)
+        await desk.sources.renew_credential(source, {"token": "another"}, caller=CALLER, now=desk.now)
         with anyio.fail_after(10):
             while (await desk.watch(source)).lease is not None:
                 await anyio.sleep(0.02)
@@ -242,8 +243,8 @@ async def test_what_is_not_to_be_watched_is_left_alone(desk: Desk, monkeypatch: 
     await desk.watches.run(await desk.claim())
     assert ((await desk.watch(source)).state, await desk.runs(source)) == ("off", [])
     assert await desk.watches.claim(now=desk.now) is None
-    await desk.sources.delete(source, now=desk.now)
+    await desk.sources.delete(source, caller=CALLER, now=desk.now)
     assert await desk.watches.claim(now=desk.now + timedelta(days=2)) is None
     unscheduled = await desk.source(every=None)
     assert await desk.watches.claim(now=desk.now) is None
-    assert await desk.sources.watch(unscheduled) is None
+    assert await desk.sources.watch(unscheduled, caller=CALLER) is None

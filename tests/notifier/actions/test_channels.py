@@ -84,10 +84,10 @@ async def test_removing_a_channel_ends_what_was_to_go_through_it(shop: Workshop,
     await shop.hear(expiring())
     await shop.channels.delete(made.id, caller=CALLER)
     assert await shop.work() == []
-    (row,) = await shop.deliveries.page(only={}, after=None, limit=10)
+    (row,) = await shop.deliveries.page(only={}, after=None, limit=10, caller=CALLER)
     assert (row.state, row.last_error) == ("failed", "The channel was removed.")
     with pytest.raises(NotFound):
-        await shop.channels.get(made.id)
+        await shop.channels.get(made.id, caller=CALLER)
 
 
 async def test_a_channel_that_a_rule_names_is_not_removed(shop: Workshop, webhook: Webhook) -> None:

@@ -72,7 +72,9 @@ async def test_the_last_failed_attempt_is_the_end_and_is_told_through_the_other_
     alert = await shop.alert(problem="channel-dead")
     assert alert.summary == "The channel dead does not deliver"
     assert "HTTP 500" in str(alert.details)
-    assert dead.id not in {row.channel_id for row in (await shop.alerts.get(alert.id)).deliveries}
+    assert dead.id not in {
+        row.channel_id for row in (await shop.alerts.get(alert.id, caller=CALLER)).deliveries
+    }
 
 
 async def test_a_channel_that_fails_for_a_while_is_reported_before_it_is_given_up(
@@ -103,7 +105,7 @@ async def test_410_turns_the_channel_off_and_ends_what_was_to_go_through_it(
     made = await shop.webhook(webhook)
     await shop.hear(expiring(), expiring(lineage_id="lineage-2"))
     await shop.work()
-    row = await shop.channels.get(made.id)
+    row = await shop.channels.get(made.id, caller=CALLER)
     assert not row.enabled
     assert "410" in (row.disabled_because or "")
     assert await shop.states() == {"hook": [(1, "failed"), (1, "failed")]}
@@ -132,7 +134,7 @@ async def test_the_end_is_told_to_those_who_were_told_of_the_beginning(
 ) -> None:
     await shop.webhook(webhook)
     await shop.hear(expiring())
-    (rule,) = await shop.rules.page(after=None, limit=10)
+    (rule,) = await shop.rules.page(after=None, limit=10, caller=CALLER)
     await shop.rules.delete(rule.id, caller=CALLER)
     await shop.hear(replaced(), expiring(lineage_id="lineage-2"))
     assert await shop.states() == {"hook": [(1, "pending"), (2, "pending")]}
@@ -156,7 +158,7 @@ async def test_a_failed_delivery_can_be_tried_again(shop: Workshop, webhook: Web
     for wait in (*WAITS, timedelta()):
         await shop.work()
         shop.clock.passes(wait * 1.2)
-    (row,) = await shop.deliveries.page(only={"state": "failed"}, after=None, limit=10)
+    (row,) = await shop.deliveries.page(only={"state": "failed"}, after=None, limit=10, caller=CALLER)
     await shop.deliveries.retry(row.id, caller=CALLER, now=shop.clock())
     assert [type(sent) for sent in await shop.work()] == [Delivered]
     with pytest.raises(Conflict):

@@ -17,10 +17,13 @@ WAITS = durations(NotifierSettings().retry_after)
 
 
 def rule(
-    min_severity: Severity = Severity.WARNING, *problems: str, channels: frozenset[str] | None = None
+    min_severity: Severity = Severity.WARNING,
+    *problems: str,
+    channels: frozenset[str] | None = None,
+    groups: frozenset[str] = frozenset(),
 ) -> Routing:
     """Return a rule."""
-    return Routing(min_severity=min_severity, problems=frozenset(problems), channels=channels)
+    return Routing(min_severity=min_severity, problems=frozenset(problems), channels=channels, groups=groups)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,37 @@ def rule(
     ],
 )
 def test_an_alert_goes_to_the_channels_that_some_rule_names(rules: list[Routing], told: list[str]) -> None:
-    assert recipients(rules, problem="expiring", severity=Severity.ERROR, enabled=["a", "b"]) == told
+    assert _told(rules, enabled={"a": frozenset(), "b": frozenset()}) == told
+
+
+def _told(
+    rules: list[Routing], *, enabled: dict[str, frozenset[str]], groups: frozenset[str] = frozenset()
+) -> list[str]:
+    return recipients(rules, problem="expiring", severity=Severity.ERROR, groups=groups, enabled=enabled)
+
+
+WEB, MAIL = frozenset({"web"}), frozenset({"mail"})
+CHANNELS = {"all": frozenset[str](), "web": WEB, "mail": MAIL}
+
+
+@pytest.mark.parametrize(
+    ("rules", "groups", "told"),
+    [
+        ([rule()], frozenset(), ["all"]),
+        ([rule()], WEB, ["all", "web"]),
+        ([rule()], WEB | MAIL, ["all", "web", "mail"]),
+        ([rule(channels=frozenset({"mail"}))], WEB, []),
+        ([rule(groups=MAIL)], WEB, []),
+        ([rule(groups=MAIL)], frozenset(), []),
+        ([rule(groups=MAIL)], MAIL, ["mail"]),
+        ([rule(groups=MAIL, channels=frozenset({"all"}))], MAIL, ["all"]),
+        ([rule(groups=MAIL)], WEB | MAIL, ["mail"]),
+    ],
+)
+def test_channels_and_rules_that_are_in_groups_hear_of_nothing_in_others(
+    rules: list[Routing], groups: frozenset[str], told: list[str]
+) -> None:
+    assert _told(rules, groups=groups, enabled=CHANNELS) == told
 
 
 def test_the_schedule_is_that_of_standard_webhooks() -> None:

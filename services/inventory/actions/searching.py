@@ -1,0 +1,52 @@
+"""Answers how many certificates a question finds, by what they differ, and gives all of them out."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from sqlalchemy import Row
+
+from services.inventory.domain.query import Field, Order
+from services.inventory.store import certificates
+from services.inventory.store.certificates import CertificateFilter
+from services.inventory.store.facets import Facet, facet
+from services.inventory.store.patience import patience
+from services.inventory.store.queries.sorts import place_in
+from shared.store import Database
+
+EXPORT_ROWS = 1000
+"""So many are in memory at a time, and so short is each transaction."""
+
+
+class Searching:
+    """Questions to all certificates at once; each holds to what the filter says that may be seen."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def count(self, wanted: CertificateFilter) -> int:
+        """Return how many certificates there are."""
+        async with self._database.read() as session, patience(session, wanted.asked):
+            return await certificates.count(session, wanted)
+
+    async def facets(
+        self, wanted: CertificateFilter, *, fields: Sequence[Field], limit: int
+    ) -> Sequence[Facet]:
+        """Return for each field its commonest values, at most `limit`."""
+        conditions = certificates.conditions(wanted)
+        async with self._database.read() as session, patience(session, wanted.asked):
+            return [await facet(session, field.name, conditions, limit=limit) for field in fields]
+
+    async def export(self, wanted: CertificateFilter, *, order: Order) -> AsyncIterator[Sequence[Row[Any]]]:
+        """Return all certificates, in batches; each is read in a transaction of its own.
+
+        What changes meanwhile may be missed or be there as it is now; nothing is there twice, unless what
+        it is ordered by has changed.
+        """
+        after = None
+        while True:
+            async with self._database.read() as session:
+                found = await certificates.page(session, wanted, order=order, after=after, limit=EXPORT_ROWS)
+            yield found[:EXPORT_ROWS]
+            if len(found) <= EXPORT_ROWS:
+                return
+            after = place_in(found[EXPORT_ROWS - 1], order)

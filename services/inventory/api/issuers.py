@@ -1,0 +1,133 @@
+"""The routes of issuers: intermediates and roots as they were served, their ends, and what is under them."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Query
+from pydantic import Field
+
+from services.inventory.actions.relations import Issuer, Relations
+from services.inventory.api.certificates import CertificateView
+from services.inventory.api.keys import Fingerprint, tidy
+from services.inventory.api.wanted import Moment
+from shared.access import Principal, requires
+from shared.clock import Clock
+from shared.errors import Invalid
+from shared.events.inventory import Urgency
+from shared.http import Page, Paging, Routes, View
+
+Reader = Annotated[Principal, requires("certificates:read")]
+AllPages = Annotated[Paging, Depends()]
+
+
+class LeavesView(View):
+    """How many certificates are under an authority."""
+
+    known: int
+    outliving: int = Field(description="Of those, the ones that end later than the authority does.")
+
+
+class IssuerView(View):
+    """A certificate of an authority, as it was served above others."""
+
+    fingerprint: str
+    subject: str | None = Field(examples=["CN=Example Issuing CA 2,O=Example"])
+    issuer: str | None
+    serial: str | None
+    not_before: datetime | None
+    not_after: datetime | None
+    key_type: str | None
+    key_bits: int | None
+    key_fingerprint: str | None
+    signature_algorithm: str | None
+    is_self_issued: bool = Field(description="Whether it is a root.")
+    urgency: Urgency | None = Field(
+        description="How near its end is: `renew` a year before, `warning` 180 days, `error` 90, `critical` 30."
+    )
+    first_known_at: datetime
+    leaves: LeavesView
+
+
+class IssuerReportView(IssuerView):
+    """An authority, and how many certificates under it have not ended."""
+
+    valid: int
+
+
+def issuer_routes(relations: Relations, *, clock: Clock) -> Routes:
+    """Build the routes."""
+    routes = Routes(prefix="/v1")
+
+    @routes.get("/issuers", summary="List intermediates and roots, those that end first first")
+    async def list_issuers(
+        caller: Reader,
+        paging: AllPages,
+        *,
+        expires_before: Moment | None = None,
+        outlived: Annotated[
+            bool | None, Query(description="Whether a certificate under it ends later than it does.")
+        ] = None,
+    ) -> Page[IssuerView]:
+        rows = await relations.issuers(
+            after=ending(paging),
+            limit=paging.limit,
+            ends_before=expires_before,
+            is_outlived=outlived,
+            scope=caller.scope,
+        )
+        return paging.page(
+            [_shown(row) for row in rows], key=lambda view: _end(view.not_after, view.fingerprint)
+        )
+
+    @routes.get("/issuers/{fingerprint}", summary="Show an intermediate or root, and how much is under it")
+    async def get_issuer(caller: Reader, fingerprint: Fingerprint) -> IssuerReportView:
+        found = await relations.issuer(tidy(fingerprint), now=clock(), scope=caller.scope)
+        return IssuerReportView(**_shown(found).model_dump(), valid=found.valid or 0)
+
+    @routes.get(
+        "/issuers/{fingerprint}/certificates",
+        summary="List the certificates that were served with it above them, those that end first first",
+    )
+    async def list_issuer_certificates(
+        caller: Reader,
+        fingerprint: Fingerprint,
+        paging: AllPages,
+        *,
+        outliving: Annotated[bool, Query(description="Only those that end later than it does.")] = False,
+    ) -> Page[CertificateView]:
+        rows = await relations.certificates_under(
+            tidy(fingerprint),
+            is_outliving=outliving,
+            after=ending(paging),
+            limit=paging.limit,
+            scope=caller.scope,
+        )
+        return paging.page(
+            [CertificateView.model_validate(row) for row in rows],
+            key=lambda view: _end(view.not_after, view.fingerprint),
+        )
+
+    return routes
+
+
+def _shown(found: Issuer) -> IssuerView:
+    return IssuerView.model_validate(
+        {**found.row.model_dump(), "leaves": LeavesView.model_validate(found.leaves)}
+    )
+
+
+def _end(at: datetime | None, fingerprint: str) -> list[str]:
+    return [at.isoformat() if at else "", fingerprint]
+
+
+def ending(paging: Paging) -> tuple[datetime, str] | None:
+    """Return the end and the fingerprint that the page starts after. Raises `Invalid`."""
+    after = paging.after_parts(2)
+    if after is None:
+        return None
+    try:
+        return datetime.fromisoformat(after[0]), after[1]
+    except ValueError as error:
+        raise Invalid(
+            "The cursor is not one of ours.", next_step="Leave it out to start from the first page."
+        ) from error

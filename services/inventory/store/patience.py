@@ -1,0 +1,39 @@
+"""How long a question may keep the database busy: anybody may ask, also for what no index finds."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.inventory.domain.query import Asked
+from shared.errors import TooLarge
+
+LONGEST_MS = 20_000
+_CANCELLED = "57014"
+"""PostgreSQL's `query_canceled` (its appendix A)."""
+
+
+@asynccontextmanager
+async def patience(session: AsyncSession, asked: Asked | None) -> AsyncIterator[None]:
+    """Give up the statements of a question on PostgreSQL after `LONGEST_MS` each. Raises `TooLarge`."""
+    if asked is None or session.get_bind().dialect.name != "postgresql":
+        yield
+        return
+    await session.execute(
+        sa.select(
+            sa.func.set_config("statement_timeout", str(LONGEST_MS), True),
+            # A plan for any value would be a bad one for the value that somebody has typed.
+            sa.func.set_config("plan_cache_mode", "force_custom_plan", True),
+        )
+    )
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _CANCELLED:
+            raise
+        raise TooLarge(
+            "To answer this the database would have to look at too much.",
+            next_step="Add a term that finds few certificates by itself, such as a name, an issuer, an address or an "
+            "expiry; `~` with a text that neither begins nor ends the value reads everything.",
+        ) from error

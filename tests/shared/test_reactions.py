@@ -1,0 +1,123 @@
+"""Batches of events: what is usual is dealt with at once, the rest one by one, each effect exactly once."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from shared.bus import Delivery, Message, Outcome, Verdict
+from shared.bus.sqlite import SqliteBus
+from shared.clock import utc_now
+from shared.events import Event
+from shared.reactions import Reaction, Reactor
+from shared.store import Database, Transaction
+from shared.store.plumbing import INBOX
+from tests.conformance.ticks import EFFECTS, Ticked, create_tables, effects
+from tests.servers.postgres import Postgres
+
+
+class Desk:
+    """Reacts to ticks: those below ten are usual, unless the usual way is blocked; `failing` fail alone."""
+
+    def __init__(self, database: Database, bus: SqliteBus) -> None:
+        self.database = database
+        self.failing: set[int] = set()
+        self.is_usual_blocked = False
+        self.at_once: list[int] = []
+        self.alone: list[int] = []
+        table = [Reaction(Ticked, self._one, self._usual)]
+        self.reactor = Reactor(database, bus, table, clock=utc_now)
+
+    async def _one(self, tx: Transaction, event: Event[Ticked]) -> None:
+        self.alone.append(event.data.number)
+        await _effect(tx, event)
+        if event.data.number in self.failing:
+            raise ValueError(f"tick {event.data.number} cannot be handled")
+
+    async def _usual(self, tx: Transaction, events: Sequence[Event[Ticked]]) -> list[Event[Ticked]]:
+        for event in events:
+            if event.data.number < 10:
+                await _effect(tx, event)
+        if self.is_usual_blocked:
+            raise ValueError("the usual way is blocked")
+        self.at_once += [event.data.number for event in events if event.data.number < 10]
+        return [event for event in events if event.data.number >= 10]
+
+    async def hear(self, *events: Event[Ticked]) -> list[Verdict]:
+        deliveries = [
+            Delivery(message=Message(id=event.id, type=event.type, body=event.to_bytes()), attempt=1)
+            for event in events
+        ]
+        outcomes: Sequence[Outcome] = await self.reactor.handle(deliveries)
+        return [outcome.verdict for outcome in outcomes]
+
+    async def noted(self) -> int:
+        async with self.database.read() as session:
+            return await session.scalar(sa.select(sa.func.count()).select_from(INBOX)) or 0
+
+
+async def _effect(tx: Transaction, event: Event[Ticked]) -> None:
+    await tx.session.execute(sa.insert(EFFECTS).values(number=event.data.number))
+
+
+def tick(number: int) -> Event[Any]:
+    return Event[Ticked].of(Ticked(number=number), source="test", now=utc_now())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
+    url = f"sqlite:///{tmp_path}/desk.db"
+    if request.param == "postgresql":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        url = postgres.database("desk").url
+    database, bus = Database(url, source="desk"), SqliteBus(tmp_path / "bus.db")
+    await create_tables(database)
+    yield Desk(database, bus)
+    await bus.close()
+    await database.close()
+
+
+DONE, RETRY, DEAD = Verdict.DONE, Verdict.RETRY, Verdict.DEAD
+
+
+async def test_what_is_usual_is_dealt_with_at_once_and_the_rest_alone_and_in_order(desk: Desk) -> None:
+    assert await desk.hear(tick(12), tick(1), tick(11), tick(2)) == [DONE] * 4
+    assert (desk.at_once, desk.alone) == ([1, 2], [12, 11])
+    assert await effects(desk.database) == {1: 1, 2: 1, 11: 1, 12: 1}
+
+
+async def test_an_event_that_comes_twice_has_one_effect_in_one_batch_and_in_two(desk: Desk) -> None:
+    usual, other = tick(1), tick(11)
+    assert await desk.hear(usual, other, usual, other) == [DONE] * 4
+    assert await desk.hear(other, usual) == [DONE] * 2
+    assert await effects(desk.database) == {1: 1, 11: 1}
+
+
+async def test_where_the_usual_way_fails_each_is_tried_alone_and_nothing_is_left_of_it(desk: Desk) -> None:
+    desk.is_usual_blocked = True
+    assert await desk.hear(tick(1), tick(11)) == [DONE] * 2
+    assert desk.alone == [1, 11]
+    assert await effects(desk.database) == {1: 1, 11: 1}
+
+
+async def test_one_that_fails_has_no_effect_is_not_noted_and_holds_up_no_other(desk: Desk) -> None:
+    desk.failing = {11}
+    bad = tick(11)
+    assert await desk.hear(tick(1), bad, tick(12)) == [DONE, RETRY, DONE]
+    assert await effects(desk.database) == {1: 1, 12: 1}
+    assert await desk.noted() == 2
+    desk.failing = set()
+    assert await desk.hear(bad) == [DONE]
+    assert await effects(desk.database) == {1: 1, 11: 1, 12: 1}
+
+
+async def test_what_cannot_be_read_is_dead_and_the_others_are_handled(desk: Desk) -> None:
+    unreadable = Delivery(message=Message(id="x", type=Ticked.type, body=b"{"), attempt=1)
+    unknown = Delivery(message=Message(id="y", type="test.unknown", body=b"{}"), attempt=1)
+    good = tick(1)
+    given = Delivery(message=Message(id=good.id, type=good.type, body=good.to_bytes()), attempt=1)
+    outcomes = await desk.reactor.handle([unreadable, unknown, given])
+    assert [outcome.verdict for outcome in outcomes] == [DEAD, DONE, DONE]
+    assert await effects(desk.database) == {1: 1}
