@@ -1,5 +1,6 @@
 """What the inventory says, and what it does when others say something."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from services.inventory.actions.observations import Observations
@@ -52,6 +53,11 @@ def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -
     async def found(tx: Transaction, event: Event[CertificateFound]) -> None:
         await observations.found(tx, event, now=clock())
 
+    async def usual(
+        tx: Transaction, events: Sequence[Event[CertificateFound]]
+    ) -> Sequence[Event[CertificateFound]]:
+        return await observations.usual(tx, events, now=clock())
+
     async def lost(tx: Transaction, event: Event[PlaceLost]) -> None:
         await observations.lost(tx, event, now=clock())
 
@@ -73,7 +79,7 @@ def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -
         await renewals.managed(tx, data.lineage_id, is_managed=False, at=data.withdrawn_at, now=clock())
 
     return (
-        Reaction(CertificateFound, found, observations.unchanged),
+        Reaction(CertificateFound, found, usual),
         Reaction(PlaceLost, lost),
         Reaction(SourceRead, read),
         Reaction(CertificateRenewed, renewed),

@@ -54,7 +54,7 @@ async def know(
         lineage_id = lineage_id or await _lineage_of(tx, reading, beside=beside)
         has_others = lineage_id is not None
         lineage_id = await begin_lineage(tx, lineage_id or new_id(), title=reading.title, now=now)
-        row = _row(reading, chain, lineage_id=lineage_id, now=now)
+        row = certificate_row(reading, chain, lineage_id=lineage_id, now=now)
         await certificates.keep_certificate(tx, row)
         if has_others:
             await inherit(tx, row)
@@ -80,7 +80,8 @@ async def begin_lineage(tx: Transaction, lineage_id: str, *, title: str, now: da
     return lineage_id
 
 
-def _row(reading: Reading, chain: Chain, *, lineage_id: str, now: datetime) -> Certificate:
+def certificate_row(reading: Reading, chain: Chain, *, lineage_id: str, now: datetime) -> Certificate:
+    """Return the row of a certificate that is new."""
     kept = as_mapping(reading.fields)
     return Certificate(
         **{**kept, "names": list(reading.fields.names)},

@@ -57,6 +57,15 @@ class Crossings:
         row.urgency = thresholds.most_urgent([crossing.urgency for crossing in passed])
         return passed
 
+    def begin(self, row: Certificate, *, now: datetime) -> bool:
+        """Make a new certificate that is in use current; return False where it is urgent already, which is to be told."""
+        ahead = self._crossings(row)
+        if any(crossing.at <= now for crossing in ahead):
+            return False
+        row.is_current = True
+        row.next_crossing_at = min((crossing.at for crossing in ahead), default=None)
+        return True
+
     def _crossings(self, row: Certificate) -> tuple[Crossing, ...]:
         if row.not_before is None or row.not_after is None:
             return ()

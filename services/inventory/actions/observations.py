@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from services.inventory.actions.arrivals import Arrivals, found_entry
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.certificates import Chain, chain_of, know
 from services.inventory.actions.comparisons import Comparisons
@@ -37,6 +38,7 @@ class Observations:
         self._crossings = crossings
         self._comparisons = comparisons
         self._assessing = assessing
+        self._arrivals = Arrivals(crossings=crossings, assessing=assessing)
 
     async def found(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
         """Take in that a place has a certificate."""
@@ -45,7 +47,15 @@ class Observations:
         else:
             await self._served(tx, event, now=now)
 
-    async def unchanged(
+    async def usual(
+        self, tx: Transaction, events: Sequence[Event[CertificateFound]], *, now: datetime
+    ) -> list[Event[CertificateFound]]:
+        """Take in what endpoints serve as before, and what is new altogether, in sets; return what else was found."""
+        left = await self._unchanged(tx, events)
+        taken = await self._arrivals.take_in(tx, left, now=now)
+        return [event for event in left if event.id not in taken]
+
+    async def _unchanged(
         self, tx: Transaction, events: Sequence[Event[CertificateFound]]
     ) -> list[Event[CertificateFound]]:
         """Take in, with one UPDATE, what endpoints served before and serve still; return what else was found."""
@@ -124,7 +134,7 @@ class Observations:
         if new[-1].until is None and new[-1].last_seen == seen.observed_at:
             row.chain = chain.fingerprints[1:]
         if _is_one_more(old, new, seen.fingerprint):
-            note(tx, row.lineage_id, _found_entry(event))
+            note(tx, row.lineage_id, found_entry(seen, event_id=event.id))
             await self._succeed(tx, before, row, at=seen.observed_at)
             await self._precede(tx, row, after, servings=new)
         await self._reconsider(tx, [*beside, seen.fingerprint], now=now)
@@ -242,18 +252,6 @@ def _noticed(old: Certificate, new: Certificate, *, at: datetime) -> Succession:
         fingerprint=new.fingerprint,
         order_id=None,
         at=at,
-    )
-
-
-def _found_entry(event: Event[CertificateFound]) -> Entry:
-    seen = event.data
-    return Entry(
-        kind=Happening.FOUND,
-        text=f"Found at {seen.place.key}.",
-        at=seen.observed_at,
-        fingerprint=seen.fingerprint,
-        place_key=seen.place.key,
-        event_id=event.id,
     )
 
 
