@@ -106,7 +106,7 @@ def test_a_process_that_dies_is_an_error_and_the_others_end(slow_scan: "subproce
 
 def test_an_interrupt_ends_all_and_says_how_far_it_came(slow_scan: "subprocess.Popen[str]") -> None:
     workers = children(slow_scan.pid)
-    for pid in (slow_scan.pid, *workers):  # as a terminal does: to all of them
+    for pid in (*workers, slow_scan.pid):  # as a terminal does: to all of them; the last one ends the others
         os.kill(pid, signal.SIGINT)
     _, said = slow_scan.communicate(timeout=20)
     assert slow_scan.returncode == 130
