@@ -79,6 +79,9 @@ class Arrivals:
             row = certificate_row(reading, chain, lineage_id=new_id(), now=now)
             if reading.finding is None and self._crossings.begin(row, now=now):
                 rows[fingerprint], readings[fingerprint] = row, reading
+        # Ids are in the order of time, but not of one and the same millisecond: lists go by them.
+        for row, in_order in zip(rows.values(), sorted(row.id for row in rows.values()), strict=True):
+            row.id = in_order
         return rows, readings
 
     async def _keep(
