@@ -7,8 +7,6 @@ a validation of a domain may be used again.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-_LAST_SECOND = timedelta(seconds=1)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
@@ -60,14 +58,3 @@ def exceeded(span: timedelta, *, at: datetime) -> tuple[Ceiling, ...]:
     """Return the ceilings, the one in force at an instant and those to come, under which nothing may last so long."""
     now = ceiling(at)
     return tuple(each for each in (now, *ceilings_after(at)) if each is not None and span > each.longest)
-
-
-def lifetime(*, not_before: datetime, not_after: datetime) -> timedelta:
-    """Return how long a certificate lasts; its last second counts (BR §1.6.1, "Validity Period")."""
-    return not_after - not_before + _LAST_SECOND
-
-
-def is_within(span: timedelta, *, at: datetime) -> bool:
-    """Return whether a certificate issued at an instant may last so long."""
-    limit = ceiling(at)
-    return limit is None or span <= limit.longest

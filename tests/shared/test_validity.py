@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.validity import ceiling, ceilings_after, exceeded, is_within, lifetime
+from shared.validity import CEILINGS, ceiling, ceilings_after, exceeded
 
 SECOND = timedelta(seconds=1)
 FROM_200 = datetime(2026, 3, 15, tzinfo=UTC)
@@ -22,19 +22,17 @@ FROM_47 = datetime(2029, 3, 15, tzinfo=UTC)
     ],
 )
 def test_a_ceiling_holds_from_its_day_on(at: datetime, days: int) -> None:
-    assert is_within(timedelta(days=days), at=at)
-    assert not is_within(timedelta(days=days) + SECOND, at=at)
-
-
-def test_the_last_second_counts() -> None:
-    ends = FROM_200 + timedelta(days=200)
-    assert not is_within(lifetime(not_before=FROM_200, not_after=ends), at=FROM_200)
-    assert is_within(lifetime(not_before=FROM_200, not_after=ends - SECOND), at=FROM_200)
+    longest = timedelta(days=days)
+    found = ceiling(at)
+    assert found is not None
+    assert found.longest == longest
+    assert found not in exceeded(longest, at=at)
+    assert found in exceeded(longest + SECOND, at=at)
 
 
 def test_before_the_first_ceiling_nothing_is_too_long() -> None:
     assert ceiling(datetime(2019, 1, 1, tzinfo=UTC)) is None
-    assert is_within(timedelta(days=1200), at=datetime(2019, 1, 1, tzinfo=UTC))
+    assert CEILINGS[0] in exceeded(timedelta(days=1200), at=datetime(2019, 1, 1, tzinfo=UTC))
 
 
 def test_what_is_exceeded_says_when_a_lifetime_breaks() -> None:

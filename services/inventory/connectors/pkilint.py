@@ -89,7 +89,7 @@ def _is_wildcard(result: Any) -> bool:
 
 @cache
 def _pkix_rules() -> Any:
-    from pkilint.pkix import certificate, extension, name  # noqa: PLC0415
+    from pkilint.pkix import certificate, extension, name  # noqa: PLC0415 - slow to import, and only a process apart needs it
 
     return certificate.create_pkix_certificate_validator_container(
         certificate.create_decoding_validators(name.ATTRIBUTE_TYPE_MAPPINGS, extension.EXTENSION_MAPPINGS),
@@ -104,8 +104,8 @@ def _pkix_rules() -> Any:
 
 
 def _serverauth(der: bytes) -> Sequence[Any]:
-    from pkilint import finding_filter, loader  # noqa: PLC0415
-    from pkilint.cabf import serverauth  # noqa: PLC0415
+    from pkilint import finding_filter, loader  # noqa: PLC0415 - slow to import, and only a process apart needs it
+    from pkilint.cabf import serverauth  # noqa: PLC0415 - slow to import, and only a process apart needs it
 
     certificate = loader.load_der_certificate(der, "certificate")
     kind = serverauth.determine_certificate_type(certificate)
@@ -118,8 +118,8 @@ def _serverauth(der: bytes) -> Sequence[Any]:
 
 @cache
 def _serverauth_rules(kind: Any) -> Any:
-    from pkilint.cabf import serverauth  # noqa: PLC0415
-    from pkilint.pkix import certificate  # noqa: PLC0415
+    from pkilint.cabf import serverauth  # noqa: PLC0415 - slow to import, and only a process apart needs it
+    from pkilint.pkix import certificate  # noqa: PLC0415 - slow to import, and only a process apart needs it
 
     return certificate.create_pkix_certificate_validator_container(
         serverauth.create_decoding_validators(),
@@ -128,8 +128,8 @@ def _serverauth_rules(kind: Any) -> Any:
 
 
 def _smime(der: bytes) -> Sequence[Any]:
-    from pkilint import loader  # noqa: PLC0415
-    from pkilint.cabf import smime  # noqa: PLC0415
+    from pkilint import loader  # noqa: PLC0415 - slow to import, and only a process apart needs it
+    from pkilint.cabf import smime  # noqa: PLC0415 - slow to import, and only a process apart needs it
 
     certificate = loader.load_der_certificate(der, "certificate")
     level, generation = smime.guess_validation_level_and_generation(certificate)
@@ -138,8 +138,8 @@ def _smime(der: bytes) -> Sequence[Any]:
 
 @cache
 def _smime_rules(level: Any, generation: Any) -> Any:
-    from pkilint.cabf import smime  # noqa: PLC0415
-    from pkilint.pkix import certificate  # noqa: PLC0415
+    from pkilint.cabf import smime  # noqa: PLC0415 - slow to import, and only a process apart needs it
+    from pkilint.pkix import certificate  # noqa: PLC0415 - slow to import, and only a process apart needs it
 
     return certificate.create_pkix_certificate_validator_container(
         smime.create_decoding_validators(), smime.create_subscriber_validators(level, generation)

@@ -7,13 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from services.inventory.domain.assessment.assess import assess
-from services.inventory.domain.assessment.demands import Ceiling, ceiling
+from services.inventory.domain.assessment.demands import Ceiling, LifetimeAtMost, ceiling
 from services.inventory.domain.assessment.exceptions import LONGEST, check_decision, check_end
 from services.inventory.domain.assessment.facts import Result
 from services.inventory.domain.assessment.policies import Document, Policy, judge, next_change
 from services.inventory.domain.assessment.quantum import KeyExchange
 from services.inventory.domain.assessment.traits import traits
 from shared.errors import Conflict, Forbidden, Invalid
+from shared.validity import CEILINGS
 from tests.inventory.assessment.facts import (
     BEGAN,
     DOCUMENTS,
@@ -201,3 +202,10 @@ def test_an_exception_is_bounded_and_decided_by_another() -> None:
         check_decision("requested", requested_by="ann", decided_by="ann")
     with pytest.raises(Conflict, match="approved already"):
         check_decision("approved", requested_by="ann", decided_by="ben")
+
+
+def test_the_ceilings_of_the_policy_are_those_that_the_forecast_and_renewal_go_by() -> None:
+    demands = [rule.demand for rule in DOCUMENTS["cabf-tls-br"].rules]
+    [demand] = [demand for demand in demands if isinstance(demand, LifetimeAtMost)]
+    written = {(each.issued_from, each.days) for each in demand.ceilings}
+    assert {(each.begins.date(), each.longest.days) for each in CEILINGS} < written

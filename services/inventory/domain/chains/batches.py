@@ -51,7 +51,7 @@ def unjudged(reason: str) -> Judged:
 def read_issuers(body: bytes) -> list[tuple[bytes, str]]:
     """Return the DER and the digest of the subject of authorities in a body as caIssuers serves it (RFC 5280 §4.2.2.1)."""
     from cryptography import x509  # noqa: PLC0415 - only where something was fetched
-    from cryptography.hazmat.primitives.serialization import Encoding, pkcs7  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, pkcs7  # noqa: PLC0415 - only where something was fetched
 
     if link(body) is not None:
         ders = [body]
