@@ -16,7 +16,7 @@ from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain.assessment import digests
 from services.inventory.domain.certificates import Reading, read
 from services.inventory.domain.timeline import Happening
-from services.inventory.store import arrivals, associations
+from services.inventory.store import arrivals, associations, certificates, chains
 from services.inventory.store.arrivals import Look
 from services.inventory.store.locks import hold
 from services.inventory.store.places import place_id
@@ -95,8 +95,8 @@ class Arrivals:
     ) -> None:
         looks = list(taken.values())
         ders = {name: der for look in looks for name, der in zip(look.chain, look.seen.chain, strict=True)}
-        await arrivals.keep_bytes(tx, ders)
-        await arrivals.keep_chains(tx, {look.chain for look in looks}, now=now)
+        await certificates.keep_ders(tx, ders)
+        await chains.keep_chains(tx, {look.chain for look in looks}, now=now)
         lineages = [
             Lineage(id=row.lineage_id, title=readings[fingerprint].title, created_at=now)
             for fingerprint, row in rows.items()

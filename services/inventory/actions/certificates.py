@@ -47,7 +47,7 @@ async def know(
     a certificate of the same names beside it; else to a lineage of its own.
     """
     await certificates.keep_ders(tx, dict(zip(chain.fingerprints, chain.ders, strict=False)))
-    await chains.keep_chain(tx, chain.fingerprints, now=now)
+    await chains.keep_chains(tx, [tuple(chain.fingerprints)], now=now)
     row = await certificates.certificate(tx.session, chain.fingerprint)
     if row is None:
         reading = read(chain.fingerprint, chain.ders[0] if chain.ders else None)

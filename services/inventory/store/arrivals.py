@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,12 +14,10 @@ from services.inventory.store.assessment_tables import PlaceTlsRow
 from services.inventory.store.association_tables import OddityRow
 from services.inventory.store.tables import (
     Certificate,
-    CertificateDer,
     CertificateName,
     Lineage,
     PlaceRow,
     Replacement,
-    ServedChainRow,
     ServingRow,
     Sighting,
 )
@@ -95,27 +92,6 @@ async def keep_certificates(
         for each in oddities
     ]
     await write_rows(tx, sa.insert(OddityRow), odd)
-
-
-async def keep_chains(tx: Transaction, chains: Collection[tuple[str, ...]], *, now: datetime) -> None:
-    """Have chains judged, each as fingerprints, leaf first."""
-    rows = [
-        {
-            "fingerprint": chain[0],
-            "chain_digest": chain_digest(list(chain)),
-            "chain": list(chain[1:]),
-            "due_at": now,
-            "details": {},
-        }
-        for chain in sorted(chains)
-    ]
-    await write_rows(tx, insert(tx, ServedChainRow).on_conflict_do_nothing(), rows)
-
-
-async def keep_bytes(tx: Transaction, ders: Mapping[str, bytes]) -> None:
-    """Keep the bytes of certificates by fingerprint, where they are not kept yet."""
-    rows = [{"fingerprint": fingerprint, "der": ders[fingerprint]} for fingerprint in sorted(ders)]
-    await write_rows(tx, insert(tx, CertificateDer).on_conflict_do_nothing(), rows)
 
 
 async def keep_places(tx: Transaction, looks: Sequence[Look]) -> None:

@@ -24,7 +24,7 @@ from services.inventory.store.tables import (
 )
 from services.inventory.store.visibility import Scope, visible_certificates
 from shared.events.inventory import Urgency
-from shared.store import Transaction, insert
+from shared.store import Transaction, insert, write_rows
 
 _ABOVE_DOT = "/"
 """The character after the dot: where a range of names below a domain ends."""
@@ -86,9 +86,9 @@ async def keep_certificate(tx: Transaction, row: Certificate) -> None:
 
 async def keep_ders(tx: Transaction, ders: Mapping[str, bytes]) -> None:
     """Keep the bytes of certificates, where they are not kept yet."""
-    if ders:
-        rows = [{"fingerprint": fingerprint, "der": der} for fingerprint, der in ders.items()]
-        await tx.session.execute(insert(tx, CertificateDer).values(rows).on_conflict_do_nothing())
+    # In one order, so that replicas do not wait for each other in a circle.
+    rows = [{"fingerprint": fingerprint, "der": ders[fingerprint]} for fingerprint in sorted(ders)]
+    await write_rows(tx, insert(tx, CertificateDer).on_conflict_do_nothing(), rows)
 
 
 async def ders(session: AsyncSession, fingerprints: Sequence[str]) -> dict[str, bytes]:

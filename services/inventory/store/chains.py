@@ -16,16 +16,19 @@ MOST_ISSUERS = 500
 """Of some names at once: nobody honest has as many certificates of one name."""
 
 
-async def keep_chain(tx: Transaction, fingerprints: Sequence[str], *, now: datetime) -> None:
-    """Have a chain judged, leaf first, where it was not seen before."""
-    row = {
-        "fingerprint": fingerprints[0],
-        "chain_digest": chain_digest(list(fingerprints)),
-        "chain": list(fingerprints[1:]),
-        "due_at": now,
-        "details": {},
-    }
-    await tx.session.execute(insert(tx, ServedChainRow).values(row).on_conflict_do_nothing())
+async def keep_chains(tx: Transaction, chains: Collection[tuple[str, ...]], *, now: datetime) -> None:
+    """Have chains judged, each as fingerprints, leaf first, where they were not seen before."""
+    rows = [
+        {
+            "fingerprint": chain[0],
+            "chain_digest": chain_digest(list(chain)),
+            "chain": list(chain[1:]),
+            "due_at": now,
+            "details": {},
+        }
+        for chain in sorted(chains)
+    ]
+    await write_rows(tx, insert(tx, ServedChainRow).on_conflict_do_nothing(), rows)
 
 
 async def claim(tx: Transaction, *, now: datetime, until: datetime, limit: int) -> Sequence[ServedChainRow]:
