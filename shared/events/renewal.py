@@ -1,11 +1,25 @@
 """What renewal says: a new certificate is there to be put in place, or could not be had."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import Field
 
 from shared.events import Der, Payload
+
+
+class RevocationReason(StrEnum):
+    """Why a certificate is taken back: those of RFC 5280 §5.3.1 that end it for good."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    CA_COMPROMISE = "cACompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+    AA_COMPROMISE = "aACompromise"
 
 
 class CertificateRenewed(Payload):

@@ -97,7 +97,7 @@ class Attempt:
         row = _progress_row(order.id)
         return _Task(
             authority=authority,
-            request=Request(csr=csr, names=tuple(order.names), terms=terms_of(profile)),
+            request=Request(csr=csr, names=tuple(order.names), terms=terms_of(profile), key=order.id),
             progress=self._means.sealer.open(order.progress, row=row) if order.progress else None,
             is_resumed=is_resumed,
         )

@@ -3,18 +3,22 @@
 An authority is a step machine. Each call does one thing outside and returns what it then knows, as
 bytes that are kept before the next call: a process that dies anywhere goes on from there. The step
 that was under way may have been done or not, so the first call after a break says `resumed`.
+
+What not every authority can do is a Protocol of its own (`Revokes`, `TellsWhen`, `ListsIssued`): who can, has the methods.
 """
 
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar, Protocol, Self, TypeVar
+from typing import ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import Unavailable
+from shared.events.renewal import RevocationReason
 from shared.outbound import Policy
 
 
@@ -71,6 +75,8 @@ class Terms:
 
     challenge: Challenge | None
     lifetime: timedelta
+    profile: str | None = None
+    """What the authority calls the terms it is to issue on, where it has several (a profile, a template, a product)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +86,10 @@ class Request:
     csr: bytes
     names: tuple[str, ...]
     terms: Terms
+    key: str = ""
+    """The order's own: whoever is asked twice with the same one issues once, where the authority has such a thing."""
+    replaces: bytes | None = None
+    """The certificate, in DER, whose place the new one takes (RFC 9773 §5); empty where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,3 +164,50 @@ class CertificateAuthority(Protocol[Options_contra, Secrets_contra]):
         self, request: Request, *, state: bytes | None, resumed: bool, now: datetime
     ) -> Progress:
         """Do one step from `state` (None: the first). Raises `shared.errors.Refused` or `NotNow`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """When an authority would have a certificate renewed (RFC 9773 §4.2)."""
+
+    start: datetime
+    end: datetime
+    explanation_url: str | None = None
+    ask_again_after: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A certificate that an authority says it has issued, in DER, and when."""
+
+    certificate: bytes
+    issued_at: datetime
+
+
+@runtime_checkable
+class Revokes(Protocol):
+    """An authority that takes back what it has issued."""
+
+    async def revoke(
+        self, certificate: bytes, *, issuer: bytes | None, reason: RevocationReason, now: datetime
+    ) -> None:
+        """Revoke a certificate (DER); one that is revoked already stays so, without an error.
+
+        Raises `shared.errors.Refused` where it will not (not its own, a reason it does not take), or `NotNow`.
+        """
+
+
+@runtime_checkable
+class TellsWhen(Protocol):
+    """An authority that says when it would have a certificate renewed (RFC 9773)."""
+
+    async def renewal_window(self, certificate: bytes, *, now: datetime) -> Window | None:
+        """Return the window for a certificate (DER); None where the authority tells none. Raises `NotNow`."""
+
+
+@runtime_checkable
+class ListsIssued(Protocol):
+    """An authority that lists what it has issued."""
+
+    def issued_since(self, since: datetime) -> AsyncIterator[Listed]:
+        """Return what was issued at or after this moment, oldest first. Raises `NotNow`."""
