@@ -9,15 +9,29 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import table
+from bench.campaign.suite import CampaignSuite
+from bench.ingest.suite import IngestSuite
+from bench.inventory.suite import InventorySuite
+from bench.issue.suite import IssueSuite
 from bench.join.suite import JoinSuite
 from bench.measure import NotMeasured
+from bench.renewal.suite import RenewalSuite
 from bench.rows import Results, Row, Suite, Verdict, judge, play, wanted
 from bench.scan.suite import ScanSuite
 from bench.sources.suite import SourceSuite
 
 FOLDER = Path("build/bench").resolve()
 RECORD = Path("build/bench.json")
-SUITES: tuple[Suite, ...] = (ScanSuite(), SourceSuite(), JoinSuite())
+SUITES: tuple[Suite, ...] = (
+    ScanSuite(),
+    SourceSuite(),
+    JoinSuite(),
+    InventorySuite(),
+    IngestSuite(),
+    IssueSuite(),
+    RenewalSuite(),
+    CampaignSuite(),
+)
 NARROWEST = 130
 """Columns: in a pipe or a log nobody needs the table squeezed into 80."""
 console = Console()

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -25,7 +26,8 @@ from shared.bus.sqlite import SqliteBus
 from shared.clock import utc_now
 from shared.errors import Conflict, Invalid
 from shared.outbound import Policy
-from shared.sealing import KeyEncryptionKey, Sealer
+from shared.pkcs11 import Token, TokenWrappingKey
+from shared.sealing import KeyEncryptionKey, Sealer, WrappingKey
 from shared.service import Endpoint, Service, Surroundings, open_database
 from shared.settings import ServiceSettings, Settings, SettingsSource
 from shared.store import Database
@@ -92,6 +94,12 @@ class Program:
 
     def sealer(self) -> Sealer:
         """Return the sealer over the present and the former key-encryption keys."""
+        former: list[WrappingKey] = [
+            KeyEncryptionKey.from_hex(Path(path).read_text()) for path in self.settings.old_kek_files
+        ]
+        former += [self._token_kek(label) for label in self.settings.old_kek_pkcs11_labels]
+        if self.settings.kek_pkcs11_label is not None:
+            return Sealer([self._token_kek(self.settings.kek_pkcs11_label), *former])
         named = self.settings.kek_file
         if named is not None and not named.exists():
             # Making one would leave every secret sealed so far unreadable, and say nothing.
@@ -100,8 +108,28 @@ class Program:
                 next_step="Name the file that holds the key, or make one there: openssl rand -hex 32",
             )
         present = named or self.data_dir / "kek"
-        former = [KeyEncryptionKey.from_hex(Path(path).read_text()) for path in self.settings.old_kek_files]
         return Sealer([KeyEncryptionKey.load_or_make(present), *former])
+
+    @cached_property
+    def token(self) -> Token | None:
+        """The PKCS#11 token that the settings name, if any. Raises `Invalid` where they name no PIN."""
+        if self.settings.pkcs11_module is None:
+            return None
+        if self.settings.pkcs11_pin is None:
+            raise Invalid(
+                "EVERLEAF_PKCS11_PIN is not set.",
+                next_step="Set EVERLEAF_PKCS11_PIN_FILE to a file that has it.",
+            )
+        pin = self.settings.pkcs11_pin.get_secret_value()
+        return Token(str(self.settings.pkcs11_module), label=self.settings.pkcs11_token, pin=pin)
+
+    def _token_kek(self, label: str) -> TokenWrappingKey:
+        if self.token is None:
+            raise Invalid(
+                "The key-encryption key is in a token, and none is set.",
+                next_step="Set EVERLEAF_PKCS11_MODULE, EVERLEAF_PKCS11_TOKEN and EVERLEAF_PKCS11_PIN_FILE.",
+            )
+        return TokenWrappingKey.load_or_make(self.token, label)
 
     @asynccontextmanager
     async def open_bus(self) -> AsyncIterator[Bus]:
@@ -188,6 +216,7 @@ async def open_services(
         outbound=program.outbound,
         siblings=siblings,
         retry_after=program.retry_after,
+        token=program.token,
         own_servers=(*program.own_servers(names), *((listening,) if listening else ())),
     )
     async with AsyncExitStack() as opened:
@@ -215,19 +244,20 @@ def _siblings(program: Program, services: list[Service], *, everything: bool) ->
 async def migrate(program: Program, names: Sequence[str]) -> None:
     """Bring the databases of these services to the newest version."""
     for name in names:
-        async with _database(program, name) as (schema, database):
+        async with open_database_of(program, name) as (schema, database):
             await schema.upgrade(database)
 
 
 async def require_migrated(program: Program, names: Sequence[str]) -> None:
     """Raise `Conflict` where a database of these services is not at the newest version."""
     for name in names:
-        async with _database(program, name) as (schema, database):
+        async with open_database_of(program, name) as (schema, database):
             await schema.require_current(database)
 
 
 @asynccontextmanager
-async def _database(program: Program, name: str) -> AsyncIterator[tuple[Schema, Database]]:
+async def open_database_of(program: Program, name: str) -> AsyncIterator[tuple[Schema, Database]]:
+    """Open the database of a service, without the service."""
     module = service_module(name)
     settings = program.source.load(module.SETTINGS, section=name)
     database = open_database(name, settings, data_dir=program.data_dir)

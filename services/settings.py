@@ -31,6 +31,16 @@ class ProgramSettings(Settings):
     """64 hexadecimal digits that wrap all secrets; by default `kek` in the data folder."""
     old_kek_files: CommaList = Field(default=[])
     """Key-encryption keys that still open what they once sealed."""
+    kek_pkcs11_label: str | None = Field(None, min_length=1, max_length=100)
+    """The key in the PKCS#11 token that wraps all secrets, instead of a file; made there where it has none of this name."""
+    old_kek_pkcs11_labels: CommaList = Field(default=[])
+    """Keys in the token that still open what they once sealed."""
+    pkcs11_module: Path | None = None
+    """The shared object of a PKCS#11 token (an HSM), as its vendor ships it."""
+    pkcs11_token: str = "everleaf"  # noqa: S105 - a label, not a secret
+    """The label of the token."""
+    pkcs11_pin: SecretStr | None = None
+    """The user PIN of the token; best given as `…_PIN_FILE`."""
     gateway_url: str = "http://127.0.0.1:8400"
     """Where the services of a production set-up find one another."""
     gateway_tls_ca: Path | None = None

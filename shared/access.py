@@ -8,21 +8,25 @@ object is in that scope, and the actions ask it for every object they show or ch
 
 import base64
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Annotated, Any, Protocol, TypeVar
 
 import anyio
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from shared.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 
 AUDIENCE = "everleaf"
 LEEWAY = timedelta(seconds=60)
+REMEMBERED = 2_000
+"""Tokens of which a process remembers that it has verified them."""
 _TYPES = ("at+jwt", "application/at+jwt")  # RFC 9068 §4: no other token of the same issuer will do
 T = TypeVar("T")
 
@@ -135,6 +139,18 @@ class Withdrawn(Protocol):
         """Return whether a token of this principal is refused."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Verified:
+    """What a token said whose signature and claims were good."""
+
+    principal: Principal
+    issued_at: datetime
+    ends: float
+    """Seconds since 1970, the leeway included."""
+    key_id: str
+    key: Ed25519PublicKey
+
+
 class Verifier:
     """Turns a bearer token into a principal, or says why not."""
 
@@ -142,6 +158,7 @@ class Verifier:
         self._keys = keys
         self._issuer = issuer
         self._withdrawn = withdrawn
+        self._remembered: OrderedDict[bytes, _Verified] = OrderedDict()
 
     def refusing(self, withdrawn: Withdrawn) -> "Verifier":
         """Return one that also refuses what has been withdrawn."""
@@ -149,20 +166,43 @@ class Verifier:
 
     async def verify(self, token: str) -> Principal:
         """Return who the token speaks for. Raises `Unauthenticated`."""
-        claims = await self._claims(token)
-        principal = _principal(claims)
-        if self._withdrawn is not None:
-            issued_at = datetime.fromtimestamp(claims["iat"], UTC)
-            if await self._withdrawn.is_void(principal.id, issued_at=issued_at):
-                raise _untrusted("what its holder may do has changed since it was issued")
-        return principal
+        found = await self._verified(token)
+        if self._withdrawn is not None and await self._withdrawn.is_void(
+            found.principal.id, issued_at=found.issued_at
+        ):
+            raise _untrusted("what its holder may do has changed since it was issued")
+        return found.principal
 
-    async def _claims(self, token: str) -> Mapping[str, Any]:
+    async def _verified(self, token: str) -> "_Verified":
+        """Return what a token says, which a client sends with each of many requests: it is read once.
+
+        Whether it is withdrawn, has ended, or is signed with a key that is no longer published is asked each time.
+        """
+        # Only its digest is kept: who can read memory shall not find tokens there.
+        digest = sha256(token.encode()).digest()
+        found = self._remembered.get(digest)
+        if found is not None and found.ends > time.time() and await self._keys.key(found.key_id) == found.key:
+            return found
+        claims, key_id, key = await self._claims(token)
+        found = _Verified(
+            principal=_principal(claims),
+            issued_at=datetime.fromtimestamp(claims["iat"], UTC),
+            ends=claims["exp"] + LEEWAY.total_seconds(),
+            key_id=key_id,
+            key=key,
+        )
+        self._remembered[digest] = found
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
+        return found
+
+    async def _claims(self, token: str) -> tuple[Mapping[str, Any], str, Ed25519PublicKey]:
         try:
             header = jwt.get_unverified_header(token)
             if str(header.get("typ", "")).lower() not in _TYPES:
                 raise _untrusted("it is not an access token")
-            key = await self._keys.key(str(header.get("kid", "")))
+            key_id = str(header.get("kid", ""))
+            key = await self._keys.key(key_id)
             if key is None:
                 raise _untrusted("it is signed with an unknown key")
             claims: Mapping[str, Any] = jwt.decode(
@@ -176,7 +216,7 @@ class Verifier:
             )
         except jwt.PyJWTError as error:
             raise _untrusted(str(error)) from error
-        return claims
+        return claims, key_id, key
 
 
 def _untrusted(reason: str) -> Unauthenticated:
@@ -206,6 +246,18 @@ def _texts(claims: Mapping[str, Any], name: str) -> frozenset[str]:
     return frozenset(value)
 
 
+def jwk_of(key: Ed25519PublicKey, *, key_id: str) -> dict[str, str]:
+    """Return a key that signatures are verified with as a JWK (RFC 8037)."""
+    return {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "use": "sig",
+        "alg": "EdDSA",
+        "kid": key_id,
+        "x": base64url(key.public_bytes_raw()),
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class SigningKey:
     """The Ed25519 key that tokens are signed with, and the id verifiers know it by."""
@@ -215,14 +267,7 @@ class SigningKey:
 
     def jwk(self) -> dict[str, str]:
         """Return the public half as a JWK (RFC 8037)."""
-        return {
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "use": "sig",
-            "alg": "EdDSA",
-            "kid": self.id,
-            "x": base64url(self.private.public_key().public_bytes_raw()),
-        }
+        return jwk_of(self.private.public_key(), key_id=self.id)
 
     def token(
         self, principal: Principal, *, issuer: str, token_id: str, now: datetime, lifetime: timedelta
@@ -268,7 +313,7 @@ class PublishedKeys:
         if key_id not in self._keys:
             async with self._one_fetch:  # who comes meanwhile waits for the same answer
                 if key_id not in self._keys and self._may_fetch():
-                    self._keys = _public_keys(await self._fetch())
+                    self._keys = public_keys(await self._fetch())
                     self._fetched_at = time.monotonic()
         return self._keys.get(key_id)
 
@@ -277,8 +322,8 @@ class PublishedKeys:
         return self._fetched_at is None or time.monotonic() - self._fetched_at >= self._pause
 
 
-def _public_keys(document: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
-    """Return the Ed25519 keys of a JWKS; others may stand beside them (RFC 7517 §5)."""
+def public_keys(document: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
+    """Return the Ed25519 keys of a JWKS by their ids; others may stand beside them (RFC 7517 §5). Raises `Unavailable`."""
     try:
         ours = [jwk for jwk in document["keys"] if jwk.get("crv") == "Ed25519" and "kid" in jwk]
         return {jwk["kid"]: Ed25519PublicKey.from_public_bytes(unbase64url(jwk["x"])) for jwk in ours}
@@ -320,7 +365,18 @@ class Declared:
     everything: bool
 
 
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of this platform.")
+class _Bearer(HTTPBearer):
+    """The scheme as the contract has it; the header is read without a model of it, which costs more than the rest."""
+
+    async def __call__(self, request: Request) -> str | None:  # type: ignore[override] # the token is all that is asked for
+        """Return the token; None where there is none."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+_bearer = _Bearer(
+    auto_error=False, bearerFormat="JWT", scheme_name="HTTPBearer", description="A token of this platform."
+)
 
 
 def requires(permission: str, *, everything: bool = False) -> Any:
@@ -331,17 +387,15 @@ def requires(permission: str, *, everything: bool = False) -> Any:
     >>> Reader = Annotated[Principal, requires("scans:read")]
     """
 
-    async def caller(
-        request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-    ) -> Principal:
-        if bearer is None:
+    async def caller(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> Principal:
+        if token is None:
             raise Unauthenticated(
                 "The request carries no token.", next_step="Send `Authorization: Bearer …`."
             )
         verifier: Verifier | None = getattr(request.app.state, "verifier", None)
         if verifier is None:
             raise Unavailable("Tokens cannot be verified yet.", next_step="Try again in a moment.")
-        principal = await verifier.verify(bearer.credentials)
+        principal = await verifier.verify(token)
         principal.require(permission)
         if everything:
             principal.require_everything()

@@ -1,7 +1,8 @@
 """DER, value by value, for what no strict parser takes: each piece is bounded, and nothing recurses."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 SEQUENCE, SET, INTEGER, BIT_STRING, OCTET_STRING, OID, BOOLEAN = 0x30, 0x31, 0x02, 0x03, 0x04, 0x06, 0x01
 _MULTIPLE_OCTETS = 0x1F
@@ -17,8 +18,7 @@ class Malformed(ValueError):
     """The bytes are no DER here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value: its identifier octet, its content, and both with the length between them, as they came."""
 
     tag: int
@@ -49,14 +49,15 @@ def value(data: bytes, at: int = 0) -> Value:
     """Return the value at a position; lengths that are longer than they need be are taken too. Raises `Malformed`."""
     start = at
     try:
-        tag = data[at]
-        at = _after_tag(data, at)
-        length, at = _length(data, at)
+        tag, length = data[at], data[at + 1]
+        at += 2
+        if tag & _MULTIPLE_OCTETS == _MULTIPLE_OCTETS or length >= _MORE:  # few are
+            length, at = _length(data, _after_tag(data, start))
     except IndexError as error:
         raise Malformed("the bytes end within the head of a value") from error
-    if at + length > len(data):
-        raise Malformed(f"a value says to have {length} octets, and {len(data) - at} are left")
     end = at + length
+    if end > len(data):
+        raise Malformed(f"a value says to have {length} octets, and {len(data) - at} are left")
     return Value(tag, data[at:end], data[start:end])
 
 
@@ -84,6 +85,7 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(octets), at + 1 + size
 
 
+@lru_cache(1_000)
 def dotted(content: bytes) -> str:
     """Return an object identifier as text. Raises `Malformed` (X.690 §8.19)."""
     if not content or len(content) > _MOST_OF_OID or content[-1] & _MORE:

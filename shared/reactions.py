@@ -18,6 +18,7 @@ from shared.bus import DEFAULT_BACKOFF, Bus, Delivery, Outcome, Queue, Verdict
 from shared.clock import Clock
 from shared.events import Event, Payload
 from shared.store import Database, Transaction, insert
+from shared.store.parameters import table_of
 from shared.store.plumbing import INBOX
 from shared.telemetry import EVENTS_HANDLED
 from shared.trace import following
@@ -48,7 +49,10 @@ class Reactor:
         *,
         clock: Clock,
         backoff: tuple[timedelta, ...] = DEFAULT_BACKOFF,
+        batch: int = 100,
     ) -> None:
+        """`batch` is how many events are taken into one transaction at most."""
+        self._batch = batch
         self._database = database
         self._bus = bus
         self._clock = clock
@@ -57,7 +61,7 @@ class Reactor:
 
     async def run(self) -> None:
         """React until cancelled."""
-        await self._bus.consume(self.queue, self.handle)
+        await self._bus.consume(self.queue, self.handle, batch=self._batch)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Handle a batch in one transaction; where that fails as a whole, one by one."""
@@ -148,9 +152,13 @@ class Reactor:
         if not event_ids:
             return set()
         now = self._clock()
-        rows = [{"queue": self.queue.name, "event_id": event_id, "seen_at": now} for event_id in event_ids]
-        query = insert(tx, INBOX).on_conflict_do_nothing().returning(INBOX.c.event_id)
-        return set((await tx.session.scalars(query, rows)).all())
+        given = table_of(tx, {"event_id": sa.Text}, [(event_id,) for event_id in event_ids])
+        rows = sa.select(
+            sa.literal(self.queue.name), given.c.event_id, sa.literal(now, type_=INBOX.c.seen_at.type)
+        ).where(sa.true())  # SQLite takes ON CONFLICT behind a SELECT for a join where no WHERE is between
+        query = insert(tx, INBOX).from_select(["queue", "event_id", "seen_at"], rows)
+        noted = await tx.session.scalars(query.on_conflict_do_nothing().returning(INBOX.c.event_id))
+        return set(noted.all())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
@@ -25,6 +26,20 @@ from shared.errors import Invalid
 _VERSION = b"\x01"
 _ID, _WRAPPED, _NONCE = 8, 40, 12
 KEY_BYTES = 32
+
+
+class WrappingKey(Protocol):
+    """A key-encryption key: in memory (`KeyEncryptionKey`), or in a token (`shared.pkcs11.TokenWrappingKey`)."""
+
+    @property
+    def id(self) -> bytes:
+        """8 bytes that name the key without telling it."""
+
+    def wrap(self, data_key: bytes) -> bytes:
+        """Return a data key of 32 bytes, wrapped by AES key wrap (RFC 3394): 40 bytes."""
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return a data key. Raises `ValueError` where it was not wrapped by this key."""
 
 
 class CannotOpen(Invalid):
@@ -44,6 +59,18 @@ class KeyEncryptionKey:
     def id(self) -> bytes:
         """Return 8 bytes that name the key without telling it."""
         return sha256(b"everleaf key-encryption key" + self.key).digest()[:_ID]
+
+    def wrap(self, data_key: bytes) -> bytes:
+        """Return a data key, wrapped."""
+        return aes_key_wrap(self.key, data_key)
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return a data key. Raises `ValueError` where it was not wrapped by this key."""
+        try:
+            return aes_key_unwrap(self.key, wrapped)
+        except InvalidUnwrap as error:
+            msg = "not wrapped by this key"
+            raise ValueError(msg) from error
 
     @classmethod
     def load_or_make(cls, path: Path) -> "KeyEncryptionKey":
@@ -101,30 +128,55 @@ def _make_key_file(path: Path) -> None:
 class Sealer:
     """Seals with the first key and opens with any of them, so keys can be changed over time."""
 
-    def __init__(self, keys: Sequence[KeyEncryptionKey]) -> None:
+    def __init__(self, keys: Sequence[WrappingKey]) -> None:
         self._current = keys[0]
         self._by_id = {key.id: key for key in keys}
+
+    @property
+    def prefix(self) -> bytes:
+        """What everything begins with that is sealed with the present key."""
+        return _VERSION + self._current.id
+
+    def rewrap(self, sealed: bytes) -> bytes:
+        """Return the same sealed secret under the present key: only its data key is wrapped anew, the secret stays shut.
+
+        Raises `CannotOpen` where no key fits.
+        """
+        if sealed.startswith(self.prefix):
+            return sealed
+        rest = sealed[1 + _ID :]
+        data_key = self._data_key(sealed)
+        return self.prefix + self._current.wrap(data_key) + rest[_WRAPPED:]
 
     def seal(self, secret: bytes, *, row: str) -> bytes:
         """Encrypt a secret for one row, named by `row` (for example `renewal/orders/ID/key`)."""
         data_key, nonce = AESGCM.generate_key(256), os.urandom(_NONCE)
-        wrapped = aes_key_wrap(self._current.key, data_key)
+        wrapped = self._current.wrap(data_key)
         sealed = AESGCM(data_key).encrypt(nonce, secret, row.encode())
-        return _VERSION + self._current.id + wrapped + nonce + sealed
+        return self.prefix + wrapped + nonce + sealed
 
     def open(self, sealed: bytes, *, row: str) -> bytes:
         """Return the secret. Raises `CannotOpen` where it is not this row's or no key fits."""
+        data_key = self._data_key(sealed)
+        rest = sealed[1 + _ID + _WRAPPED :]
+        try:
+            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], row.encode())
+        except (InvalidTag, ValueError) as error:
+            raise _does_not_open() from error
+
+    def _data_key(self, sealed: bytes) -> bytes:
         try:
             key = self._by_id[sealed[1 : 1 + _ID] if sealed[:1] == _VERSION else b""]
-            rest = sealed[1 + _ID :]
-            data_key = aes_key_unwrap(key.key, rest[:_WRAPPED])
-            nonce, ciphertext = rest[_WRAPPED : _WRAPPED + _NONCE], rest[_WRAPPED + _NONCE :]
-            return AESGCM(data_key).decrypt(nonce, ciphertext, row.encode())
-        except (KeyError, InvalidUnwrap, InvalidTag, ValueError) as error:
-            raise CannotOpen(
-                "A sealed secret does not open.",
-                next_step="Check that the key-encryption key is the one it was sealed with.",
-            ) from error
+            return key.unwrap(sealed[1 + _ID :][:_WRAPPED])
+        except (KeyError, ValueError) as error:
+            raise _does_not_open() from error
+
+
+def _does_not_open() -> CannotOpen:
+    return CannotOpen(
+        "A sealed secret does not open.",
+        next_step="Check that the key-encryption key is the one it was sealed with.",
+    )
 
 
 _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

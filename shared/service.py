@@ -19,6 +19,7 @@ from shared.errors import Unavailable
 from shared.events import Payload
 from shared.http import refuse_open_routes
 from shared.outbound import Policy
+from shared.pkcs11 import Token
 from shared.sealing import Sealer
 from shared.settings import ServiceSettings, SettingsSource
 from shared.store import Database, is_away
@@ -65,6 +66,8 @@ class Surroundings:
     siblings: Siblings
     retry_after: tuple[timedelta, ...]
     """How long a failed event waits before each further try."""
+    token: Token | None = None
+    """The PKCS#11 token that keys may be made in, where the settings name one."""
     own_servers: tuple[Endpoint, ...] = ()
     """What the platform itself runs on: its bus, its databases, and where this process listens."""
 

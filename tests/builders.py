@@ -13,6 +13,7 @@ from shared.bus.sqlite import SqliteBus
 from shared.clock import Clock, utc_now
 from shared.ids import new_id
 from shared.outbound import Policy
+from shared.pkcs11 import Token
 from shared.sealing import KeyEncryptionKey, Sealer
 from shared.service import Endpoint, Siblings, Surroundings
 from shared.settings import SettingsSource
@@ -52,6 +53,7 @@ def surroundings(
     clock: Clock = utc_now,
     siblings: Siblings | None = None,
     own_servers: tuple[Endpoint, ...] = (),
+    token: Token | None = None,
 ) -> Surroundings:
     """Return what a process hands to a service; loopback may be reached, and other services may not."""
     return Surroundings(
@@ -66,6 +68,7 @@ def surroundings(
         siblings=siblings or NoSiblings(),
         retry_after=(timedelta(milliseconds=50), timedelta(milliseconds=100)),
         own_servers=own_servers,
+        token=token,
     )
 
 

@@ -13,6 +13,8 @@ pytest_plugins = [
     "tests.servers.tls",
     "tests.servers.pebble",
     "tests.servers.bind",
+    "tests.servers.acme2certifier",
+    "tests.servers.softhsm",
     "tests.servers.ssh",
     "tests.servers.nginx",
     "tests.servers.smtp",

@@ -25,7 +25,7 @@ from shared.events.inventory import (
     PlaceMended,
 )
 from shared.events.provisioner import CertificateDeployed
-from shared.events.renewal import CertificateRenewed, LineageEnrolled, LineageWithdrawn
+from shared.events.renewal import CertificateRenewed, CertificateRevoked, LineageEnrolled, LineageWithdrawn
 from shared.reactions import Reaction
 from shared.store import Transaction
 
@@ -49,6 +49,10 @@ EMITS = (
 
 def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -> tuple[Reaction[Any], ...]:
     """Return the table of event and action."""
+    return (*_of_what_is_seen(observations, clock), *_of_what_is_done(renewals, clock))
+
+
+def _of_what_is_seen(observations: Observations, clock: Clock) -> tuple[Reaction[Any], ...]:
 
     async def found(tx: Transaction, event: Event[CertificateFound]) -> None:
         await observations.found(tx, event, now=clock())
@@ -58,14 +62,33 @@ def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -
     ) -> Sequence[Event[CertificateFound]]:
         return await observations.usual(tx, events, now=clock())
 
+    async def usually_lost(tx: Transaction, events: Sequence[Event[PlaceLost]]) -> Sequence[Event[PlaceLost]]:
+        return await observations.usually_lost(tx, events, now=clock())
+
     async def lost(tx: Transaction, event: Event[PlaceLost]) -> None:
         await observations.lost(tx, event, now=clock())
 
     async def read(tx: Transaction, event: Event[SourceRead]) -> None:
         await observations.read(tx, event, now=clock())
 
+    return (
+        Reaction(CertificateFound, found, usual),
+        Reaction(PlaceLost, lost, usually_lost),
+        Reaction(SourceRead, read),
+    )
+
+
+def _of_what_is_done(renewals: Renewals, clock: Clock) -> tuple[Reaction[Any], ...]:
+    async def usually_renewed(
+        tx: Transaction, events: Sequence[Event[CertificateRenewed]]
+    ) -> Sequence[Event[CertificateRenewed]]:
+        return await renewals.usually_renewed(tx, events, now=clock())
+
     async def renewed(tx: Transaction, event: Event[CertificateRenewed]) -> None:
         await renewals.renewed(tx, event, now=clock())
+
+    async def revoked(tx: Transaction, event: Event[CertificateRevoked]) -> None:
+        await renewals.revoked(tx, event, now=clock())
 
     async def deployed(tx: Transaction, event: Event[CertificateDeployed]) -> None:
         await renewals.deployed(tx, event, now=clock())
@@ -79,10 +102,8 @@ def reactions(observations: Observations, renewals: Renewals, *, clock: Clock) -
         await renewals.managed(tx, data.lineage_id, is_managed=False, at=data.withdrawn_at, now=clock())
 
     return (
-        Reaction(CertificateFound, found, usual),
-        Reaction(PlaceLost, lost),
-        Reaction(SourceRead, read),
-        Reaction(CertificateRenewed, renewed),
+        Reaction(CertificateRenewed, renewed, usually_renewed),
+        Reaction(CertificateRevoked, revoked),
         Reaction(CertificateDeployed, deployed),
         Reaction(LineageEnrolled, enrolled),
         Reaction(LineageWithdrawn, withdrawn),

@@ -35,12 +35,12 @@ from services.inventory.actions.revocations import Revocations
 from services.inventory.actions.saved_queries import SavedQueries
 from services.inventory.actions.searching import Searching
 from services.inventory.actions.signing_in import Provider, SigningIn
+from services.inventory.actions.summaries import Summaries
 from services.inventory.actions.teams import Teams
 from services.inventory.actions.unowned import Unowned
 from services.inventory.api import assessing_routes, routes
 from services.inventory.api.organising import Organising
 from services.inventory.connectors import policy_files
-from services.inventory.connectors.authorities import Authorities
 from services.inventory.connectors.credential_files import CredentialFiles
 from services.inventory.connectors.openid import Client, OpenIdProvider
 from services.inventory.connectors.trust_stores import read_trust_stores
@@ -53,6 +53,7 @@ from shared.http import create_api
 from shared.idempotency import Once
 from shared.outbound import guarded_client
 from shared.reactions import Reactor
+from shared.revocation.published import Authorities
 from shared.service import Service, Surroundings, Worker
 from shared.store import Database
 from shared.store.migrate import Schema
@@ -65,6 +66,11 @@ SETTINGS = InventorySettings
 SCHEMA = Schema(Table.metadata, Path(__file__).parent / "migrations")
 _PACE = timedelta(milliseconds=100)
 """Between two questions to the same host."""
+
+
+def batch_for(database: Database) -> int:
+    """Return how many events are taken in at once: sets are cheaper the larger they are, but SQLite has one writer."""
+    return 100 if database.is_sqlite else 250
 
 
 @asynccontextmanager
@@ -119,8 +125,16 @@ async def _assembled(
         Renewals(replacements=replacements, crossings=crossings),
         clock=clock,
     )
-    reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
+    reactor = Reactor(
+        database,
+        surroundings.bus,
+        reacts,
+        clock=clock,
+        backoff=surroundings.retry_after,
+        batch=batch_for(database),
+    )
     organising = _organising(database, settings)
+    summaries = Summaries(database)
     by_the_clock = workers(
         crossings=crossings,
         replacements=replacements,
@@ -133,6 +147,7 @@ async def _assembled(
         edits=organising.edits,
         unowned=Unowned(database, patience=timedelta(seconds=settings.unowned_after)),
         assessing=assessing,
+        summaries=summaries,
         clock=clock,
     )
     once = Once(database, clock)
@@ -146,6 +161,7 @@ async def _assembled(
                 principals,
                 signing_in,
                 organising,
+                summaries=summaries,
                 judgements=Judgements(database),
                 forecasts=Forecasts(database, limits=settings.limits()),
                 searching=Searching(database),

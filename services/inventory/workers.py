@@ -16,6 +16,7 @@ from services.inventory.actions.regrouping import Regrouping
 from services.inventory.actions.replacements import Replacements
 from services.inventory.actions.revocations import Revocations
 from services.inventory.actions.signing_in import SigningIn
+from services.inventory.actions.summaries import Summaries
 from services.inventory.actions.unowned import Unowned
 from shared.clock import Clock
 from shared.service import Worker
@@ -42,6 +43,7 @@ def workers(
     edits: Edits,
     unowned: Unowned,
     assessing: Assessing,
+    summaries: Summaries,
     clock: Clock,
 ) -> Sequence[Worker]:
     """Return the workers."""
@@ -63,6 +65,7 @@ def workers(
         Worker("authorities", associating.cross_due, clock=clock, every=LOOK),
         Worker("assessing", assessing.judge_due, clock=clock, every=LOOK),
         Worker("policies-off", assessing.lapse, clock=clock, every=LOOK),
+        Worker("tallies", summaries.fold, clock=clock, every=LOOK),
         Worker("upkeep", upkeep, clock=clock, every=UPKEEP),
     )
 

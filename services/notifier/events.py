@@ -1,9 +1,11 @@
 """What the notifier says on the bus, and what it does on what the others say."""
 
+from datetime import datetime
 from typing import Any
 
 from services.notifier.actions.alerts import Alerts
 from services.notifier.domain.alerts import Replacement
+from services.notifier.domain.approvals import approval_subject, end_of, of_awaiting
 from services.notifier.domain.authorities import authority_subject, of_authority
 from services.notifier.domain.compliance import of_noncompliance, policy_subject
 from services.notifier.domain.evidence import (
@@ -12,10 +14,12 @@ from services.notifier.domain.evidence import (
     of_expiring,
     of_failed_deployment,
     of_failed_renewal,
+    of_failed_revocation,
     of_failed_source,
     of_revoked,
     of_stale,
     of_unowned,
+    revocation_subject,
     source_subject,
 )
 from services.notifier.domain.flaws import flaw_subject, of_flaw
@@ -38,13 +42,21 @@ from shared.events.inventory import (
     PlaceFlawed,
     PlaceMended,
 )
-from shared.events.notifier import AlertOpened, AlertResolved
+from shared.events.notifier import AlertOpened, AlertResolved, ApprovalGranted, ApprovalRefused
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
-from shared.events.renewal import CertificateRenewed, RenewalFailed
+from shared.events.renewal import (
+    ApprovalSettled,
+    CertificateRenewed,
+    CertificateRevoked,
+    RenewalAwaitingApproval,
+    RenewalFailed,
+    RevocationConfirmed,
+    RevocationFailed,
+)
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS: tuple[type[Payload], ...] = (AlertOpened, AlertResolved)
+EMITS: tuple[type[Payload], ...] = (AlertOpened, AlertResolved, ApprovalGranted, ApprovalRefused)
 
 
 def reactions(alerts: Alerts, *, clock: Clock) -> tuple[Reaction[Any], ...]:
@@ -70,6 +82,11 @@ def reactions(alerts: Alerts, *, clock: Clock) -> tuple[Reaction[Any], ...]:
         Reaction(AuthorityCleared, handlers.authority_cleared),
         Reaction(CertificateNoncompliant, handlers.noncompliant),
         Reaction(CertificateCompliant, handlers.compliant),
+        Reaction(RenewalAwaitingApproval, handlers.awaiting_approval),
+        Reaction(ApprovalSettled, handlers.approval_settled),
+        Reaction(RevocationFailed, handlers.revocation_failed),
+        Reaction(CertificateRevoked, handlers.revoked_by_us),
+        Reaction(RevocationConfirmed, handlers.revocation_confirmed),
     )
 
 
@@ -200,6 +217,38 @@ class Handlers:
         """Note it: other places may still serve the old one."""
         text = f"Put in place on {clean(event.data.target)}; not yet seen at every place."
         await self._alerts.note(tx, event.data.lineage_id, text=text, now=self._clock())
+
+    async def awaiting_approval(self, tx: Transaction, event: Event[RenewalAwaitingApproval]) -> None:
+        """Open an alert for who decides, and raise it with the reminders."""
+        subject = approval_subject(event.data.approval_id)
+        await self._alerts.in_groups(tx, subject, event.data.approver_groups, at=event.time)
+        await self._alerts.tell(tx, of_awaiting(event.data, told_at=event.time), now=self._clock())
+
+    async def revocation_failed(self, tx: Transaction, event: Event[RevocationFailed]) -> None:
+        """Open or raise an alert."""
+        await self._alerts.tell(tx, of_failed_revocation(event.data, told_at=event.time), now=self._clock())
+
+    async def revoked_by_us(self, tx: Transaction, event: Event[CertificateRevoked]) -> None:
+        """Resolve it: the authority has taken it."""
+        data = event.data
+        reason = f"{clean(data.authority)} has revoked it."
+        await self._revocation_over(tx, data.fingerprint, reason=reason, at=data.revoked_at)
+
+    async def revocation_confirmed(self, tx: Transaction, event: Event[RevocationConfirmed]) -> None:
+        """Resolve it: everybody who asks hears of it."""
+        data = event.data
+        await self._revocation_over(tx, data.fingerprint, reason="It was seen.", at=data.confirmed_at)
+
+    async def _revocation_over(self, tx: Transaction, fingerprint: str, *, reason: str, at: datetime) -> None:
+        subject = revocation_subject(fingerprint)
+        end = Replacement(subject=subject, outgoing="", fingerprint="", observed_at=at)
+        await self._alerts.end(tx, end, reason=reason, now=self._clock())
+
+    async def approval_settled(self, tx: Transaction, event: Event[ApprovalSettled]) -> None:
+        """Resolve it; where it was done without approval, everybody who is told of the worst hears of that first."""
+        await self._alerts.overridden(tx, event.data, now=self._clock())
+        reason = clean(event.data.reason, most=1000)
+        await self._alerts.end(tx, end_of(event.data), reason=reason, now=self._clock())
 
     async def grouped(self, tx: Transaction, event: Event[LineagesGrouped]) -> None:
         """Remember it: who sees alerts about a lineage, and is told, goes by its groups."""

@@ -8,10 +8,12 @@ from pathlib import Path
 from services.notifier.actions.alerts import Alerts
 from services.notifier.actions.channels import Channels
 from services.notifier.actions.deliveries import Deliveries, Schedule
+from services.notifier.actions.hooks import Hooks
 from services.notifier.actions.rules import Rules
 from services.notifier.api.alerts import alert_routes
 from services.notifier.api.channels import channel_routes
 from services.notifier.api.deliveries import delivery_routes
+from services.notifier.api.hooks import hook_routes
 from services.notifier.api.rules import rule_routes
 from services.notifier.connectors import Network
 from services.notifier.events import EMITS, reactions
@@ -65,6 +67,7 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
                 channel_routes(channels, once=once, clock=clock),
                 rule_routes(rules, once=once, clock=clock),
                 delivery_routes(deliveries, clock=clock),
+                hook_routes(Hooks(database, sealer=surroundings.sealer), once=once, clock=clock),
                 dead_letter_routes(surroundings.bus, reactor.queue),
             ],
             verifier=surroundings.verifier.refusing(void_tokens),

@@ -9,6 +9,8 @@ from services.provisioner.actions.accesses import Accesses
 from services.provisioner.actions.attempt import Means
 from services.provisioner.actions.bindings import Bindings
 from services.provisioner.actions.deployments import Deployments
+from services.provisioner.actions.key_requests import KeyRequests
+from services.provisioner.actions.key_work import KeyWork
 from services.provisioner.actions.keys import sealing_public_key
 from services.provisioner.actions.proposals import Proposals
 from services.provisioner.actions.targets import Targets
@@ -23,6 +25,7 @@ from services.provisioner.events import EMITS, reactions
 from services.provisioner.settings import ProvisionerSettings
 from services.provisioner.store import Table
 from services.provisioner.workers import deployments as deployment_lanes
+from services.provisioner.workers import key_requests as key_lanes
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
@@ -35,6 +38,8 @@ from shared.store.outbox import Relay
 from shared.void_tokens import VoidTokens
 
 NAME = "provisioner"
+KEY_LEASE = timedelta(minutes=5)
+"""The longest that one attempt to make a key on a target takes."""
 SETTINGS = ProvisionerSettings
 SCHEMA = Schema(Table.metadata, Path(__file__).parent / "migrations")
 
@@ -93,11 +98,24 @@ async def _assembled(
     await work.forget_leases()
     lanes = deployment_lanes(work, clock=clock, parallel=settings.parallel)
     deployments = Deployments(database, ring=lanes.ring)
+    key_work = KeyWork(
+        database,
+        renewal=renewal,
+        accesses=accesses,
+        schedule=means.schedule,
+        lease=KEY_LEASE,
+        clock=clock,
+    )
+    await key_work.forget_leases()
+    keys = key_lanes(key_work, clock=clock, parallel=settings.parallel)
     bindings = Bindings(database, ring=lanes.ring)
     targets = Targets(database, accesses, ring=lanes.ring)
     proposals = Proposals(database, targets=targets, bindings=bindings, inventory=inventory)
     void_tokens = VoidTokens(database)
-    reacts = (*reactions(deployments, proposals, clock=clock), void_tokens.reaction)
+    reacts = (
+        *reactions(deployments, proposals, KeyRequests(ring=keys.ring), clock=clock),
+        void_tokens.reaction,
+    )
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     actions = Actions(
         targets=targets,
@@ -121,7 +139,7 @@ async def _assembled(
         queues=[reactor.queue],
         emits=EMITS,
         receives=[reaction.payload for reaction in reacts],
-        jobs=[Relay(database, surroundings.bus).run, reactor.run, lanes.run],
+        jobs=[Relay(database, surroundings.bus).run, reactor.run, lanes.run, keys.run],
     )
 
 

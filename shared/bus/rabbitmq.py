@@ -24,6 +24,7 @@ import anyio
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import AMQPError as WireError
 
 from shared.bus import DeadLetter, Delivery, Handler, Message, Outcome, Queue, Verdict
@@ -116,25 +117,27 @@ class RabbitBus:
         self, connection: AbstractConnection, queue: Queue, handler: Handler, *, batch: int
     ) -> None:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        await channel.set_qos(PREFETCH)
-        source = await channel.get_queue(queue.name, ensure=False)
-        arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        await channel.set_qos(max(PREFETCH, 2 * batch))
+        # One level below aio-pika, which makes an object of each message that costs more than the message.
+        wire = await channel.get_underlay_channel()
+        arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         # A broker whose queue is being recovered may never answer: waiting for ever would be silence.
-        await asyncio.wait_for(source.consume(arrived.put), CONNECT_TIMEOUT)
+        await asyncio.wait_for(wire.basic_consume(queue.name, arrived.put), CONNECT_TIMEOUT)
         gone = asyncio.ensure_future(_until_closed(channel, connection))
         try:
             while True:
                 messages = await _gather(arrived, gone, batch=batch)
-                deliveries = [Delivery(message=_unpacked(m), attempt=_attempt(m)) for m in messages]
+                deliveries = [_delivery(message) for message in messages]
                 outcomes = await handler(deliveries)
-                await self._settle(queue, messages, deliveries, outcomes)
+                await self._settle(queue, deliveries, outcomes)
+                # All that came before on this channel is settled too, so one acknowledgement covers the batch.
+                await wire.basic_ack(messages[-1].delivery_tag or 0, multiple=True)
         finally:
             gone.cancel()
 
     async def _settle(
         self,
         queue: Queue,
-        messages: Sequence[AbstractIncomingMessage],
         deliveries: Sequence[Delivery],
         outcomes: Sequence[Outcome],
     ) -> None:
@@ -145,8 +148,6 @@ class RabbitBus:
         ]
         if onward:
             await self._send(onward)
-        # All that came before on this channel is settled too, so one acknowledgement covers the batch.
-        await messages[-1].ack(multiple=True)
 
     def _onward(
         self, queue: Queue, delivery: Delivery, outcome: Outcome
@@ -318,8 +319,8 @@ async def _until_closed(channel: AbstractChannel, connection: AbstractConnection
 
 
 async def _gather(
-    arrived: "asyncio.Queue[AbstractIncomingMessage]", gone: "asyncio.Future[None]", *, batch: int
-) -> list[AbstractIncomingMessage]:
+    arrived: "asyncio.Queue[DeliveredMessage]", gone: "asyncio.Future[None]", *, batch: int
+) -> list[DeliveredMessage]:
     first = asyncio.ensure_future(arrived.get())
     either: set[asyncio.Future[Any]] = {first, gone}
     try:
@@ -366,8 +367,14 @@ def _unpacked(message: AbstractIncomingMessage) -> Message:
     )
 
 
-def _attempt(message: AbstractIncomingMessage) -> int:
-    return int(str(message.headers.get("x-attempt", 0))) + 1
+def _delivery(delivered: DeliveredMessage) -> Delivery:
+    properties = delivered.header.properties
+    message = Message(
+        id=properties.message_id or "",
+        type=properties.message_type or delivered.routing_key or "",
+        body=delivered.body,
+    )
+    return Delivery(message=message, attempt=int(str((properties.headers or {}).get("x-attempt", 0))) + 1)
 
 
 def _dead_letter(queue: Queue, message: AbstractIncomingMessage) -> DeadLetter:

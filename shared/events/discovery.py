@@ -114,6 +114,28 @@ class Held(BaseModel):
     """The IP addresses of the host that holds it, at most 20; empty where it is no host."""
 
 
+class Flaw(BaseModel):
+    """What came of a check for one weakness of an endpoint's TLS."""
+
+    model_config = ConfigDict(frozen=True)
+
+    finding: Literal["vulnerable", "not", "unchecked"]
+    reason: str = ""
+    """What shows it, or why nobody knows; never what the server has sent."""
+
+
+class Hsts(BaseModel):
+    """What became of the question for Strict-Transport-Security (RFC 6797)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    header: Literal["sent", "absent", "not_http", "unchecked"]
+    reason: str = ""
+    max_age: int | None = None
+    """Seconds; empty where it was not sent."""
+    include_subdomains: bool = False
+
+
 class TlsFacts(BaseModel):
     """Everything that an endpoint would negotiate, as a look at depth `full` finds it; names are IANA's."""
 
@@ -142,6 +164,10 @@ class TlsFacts(BaseModel):
     """It refuses a downgraded hello (RFC 7507); empty where it speaks one version only."""
     downgrade_sentinel: bool | None = None
     """RFC 8446 §4.1.3; empty where it does not speak TLS 1.3 and TLS 1.2."""
+    flaws: dict[str, Flaw] = {}
+    """By name: heartbleed, ccs-injection, ticketbleed, robot; what is not named was not looked for."""
+    hsts: Hsts | None = None
+    """Empty where nobody has asked."""
     is_complete: bool = True
     """Every connection came about, so that what is not listed is not offered."""
 

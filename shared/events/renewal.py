@@ -45,10 +45,43 @@ class CertificateRenewed(Payload):
     """Those that the lineage was begun in, by this order; empty where it was there before."""
     root: Der | None = None
     """The root that the chain ends at, as DER, where the authority's is known: that of a built-in one always is."""
+    key_is_on_target: bool = False
+    """Whether the key was made on the target, where it waits; there is none to ask for."""
 
     def subject(self) -> str:
         """Return the new certificate's fingerprint."""
         return self.fingerprint
+
+
+class RequestWanted(Payload):
+    """A key pair is to be made on the target of a lineage, and its certification request to be brought."""
+
+    type: ClassVar[str] = "renewal.request_wanted"
+
+    order_id: str
+    lineage_id: str
+    names: list[str]
+    key_type: str
+    """As profiles name it: `ecdsa-p256`, `rsa-3072`."""
+    expires_at: datetime
+    """When the order fails without it."""
+
+    def subject(self) -> str:
+        """Return the order's id."""
+        return self.order_id
+
+
+class RequestWithdrawn(Payload):
+    """What `renewal.request_wanted` has told is over without a certificate, and nothing has failed: the order is not needed."""
+
+    type: ClassVar[str] = "renewal.request_withdrawn"
+
+    order_id: str
+    lineage_id: str
+
+    def subject(self) -> str:
+        """Return the order's id."""
+        return self.order_id
 
 
 class RenewalFailed(Payload):
@@ -71,6 +104,127 @@ class RenewalFailed(Payload):
     def subject(self) -> str:
         """Return the order's id."""
         return self.order_id
+
+
+class CertificateRevoked(Payload):
+    """An authority has taken a certificate back because we asked it to."""
+
+    type: ClassVar[str] = "certificate.revoked"
+
+    lineage_id: str
+    order_id: str
+    """The one that it was obtained by."""
+    revocation_id: str
+    fingerprint: str
+    names: list[str]
+    authority: str
+    """The name of the authority that issued it."""
+    reason: RevocationReason
+    explanation: str
+    requested_by: str
+    revoked_at: datetime
+
+    def subject(self) -> str:
+        """Return the certificate's fingerprint."""
+        return self.fingerprint
+
+
+class RevocationFailed(Payload):
+    """A certificate could not be revoked, or is not seen to be; `next_attempt_at` is empty where nobody goes on."""
+
+    type: ClassVar[str] = "revocation.failed"
+
+    lineage_id: str
+    revocation_id: str
+    fingerprint: str
+    names: list[str]
+    reason: str
+    next_step: str
+    attempt: int
+    next_attempt_at: datetime | None
+
+    def subject(self) -> str:
+        """Return the certificate's fingerprint."""
+        return self.fingerprint
+
+
+class RevocationConfirmed(Payload):
+    """An authority was seen to say, to everybody who asks, that a certificate is revoked."""
+
+    type: ClassVar[str] = "revocation.confirmed"
+
+    lineage_id: str
+    revocation_id: str
+    fingerprint: str
+    means: str
+    """`ocsp`, `crl`, or who has seen it."""
+    confirmed_at: datetime
+
+    def subject(self) -> str:
+        """Return the certificate's fingerprint."""
+        return self.fingerprint
+
+
+class ApprovalOutcome(StrEnum):
+    """What has come of an approval."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    VOID = "void"
+    OVERRIDDEN = "overridden"
+
+
+class RenewalAwaitingApproval(Payload):
+    """Something is done only when enough people have agreed to exactly this; said again as a reminder."""
+
+    type: ClassVar[str] = "renewal.awaiting_approval"
+
+    approval_id: str
+    kind: str
+    """What waits: `order` or `revocation`."""
+    subject_id: str
+    """The id of the order or the revocation."""
+    lineage_id: str
+    digest: str
+    """What a decision binds to: SHA-256 of what would be done, in lower-case hexadecimal."""
+    names: list[str]
+    summary: str
+    """What would be done, in a sentence."""
+    requested_by: str
+    needed: int
+    granted: int
+    approver_groups: list[str]
+    """Who decides: people in one of them; where there are none, in any."""
+    asked_at: datetime
+    expires_at: datetime
+    reminder: int
+    """0 when it is said first."""
+
+    def subject(self) -> str:
+        """Return the approval's id."""
+        return self.approval_id
+
+
+class ApprovalSettled(Payload):
+    """What `renewal.awaiting_approval` has told is over: decided, expired, void, or done without."""
+
+    type: ClassVar[str] = "approval.settled"
+
+    approval_id: str
+    kind: str
+    subject_id: str
+    lineage_id: str
+    digest: str
+    outcome: ApprovalOutcome
+    reason: str
+    decided_by: list[str]
+    """The principals whose word has counted."""
+    settled_at: datetime
+
+    def subject(self) -> str:
+        """Return the approval's id."""
+        return self.approval_id
 
 
 class LineageEnrolled(Payload):
@@ -98,3 +252,29 @@ class LineageWithdrawn(Payload):
     def subject(self) -> str:
         """Return the lineage's id."""
         return self.lineage_id
+
+
+class CampaignChanged(Payload):
+    """A campaign was planned, has begun, has come to its next wave, has stopped, or is over."""
+
+    type: ClassVar[str] = "campaign.changed"
+
+    campaign_id: str
+    name: str
+    state: str
+    """`planned`, `running`, `paused`, `aborted` or `finished`."""
+    counts: dict[str, int]
+    """How many certificates are in which state."""
+    reason: str | None
+    """Why it has stopped."""
+    next_step: str | None
+    deadline: datetime | None
+    ends_at: datetime | None
+    """When it will be over as it goes now; empty where that cannot be told."""
+    is_late: bool
+    """Whether that is after the deadline."""
+    groups: list[str] = Field(default=[])
+
+    def subject(self) -> str:
+        """Return the campaign's id."""
+        return self.campaign_id

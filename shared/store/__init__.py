@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
@@ -21,13 +21,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from shared.errors import Invalid, Unavailable
 from shared.events import Event, Payload
-from shared.store.columns import Instant, Json
+from shared.store.columns import Instant, Json, Sealed
 from shared.store.plumbing import OUTBOX
+from shared.store.reader import Reader, reader_in, reader_on
 
-__all__ = ["Database", "Instant", "Json", "Transaction", "insert", "is_away", "is_unstorable", "write_rows"]
+__all__ = [
+    "Database",
+    "Instant",
+    "Json",
+    "Sealed",
+    "Transaction",
+    "insert",
+    "is_away",
+    "is_unstorable",
+    "write_rows",
+]
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_QUIET = 10
+"""Seconds without use after which a connection is asked whether it is still there."""
 _PATIENCE = 10
 """Seconds that a connection, or the answer to whether the database is ready, may take."""
 
@@ -81,7 +94,8 @@ class Transaction:
 class Database:
     """The datastore of one service.
 
-    `url` is `sqlite:///path/to/file.db` or `postgresql://user:password@host:port/name`.
+    `url` is `sqlite:///path/to/file.db` or `postgresql://user:password@host:port/name`; there, up to twice `pool_size`
+    connections are kept open.
     """
 
     def __init__(
@@ -104,7 +118,10 @@ class Database:
             if self.is_sqlite
             else _postgresql_engine(self.url, tls=tls, pool_size=pool_size)
         )
-        self._reading = self.engine.execution_options(everleaf_read=True)
+        # A statement alone is a transaction to PostgreSQL: to say so would be two more trips for each question.
+        autonomy: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reading = self.engine.execution_options(everleaf_read=True, **autonomy)
+        sa.event.listen(self._reading.sync_engine, "before_cursor_execute", _refuse_to_write)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -133,10 +150,26 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Open a session for reading; what it is asked to write is never committed."""
+        """Open a session for reading; it refuses to write.
+
+        On PostgreSQL each statement sees what is committed when it begins, as everywhere; it is in no transaction.
+        """
         with anyio.CancelScope(shield=self.is_sqlite):
             async with AsyncSession(self._reading, expire_on_commit=False) as session:
                 yield session
+
+    @asynccontextmanager
+    async def reader(self, *, longest: timedelta | None = None) -> AsyncIterator[Reader]:
+        """Open what reads with less ado than a session, for what is asked most.
+
+        A statement that takes longer than `longest` on PostgreSQL raises `TookTooLong`.
+        """
+        if self.is_sqlite:
+            async with self.read() as session:
+                yield reader_in(session)
+        else:
+            async with reader_on(self._reading, longest=longest) as reader:
+                yield reader
 
     def ring(self) -> None:
         """Wake the outbox relay of this process."""
@@ -206,18 +239,51 @@ def _with_driver(url: str, password: str | None) -> URL:
     return parsed.set(password=password) if password is not None else parsed
 
 
+def _refuse_to_write(*event: Any) -> None:
+    context = event[4]
+    if context.isinsert or context.isupdate or context.isdelete:
+        msg = "A reading session does not write: use Database.transaction()."
+        raise RuntimeError(msg)
+
+
 def _postgresql_engine(url: URL, *, tls: ssl.SSLContext | None, pool_size: int) -> AsyncEngine:
     arguments: dict[str, Any] = {"timeout": _PATIENCE}
     if tls is not None:
         arguments["ssl"] = tls
-    return create_async_engine(
+    engine = create_async_engine(
         url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_pre_ping=True,
+        # None beyond the pool: those would be opened for one statement and closed after it.
+        pool_size=2 * pool_size,
+        max_overflow=0,
         hide_parameters=True,  # errors are logged and kept with dead letters; values are nobody's business
         connect_args=arguments,
     )
+    _use_the_living(engine)
+    return engine
+
+
+def _use_the_living(engine: AsyncEngine) -> None:
+    """Give out no connection that the server has closed.
+
+    The driver knows at once where it was told. A connection that was quiet for long is asked, since something between
+    may have forgotten it; asking before each use, as `pool_pre_ping` does, is three trips for each question.
+    """
+    pool = engine.sync_engine.pool
+
+    @sa.event.listens_for(pool, "checkin")
+    def rest(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @sa.event.listens_for(pool, "checkout")
+    def wake(connection: Any, record: Any, _fairy: object) -> None:
+        if connection.driver_connection.is_closed():
+            raise sa.exc.DisconnectionError
+        if time.monotonic() - record.info.get("rests_since", time.monotonic()) < _QUIET:
+            return
+        try:
+            connection.ping()
+        except Exception as error:
+            raise sa.exc.DisconnectionError from error
 
 
 def _write_ahead(cursor: Any) -> None:

@@ -34,8 +34,19 @@ class Instant(sa.TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        """Leave what PostgreSQL's driver gives as it is, an aware datetime in UTC: lists have thousands of them."""
+        return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Return an aware datetime in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Sealed(sa.LargeBinary):
+    """What `shared.sealing.Sealer` has sealed: when the key-encryption key changes, these columns are wrapped anew.
+
+    Empty, or nothing, where there is no secret.
+    """

@@ -4,11 +4,12 @@ A statement with all rows in its VALUES would be compiled, and planned, anew for
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.store import Transaction
 
@@ -22,6 +23,15 @@ def table_of(tx: Transaction, columns: Columns, rows: Sequence[Sequence[Any]]) -
     if dialect.name == "postgresql":
         return _unnested(columns, rows)
     return _from_json(columns, rows, dialect=dialect)
+
+
+def among(session: AsyncSession, column: Any, values: Collection[str]) -> sa.ColumnElement[bool]:
+    """Say that a column has one of these texts; however many they are, the statement stays the same."""
+    if session.get_bind().dialect.name != "postgresql":
+        found: sa.ColumnElement[bool] = column.in_(values)
+        return found
+    array = sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.Text), unique=True)
+    return sa.type_coerce(column, sa.Text) == sa.any_(array)
 
 
 def _unnested(columns: Columns, rows: Sequence[Sequence[Any]]) -> sa.FromClause:

@@ -14,7 +14,7 @@ What the advisories about Lemur 1.9 (April to August 2026) were about, and what 
 | a list shows what its items would not | test_authorisation: lists, counts and exports tell nothing |
 | CRL and OCSP addresses of a certificate lead inside (GHSA-54vg) | tests/inventory/test_revocations.py, and the one guarded client (tests/architecture/test_outbound.py) |
 | redirects and names that resolve otherwise the second time (GHSA-f3qq) | tests/shared/test_outbound.py |
-| the address of an ACME directory at creation (GHSA-v2wp) and at a change (GHSA-v5rc) | test_ssrf, tests/conformance/test_authorities.py: held against the policy at every connection, not when it is written |
+| the address of an ACME directory at creation (GHSA-v2wp) and at a change (GHSA-v5rc) | test_ssrf, tests/conformance/authorities: held against the policy at every connection, not when it is written |
 | addresses that an ACME server answers with (GHSA-xpmj) | the same: every connection of that client passes the gate |
 | tokens outlive what was taken away | tests/inventory/test_rights.py, tests/shared/test_void_tokens.py |
 | sign-in: state, nonce, audience, algorithm | tests/inventory/test_sign_in.py |

@@ -18,7 +18,7 @@ from shared.events import Event, Payload
 from shared.ids import new_id
 from shared.outbound import Policy
 from shared.reactions import Reactor
-from shared.service import Service, open_database
+from shared.service import Lanes, Service, open_database
 from shared.settings import SettingsSource
 from tests.access.contracts import Route
 from tests.builders import ISSUER, SIGNING_KEY, surroundings
@@ -87,6 +87,13 @@ class Estate:
         (reactor,) = [owner for owner in owners if isinstance(owner, Reactor)]
         (outcome,) = await reactor.handle([Delivery(message=message, attempt=1)])
         assert outcome.verdict is Verdict.DONE, outcome
+
+    async def work_off(self, service: str) -> None:
+        """Do all that is due in a service's lanes, now."""
+        owners = [getattr(job, "__self__", None) for job in self.services[service].jobs]
+        for lanes in (owner for owner in owners if isinstance(owner, Lanes)):
+            while (claim := await lanes._work.claim(now=utc_now())) is not None:
+                await lanes._work.run(claim)
 
     async def send(
         self,

@@ -174,6 +174,8 @@ async def test_an_authority_for_everybody_is_used_by_all_and_changed_by_none_of_
     assert name in [each["name"] for each in listed.json()["items"]]
     taken = await ask(estate, "renewal", f"PUT {path}/groups", OURS, body={"groups": [OURS]})
     assert taken.status_code == 403
+    renewed = await ask(estate, "renewal", f"PUT {path}/secrets", OURS, body={"secrets": {}})
+    assert renewed.status_code == 403
     profile = {"name": f"by {name}", "authority": name, "allowed_names": ["*.estate.test"]}
     by_ours = await ask(estate, "renewal", "POST /v1/profiles", OURS, body=profile)
     assert (by_ours.status_code, by_ours.json()["groups"]) == (201, [OURS])

@@ -16,6 +16,8 @@ from services.provisioner.connectors.registry import TARGETS
 from services.renewal.connectors.registry import AUTHORITIES
 from shared.outbound import Policy
 from tests.access.estate import Estate, running
+from tests.conformance.authorities import ROWS
+from tests.conformance.authorities.bench import Power
 
 ADDRESS = re.compile(r"(^|_)(url|uri|host|server|endpoint|vault|authority|issuer)(_url|$)")
 """What a setting is called that says where to connect to."""
@@ -79,7 +81,14 @@ CHANNELS_TRIED: Mapping[tuple[str, str], Attempt] = {
 }
 _BY_SSH = "SSH goes where the lists of the scanner let it, not by HTTP: tests/discovery/test_sources_api.py"
 EXPLAINED = {
-    ("acme", "directory_url"): "asked when something is ordered: tests/conformance/test_authorities.py",
+    **{
+        (row.kind.kind, name): "asked when something is ordered: tests/conformance/authorities"
+        for row in ROWS.values()
+        for name in row.kind.options_type.model_fields
+        if Power.STOP in row.powers and ADDRESS.search(name)
+    },
+    ("cmp", "url"): "asked when something is ordered, by the same client: tests/conformance/authorities",
+    ("scep", "url"): "asked when something is ordered, by the same client: tests/conformance/authorities",
     ("linux-ssh", "host"): _BY_SSH,
     ("windows-ssh", "host"): _BY_SSH,
     ("adcs", "host"): _BY_SSH,

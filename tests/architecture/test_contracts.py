@@ -25,9 +25,17 @@ PUBLIC = {
     ("inventory", "GET", "/v1/login/callback"),
     ("inventory", "POST", "/v1/session/token"),
     ("inventory", "DELETE", "/v1/session"),
+    ("notifier", "POST", "/v1/approval-hooks/{hook_id}/decisions"),
+    ("renewal", "GET", "/v1/authorities/{authority_id}/crl"),
+    ("renewal", "GET", "/v1/authorities/{authority_id}/certificate"),
+    ("renewal", "POST", "/v1/authorities/{authority_id}/ocsp"),
+    ("renewal", "GET", "/v1/authorities/{authority_id}/ocsp/{asked}"),
 }
 """All that answers without a token, beside health, metrics and the contracts themselves."""
-BODIES = {("inventory", "/v1/oauth/token"): "application/x-www-form-urlencoded"}
+BODIES = {
+    ("inventory", "/v1/oauth/token"): "application/x-www-form-urlencoded",
+    ("renewal", "/v1/authorities/{authority_id}/ocsp"): "application/ocsp-request",
+}
 """What is not sent as JSON, because somebody else's standard says so."""
 SECRETS = re.compile(
     r"private|passw|passphrase|secret|token|credential|api_?key|pkcs12|p12|pfx", re.IGNORECASE

@@ -42,7 +42,9 @@ MAY = {
     "services/notifier/connectors/dial.py": "dials what the policy permits, for mail",
     "services/notifier/connectors/email.py": "speaks SMTP over the connection that dial.py has opened",
     "services/provisioner/connectors/wire.py": "a handshake with the target that was just changed, nothing sent",
-    "services/renewal/connectors/rfc2136.py": "dials the DNS server that the policy permits",
+    "services/renewal/connectors/dns/rfc2136.py": "dials the DNS server that the policy permits",
+    "services/renewal/connectors/dns/servers.py": "dials the DNS servers that the policy permits",
+    "services/renewal/connectors/dns/lookup.py": "asks the resolver of this host, or one that the policy permits",
 }
 """By file: why it may, and what holds it back."""
 

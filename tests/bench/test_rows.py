@@ -8,15 +8,27 @@ from pathlib import Path
 import pytest
 
 from bench import table
+from bench.campaign.suite import CampaignSuite
+from bench.ingest.suite import IngestSuite
+from bench.inventory.suite import InventorySuite
 from bench.join.suite import JoinSuite
 from bench.measure import NotMeasured, Usage, measure
+from bench.renewal.suite import RenewalSuite
 from bench.rows import SUBJECT, Contestant, Entry, Row, Sample, Scenario, judge, play, wanted
 from bench.scan import peers, plan
 from bench.scan.suite import SETTINGS, ScanSuite
 from bench.sources.suite import SourceSuite
 
 ROWS = ScanSuite.rows
-SUITES = {"scan": ROWS, "sources": SourceSuite.rows, "join": JoinSuite.rows}
+SUITES = {
+    "scan": ROWS,
+    "sources": SourceSuite.rows,
+    "join": JoinSuite.rows,
+    "api": InventorySuite.rows,
+    "ingest": IngestSuite.rows,
+    "renewal": RenewalSuite.rows,
+    "campaign": CampaignSuite.rows,
+}
 ROW = Row(
     name="x.y",
     scenario="x",

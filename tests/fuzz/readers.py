@@ -4,6 +4,8 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 
+from httpx import Headers
+
 from services.discovery.domain.targets import Asked
 from services.discovery.scanner.depth import look_deep
 from services.discovery.scanner.flight import Flight, Malformed, NotTls
@@ -13,9 +15,14 @@ from services.discovery.scanner.look import BEFORE_13, FIRST, RETRY, Asker
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight
 from services.inventory.domain import certificates
+from services.renewal.connectors import NotNow
+from services.renewal.connectors.cmp import messages as cmp
+from services.renewal.connectors.cmp.protection import SharedSecret
+from services.renewal.connectors.est import certificates as certificates_of_est
 from shared import x509
 from shared.errors import Invalid
 from shared.starttls import PROTOCOLS, OtherProtocol, Refused
+from shared.web import Answer as Answered
 
 Read = Callable[[bytes], None]
 
@@ -156,6 +163,31 @@ def _turns(data: bytes) -> list[bytes]:
     return turns or [b""]
 
 
+class _Anybody(SharedSecret):
+    """Takes whoever answers, so that what is behind the protection can be tried too."""
+
+    def verify(self, *_: object, **__: object) -> None:
+        """Take it."""
+
+
+_CMP = cmp.Question(der=b"", nonce=b"", dialogue=cmp.Dialogue(transaction=b""))
+
+
+def read_cmp(data: bytes) -> None:
+    """Read what a CA says in CMP."""
+    with contextlib.suppress(cmp.Unreadable):
+        answer = cmp.read(data, question=_CMP, protection=_Anybody(reference=b"", secret=b""))
+        for look in (cmp.granted_of, cmp.check_after, cmp.error_of):
+            with contextlib.suppress(cmp.Unreadable):
+                look(answer)
+
+
+def read_est(data: bytes) -> None:
+    """Read the certificates that a CA sends in EST."""
+    with contextlib.suppress(NotNow):
+        certificates_of_est(Answered(status=200, headers=Headers(), body=data))
+
+
 READERS: tuple[Read, ...] = (
     read_flight,
     read_ssl2,
@@ -164,6 +196,8 @@ READERS: tuple[Read, ...] = (
     read_decrypted,
     look_fast,
     look_full,
+    read_cmp,
+    read_est,
 )
 
 

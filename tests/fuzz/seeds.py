@@ -1,9 +1,14 @@
 """Where fuzzing begins: answers as real servers give them, made anew each time."""
 
+import base64
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from services.renewal.connectors.cmp import messages as cmp
+from services.renewal.connectors.cmp.protection import SharedSecret
+from services.renewal.connectors.cmp.writing import explicit, integer, sequence
 from shared.starttls import PROTOCOLS
 from tests.fuzz.readers import (
     READERS,
@@ -12,7 +17,9 @@ from tests.fuzz.readers import (
     look_fast,
     look_full,
     read_certificate,
+    read_cmp,
     read_decrypted,
+    read_est,
     read_flight,
     read_ssl2,
 )
@@ -73,6 +80,9 @@ def seeds() -> Iterator[bytes]:
         yield _to(read_decrypted, decrypted(chain))
     yield _to(read_certificate, ca.certificate.public_bytes(Encoding.DER))
     yield _to(read_ssl2, b"\x40" + _SSL2_HELLO)
+    issued = pkcs7.serialize_certificates([ca.certificate], Encoding.DER)
+    yield _to(read_est, base64.b64encode(issued))
+    yield _to(read_cmp, cmp_answer(ca))
     said = list(answers(ca))
     for answer in said:
         yield _to(read_flight, b"\0\x40" + answer)
@@ -83,6 +93,18 @@ def seeds() -> Iterator[bytes]:
     for greeting in GREETINGS:
         for number in range(len(PROTOCOLS)):
             yield _to(converse, bytes([number, 0xFF]) + greeting)
+
+
+def cmp_answer(ca: CertificateAuthority) -> bytes:
+    """Return what a CA says that has issued."""
+    granted = sequence(integer(0))
+    certificate = explicit(0, ca.certificate.public_bytes(Encoding.DER))
+    response = sequence(integer(-1), granted, sequence(certificate))
+    protection = SharedSecret(reference=b"seed", secret=b"seed")
+    dialogue = cmp.Dialogue(transaction=b"", their_nonce=b"")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    content = sequence(sequence(response))
+    return cmp.ask(cmp.Body.CP, content, protection=protection, dialogue=dialogue, now=now).der
 
 
 def in_turns(*said: bytes) -> bytes:

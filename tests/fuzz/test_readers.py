@@ -5,7 +5,11 @@ import pytest
 from tests.fuzz.readers import READERS, decrypted_flight, read_any
 from tests.fuzz.seeds import decrypted, seeds
 
-FOUND = (bytes.fromhex("0140800004000129"),)
+FOUND = (
+    bytes.fromhex("0140800004000129"),
+    # A status of CMP that says nothing.
+    bytes.fromhex("073013300b020102a4023000a4023000b70430023000"),
+)
 """Inputs that a reader once failed at."""
 
 

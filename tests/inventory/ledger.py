@@ -16,13 +16,16 @@ from services.inventory.actions.observations import Observations
 from services.inventory.actions.reading import Reading
 from services.inventory.actions.renewals import Renewals
 from services.inventory.actions.replacements import Replacements
+from services.inventory.actions.summaries import Summaries
 from services.inventory.connectors import policy_files
 from services.inventory.domain.query import Asked, parse
 from services.inventory.domain.thresholds import Limit
 from services.inventory.events import reactions
 from services.inventory.service import SCHEMA
 from services.inventory.store.certificates import CertificateFilter
-from services.inventory.store.tables import Certificate, Replacement
+from services.inventory.store.summaries import Summary
+from services.inventory.store.tables import Replacement
+from services.inventory.store.tallies import TALLY_CHANGES
 from shared.bus import Delivery, Message, Verdict
 from shared.bus.sqlite import SqliteBus
 from shared.events import Event, Payload
@@ -161,6 +164,7 @@ class Ledger:
         table = reactions(observations, renewals, clock=lambda: self.now)
         self.reactor = Reactor(database, bus, table, clock=lambda: self.now)
         self.reading = Reading(database)
+        self.summaries = Summaries(database)
 
     async def hear(self, *events: Event[Any]) -> None:
         """React to events, in this order, in one batch."""
@@ -173,6 +177,7 @@ class Ledger:
             for metadata in SCHEMA.metadata:
                 for table in reversed(metadata.sorted_tables):
                     await tx.session.execute(sa.delete(table))
+            await tx.session.execute(sa.delete(TALLY_CHANGES))  # what the deletes have written
 
     async def work(self) -> None:
         """Do what is due by the clock."""
@@ -189,6 +194,10 @@ class Ledger:
         while await self.assessing.lapse(self.now):
             pass
 
+    async def summary(self) -> Summary:
+        """Return how many there are of what, for who sees all."""
+        return await self.summaries.summary(scope=None, now=self.now)
+
     async def said(self, payload: type[P]) -> list[P]:
         """Return the events of this type, the oldest first."""
         async with self.database.read() as session:
@@ -197,7 +206,7 @@ class Ledger:
             Event.parse(body, payload).data for body in bodies if json.loads(body)["type"] == payload.type
         ]
 
-    async def row(self, issued: Issued) -> Certificate:
+    async def row(self, issued: Issued) -> Any:
         """Return what is kept of a certificate."""
         return (await self.reading.certificate(issued.fingerprint, scope=None)).row
 

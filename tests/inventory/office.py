@@ -88,7 +88,8 @@ class Office:
 
     async def set_by(self, issued: Issued) -> str | None:
         """Return who or what has said who owns a certificate."""
-        return (await self.ledger.row(issued)).owner_set_by
+        found: str | None = (await self.ledger.row(issued)).owner_set_by
+        return found
 
     async def work(self) -> None:
         """Do what is due by the clock."""

@@ -45,8 +45,8 @@ async def test_a_found_certificate_is_known_with_its_place(
     assert report.row.names == ["*.shop.test", "shop.test"]
     assert report.row.key_type == "ecdsa-p256"
     assert report.row.is_current
-    [(where, seen)] = report.places
-    assert (where.key, seen.first_seen, seen.last_seen) == (place().key, NOON, NOON)
+    [where] = report.facts.places
+    assert (where.key, where.first_seen, where.last_seen) == (place().key, NOON, NOON)
     assert await ledger.told(report.row.lineage_id) == ["found"]
     pem = await ledger.reading.pem(issued.fingerprint, scope=None)
     assert (pem.pem + "".join(pem.chain)).encode() == issued.chain_pem
@@ -56,8 +56,8 @@ async def test_seeing_it_again_moves_last_seen_and_nothing_else(ledger: Ledger, 
     await ledger.hear(found(old, place(), NOON), found(old, place(), NOON + HOUR))
     await ledger.hear(found(old, place(), NOON - HOUR))
     report = await ledger.reading.certificate(old.fingerprint, scope=None)
-    [(_where, seen)] = report.places
-    assert (seen.first_seen, seen.last_seen) == (NOON - HOUR, NOON + HOUR)
+    [where] = report.facts.places
+    assert (where.first_seen, where.last_seen) == (NOON - HOUR, NOON + HOUR)
     assert await ledger.told(report.row.lineage_id) == ["found"]
     assert await ledger.said(CertificateExpiring) == []
 
@@ -108,7 +108,7 @@ async def test_bytes_that_are_no_certificate_are_kept_with_a_finding(ledger: Led
     assert row.finding
     assert row.not_after is None
     assert (await ledger.row(old)).finding is None
-    assert (await ledger.reading.summary(scope=None)).unreadable == 1
+    assert (await ledger.summary()).unreadable == 1
     assert "BEGIN CERTIFICATE" in (await ledger.reading.pem(name, scope=None)).pem
 
 
@@ -149,7 +149,7 @@ async def test_a_certificate_found_expiring_is_told_at_once_and_only_the_most_ur
     assert told.place_count == 1
     assert told.places == [place()]
     report = await ledger.reading.certificate(issued.fingerprint, scope=None)
-    assert [(row.urgency, row.is_told) for row in report.crossed] == [
+    assert [(row.urgency, row.is_told) for row in report.facts.crossed] == [
         ("renew", False),
         ("warning", False),
         ("error", False),
@@ -216,7 +216,7 @@ async def test_the_authority_above_a_certificate_is_not_told_to_expire(ledger: L
     issued = dying.intermediate().issue("shop.test", not_before=NOON - DAY, not_after=NOON + 89 * DAY)
     await ledger.hear(found(issued, place(), NOON))
     assert await ledger.said(CertificateExpiring) == []
-    assert (await ledger.reading.summary(scope=None)).certificates == 1
+    assert (await ledger.summary()).certificates == 1
 
 
 async def test_a_successor_with_the_same_names_joins_the_lineage(

@@ -194,6 +194,7 @@ async def test_replacements_and_the_summary_are_shown(
     summary = (await running.get("/v1/summary")).json()
     assert (summary["certificates"], summary["current"], summary["places"], summary["stale"]) == (2, 1, 1, 0)
     assert set(summary["expiring"]) == {"renew", "warning", "error", "critical", "expired"}
+    assert [each["days"] for each in summary["ending"]] == [7, 30, 90]
 
 
 async def test_the_first_start_leaves_files_that_only_we_can_read(running: Running) -> None:
@@ -250,7 +251,12 @@ async def test_a_service_exchanges_its_key_for_a_short_token(running: Running) -
     assert timedelta(minutes=4) < ends - utc_now() <= timedelta(minutes=5)
     speaks_for = await running.around.verifier.verify(answer["access_token"])
     assert speaks_for.name == "provisioner"
-    assert speaks_for.permissions == {"keys:release", "orders:read", "certificates:read"}
+    assert speaks_for.permissions == {
+        "keys:release",
+        "requests:bring",
+        "orders:read",
+        "certificates:read",
+    }
     assert speaks_for.sealing_key is not None
     assert base64url(speaks_for.sealing_key) == SEALING_KEY
     bearer = {"Authorization": f"Bearer {answer['access_token']}"}

@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.chains import Chains
-from services.inventory.connectors.authorities import Authorities
 from services.inventory.connectors.trust_stores import read_trust_stores
 from services.inventory.domain.chains.verdicts import OWN, PUBLIC, ChainState, Roots, Verdict, judge
 from services.inventory.store import judgements
 from services.inventory.store.tables import ServedChainRow
 from shared.errors import Invalid
 from shared.outbound import Policy
+from shared.revocation.published import Authorities
 from shared.store import Database
 from tests.builders import LOOPBACK
 from tests.inventory.ledger import DAY, HOUR, NOON, Ledger, found, place
@@ -182,7 +182,7 @@ async def test_each_place_has_the_verdict_of_the_chain_that_it_serves(ledger: Le
     ledger.now = NOON + HOUR
     await judging.judge_due(ledger.now)
     report = await ledger.reading.certificate(LEAF.fingerprint, scope=None)
-    by_place = {where.address: seen.chain_digest or "" for where, seen in report.places}
+    by_place = {where.address: where.chain_digest or "" for where in report.facts.places}
     async with database.read() as session:
         served = {(LEAF.fingerprint, digest) for digest in by_place.values()}
         of = await judgements.judged_at(session, served)
@@ -190,7 +190,7 @@ async def test_each_place_has_the_verdict_of_the_chain_that_it_serves(ledger: Le
         assert {each.is_revoked for each in of.values()} == {None}
     state = {where: of[LEAF.fingerprint, digest].chain_state for where, digest in by_place.items()}
     assert state == {"192.0.2.1": "valid", "192.0.2.2": "incomplete"}
-    assert (report.judged.chain_state, report.judged.trust_store) == ("incomplete", "public")
+    assert (report.facts.judged.chain_state, report.facts.judged.trust_store) == ("incomplete", "public")
     for wanted, count in (("incomplete", 1), ("valid", 1), ("extra", 0)):
         assert len(await ledger.asked(f"chain = {wanted}")) == count
     assert not await judging.judge_due(ledger.now)
@@ -215,7 +215,7 @@ async def test_an_issuer_that_nobody_serves_is_fetched_only_where_that_is_switch
     ).judge_due(NOON)
     assert (
         server.requests,
-        (await ledger.reading.certificate(leaf.fingerprint, scope=None)).judged.is_trusted,
+        (await ledger.reading.certificate(leaf.fingerprint, scope=None)).facts.judged.is_trusted,
     ) == (
         [],
         False,
@@ -229,6 +229,6 @@ async def test_an_issuer_that_nobody_serves_is_fetched_only_where_that_is_switch
             fetches=Authorities(policy, pace=0 * HOUR),
             assessing=Assessing(database, timelines=()),
         ).judge_due(NOON)
-        judged = (await ledger.reading.certificate(leaf.fingerprint, scope=None)).judged
+        judged = (await ledger.reading.certificate(leaf.fingerprint, scope=None)).facts.judged
         assert (judged.is_trusted, judged.chain_state) == (trusted, "incomplete")
     assert len(server.requests) == 1

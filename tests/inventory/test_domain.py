@@ -178,3 +178,12 @@ def test_no_bytes_stop_the_reading(der: bytes) -> None:
     assert reading.oddities
     assert reading.finding
     assert "\x00" not in reading.finding
+
+
+@pytest.mark.parametrize("permission", ["approvals:approve", "approvals:override"])
+def test_machines_approve_by_role_only_and_override_never(permission: str):
+    machine, person = credentials.Kind.MACHINE, credentials.Kind.PERSON
+    credentials.check_rights(kind=person, roles=[], permissions=[permission])
+    credentials.check_rights(kind=machine, roles=["approver"], permissions=[])
+    with pytest.raises(Invalid, match="is for people"):
+        credentials.check_rights(kind=machine, roles=[], permissions=[permission])

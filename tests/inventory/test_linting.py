@@ -15,18 +15,11 @@ from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.chains import Chains
 from services.inventory.actions.judgements import Judgements
 from services.inventory.actions.linting import Linting
-from services.inventory.connectors.pkilint import lint
 from services.inventory.domain.chains.verdicts import PUBLIC
-from services.inventory.domain.linting import (
-    CRASHED,
-    CertificateClass,
-    RuleSet,
-    Severity,
-    classify,
-    remedy,
-    rules_for,
-)
+from services.inventory.domain.linting import remedy
 from services.inventory.store.tables import LintRow, ServedChainRow
+from shared.lint import CRASHED, CertificateClass, RuleSet, Severity, classify, rules_for
+from shared.lint.pkilint import lint
 from shared.store import Database
 from tests.inventory.ledger import DAY, HOUR, NOON, Ledger, found, found_bytes, place
 from tests.servers.tls import CertificateAuthority
@@ -153,7 +146,7 @@ async def test_a_certificate_is_linted_once_with_each_version_and_class(
     ):
         assert len(await ledger.asked(wanted)) == count, wanted
     assert rule in [each.rule for each in await Judgements(database).rules(scope=None, is_current=True)]
-    counted = (await ledger.reading.certificate(leaf.fingerprint, scope=None)).judged.findings
+    counted = (await ledger.reading.certificate(leaf.fingerprint, scope=None)).facts.judged.findings
     assert counted["error"] == len(told.findings)
 
     monkeypatch.setattr(actions, "linter_version", lambda: "pkilint 99/1")

@@ -32,12 +32,12 @@ async def test_a_batch_of_them_is_kept_each_with_its_bytes_its_fields_and_its_od
     for title, odd in CORPUS.items():
         name = sha256(odd.bytes()).hexdigest()
         report = await ledger.reading.certificate(name, scope=None)
-        assert {each.code for each in report.oddities} == set(odd.codes), title
-        assert report.place_count == 1
+        assert {each.code for each in report.facts.oddities} == set(odd.codes), title
+        assert report.facts.place_count == 1
         assert "BEGIN CERTIFICATE" in (await ledger.reading.pem(name, scope=None)).pem
         if not odd.codes or not odd.codes[0].startswith("unreadable"):
             assert report.row.not_after is not None or "unreadable-validity" in odd.codes, title
-    assert (await ledger.reading.certificate(old.fingerprint, scope=None)).oddities == []
+    assert (await ledger.reading.certificate(old.fingerprint, scope=None)).facts.oddities == []
     many = CertificateFilter(oddity=Code.TOO_MANY_NAMES)
     [row] = await ledger.reading.certificates(many, after=None, limit=9)
     assert len(row.names) == 20_000

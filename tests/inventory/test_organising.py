@@ -251,7 +251,7 @@ async def test_what_expires_is_told_with_its_owner_and_what_nobody_owns_as_one(
     await office.unowned.look(NOON + 26 * HOUR)
     await office.unowned.look(NOON + 27 * HOUR)
     assert len(await ledger.said(CertificatesOwned)) == 1
-    assert (await ledger.reading.summary(scope=None)).unowned == 0
+    assert (await ledger.summary()).unowned == 0
 
     ledger.now = NOON + 45 * DAY
     await ledger.work()

@@ -15,25 +15,20 @@ from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.chains import Chains
 from services.inventory.actions.judgements import Judgements
 from services.inventory.actions.revocations import Revocations
-from services.inventory.connectors import authorities as connectors
-from services.inventory.connectors.authorities import Authorities
 from services.inventory.domain.chains.verdicts import OWN
-from services.inventory.domain.revocation.crls import asked_of, read_crl
-from services.inventory.domain.revocation.ocsp import read_response
-from services.inventory.domain.revocation.words import (
-    Means,
-    Revocation,
-    Word,
-    next_look,
-    settled,
-    sources,
-    unreachable,
-)
+from services.inventory.domain.revocation import next_look, settled
 from services.inventory.store.tables import RevocationRow
 from shared.clock import utc_now
 from shared.errors import NotFound, Unavailable
+from shared.events import Event
 from shared.events.inventory import CertificateRevocationSeen
+from shared.events.renewal import CertificateRevoked, RevocationReason
 from shared.outbound import Policy
+from shared.revocation import published as connectors
+from shared.revocation.crls import asked_of, read_crl
+from shared.revocation.ocsp import read_response
+from shared.revocation.published import Authorities
+from shared.revocation.words import Means, Revocation, Word, sources, unreachable
 from shared.store import Database
 from tests.builders import LOOPBACK
 from tests.inventory.ledger import DAY, HOUR, NOON, Ledger, found, place
@@ -438,3 +433,33 @@ async def test_what_is_not_in_use_or_has_ended_is_not_asked_about(desk: Desk, we
     await desk.ask(after=20 * DAY)
     assert (await desk.known(new)).due_at is None
     assert await desk.ledger.said(CertificateRevocationSeen) == []
+
+
+@pytest.mark.usefixtures("apart_here")
+async def test_what_we_have_had_revoked_is_looked_for_at_once_in_a_crl_fetched_anew(
+    desk: Desk, webhook: Webhook
+):
+    issued = LIVE.issue("tidy.test", extensions=[names_crl(f"{webhook.url}/live.crl")])
+    webhook.default = Answer(body=crl(LIVE, now=NOW))
+    await desk.take_in(issued)
+    assert await desk.states(issued) == ["good"]
+    number = issued.certificate.serial_number
+    webhook.default = Answer(body=crl(LIVE, {number: x509.ReasonFlags.superseded}, now=NOW))
+    await desk.ask()
+    assert await desk.states(issued) == ["good"]
+    lineage = (await desk.ledger.row(issued)).lineage_id
+    told = CertificateRevoked(
+        lineage_id=lineage,
+        order_id="order",
+        revocation_id="revocation",
+        fingerprint=issued.fingerprint,
+        names=["tidy.test"],
+        authority="house-ca",
+        reason=RevocationReason.SUPERSEDED,
+        explanation="It was replaced.",
+        requested_by="ann",
+        revoked_at=NOW,
+    )
+    await desk.ledger.hear(Event.of(told, source="renewal", now=NOW))
+    await desk.ask()
+    assert await desk.states(issued) == ["revoked"]

@@ -43,7 +43,7 @@ def rights(*roles: str, permissions: Any = (), groups: Any = (), kind: Kind = Ki
     [
         (ADMIN, rights("admin")),
         (ADMIN, rights("operator", "approver", permissions=["scans:write"], groups=["mail"])),
-        (ADMIN, rights(permissions=["keys:release"], kind=Kind.SERVICE)),
+        (ADMIN, rights(permissions=["keys:release", "requests:bring"], kind=Kind.SERVICE)),
         (WEB_ADMIN, rights("admin", groups=["web"])),
         (CLERK, rights(permissions=["scans:write"])),
         (CLERK, rights()),
@@ -60,6 +60,7 @@ def test_rights_are_given_by_who_has_them(giver: Principal, given: Rights):
         (WEB_ADMIN, rights("viewer", groups=["web", "mail"]), "the group mail"),
         (WEB_ADMIN, rights(permissions=["keys:release"], groups=["web"], kind=Kind.SERVICE), "keys:release"),
         (ADMIN, rights(permissions=["keys:release"]), "keys:release"),
+        (ADMIN, rights(permissions=["requests:bring"]), "requests:bring"),
         (CLERK, rights("viewer"), "the role viewer"),
         (CLERK, rights(permissions=["orders:write"]), "the permission orders:write"),
     ],

@@ -25,7 +25,7 @@ from tests.provisioner.ssh_host import SshHost
 from tests.provisioner.workshop import CALLER, Workshop
 from tests.servers.tls import Issued, fingerprint
 
-TOUCHES = ("write", "link_or_copy", "_rename", "remove", "run", "attributes")
+TOUCHES = ("write", "link_or_copy", "link_there", "_rename", "remove", "run", "attributes")
 
 
 class Killed(BaseException):

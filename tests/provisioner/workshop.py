@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,8 @@ from services.provisioner.actions.accesses import Accesses
 from services.provisioner.actions.attempt import Means
 from services.provisioner.actions.bindings import Bindings, NewBinding
 from services.provisioner.actions.deployments import Deployments
+from services.provisioner.actions.key_requests import KeyRequests
+from services.provisioner.actions.key_work import KeyWork
 from services.provisioner.actions.keys import sealing_public_key
 from services.provisioner.actions.targets import NewTarget, Targets
 from services.provisioner.actions.work import Work
@@ -27,7 +29,7 @@ from services.provisioner.domain import Schedule
 from services.provisioner.service import SCHEMA
 from shared.access import Principal
 from shared.events import Event, Payload
-from shared.events.renewal import CertificateRenewed
+from shared.events.renewal import CertificateRenewed, RequestWanted
 from shared.sealing import KeyEncryptionKey, Sealer, seal_to
 from shared.ssh import Credential
 from shared.store import Database
@@ -61,6 +63,12 @@ class Vault:
     keys: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     answer: httpx.Response | None = None
+    brought: list[tuple[str, str]] = field(default_factory=list)
+    """Order and request, as they came."""
+    refusals: list[tuple[str, str, bool]] = field(default_factory=list)
+    """Order, reason, and whether it is final."""
+    not_waiting: str | None = None
+    """The state of orders that wait for no request."""
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(self._release), base_url="http://renewal")
@@ -69,12 +77,26 @@ class Vault:
         if self.answer is not None:
             return self.answer
         order_id = request.url.path.split("/")[3]
+        if request.method == "GET":
+            return httpx.Response(200, json={"state": self.not_waiting})
+        if not request.url.path.endswith("/key-releases"):
+            return self._hear(order_id, request)
         deployment_id = json.loads(request.content)["deployment_id"]
         self.asked.append((order_id, deployment_id))
         sealed = seal_to(
             self.public_key, self.keys[order_id], purpose=purpose(order_id, deployment_id=deployment_id)
         )
         return httpx.Response(201, json={"sealed_key": base64.b64encode(sealed).decode()})
+
+    def _hear(self, order_id: str, request: httpx.Request) -> httpx.Response:
+        said = json.loads(request.content)
+        if self.not_waiting is not None:
+            return httpx.Response(409, json={"detail": f"The order is {self.not_waiting}."})
+        if request.method == "PUT":
+            self.brought.append((order_id, said["csr"]))
+        else:
+            self.refusals.append((order_id, said["reason"], said["is_final"]))
+        return httpx.Response(202, json={})
 
 
 @dataclass(kw_only=True)
@@ -86,6 +108,8 @@ class Workshop:
     targets: Targets
     bindings: Bindings
     deployments: Deployments
+    key_requests: KeyRequests
+    key_work: KeyWork
     vault: Vault
     time: Time
     orders: int = 0
@@ -114,18 +138,42 @@ class Workshop:
         lineage: str = "lineage",
         key_pem: bytes | None = None,
         order: str | None = None,
+        key_is_on_target: bool = False,
     ) -> str:
         """Let renewal say that it has obtained a certificate; return the order's id."""
         self.orders += 1
         order = order or f"order-{self.orders}"
         self.vault.keys[order] = key_pem or issued.key_pem
-        event = Event.of(renewed(issued, lineage=lineage, order=order), source="renewal", now=self.time())
+        told = renewed(issued, lineage=lineage, order=order, key_is_on_target=key_is_on_target)
+        event = Event.of(told, source="renewal", now=self.time())
         async with self.database.transaction() as tx:
             await self.deployments.begin(tx, event, now=self.time())
         return order
 
+    async def want_key(
+        self, order: str, *, names: Sequence[str] = ("shop.test",), key_type: str = "ecdsa-p256"
+    ) -> None:
+        """Let renewal ask for a key that is made on the target."""
+        told = RequestWanted(
+            order_id=order,
+            lineage_id="lineage",
+            names=list(names),
+            key_type=key_type,
+            expires_at=self.time() + timedelta(days=1),
+        )
+        event = Event.of(told, source="renewal", now=self.time())
+        async with self.database.transaction() as tx:
+            await self.key_requests.wanted(tx, event, now=self.time())
+
+    async def key_request(self, order: str) -> store.KeyRequest:
+        """Return what is known of a key on a target."""
+        async with self.database.read() as session:
+            return await session.get_one(store.KeyRequest, order)
+
     async def work_off(self) -> None:
         """Do all that is due now."""
+        while (key := await self.key_work.claim(now=self.time())) is not None:
+            await self.key_work.run(key)
         while (claim := await self.work.claim(now=self.time())) is not None:
             await self.work.run(claim)
 
@@ -143,7 +191,9 @@ class Workshop:
         return [Event.parse(body, payload).data for body in told]
 
 
-def renewed(issued: Issued, *, lineage: str, order: str) -> CertificateRenewed:
+def renewed(
+    issued: Issued, *, lineage: str, order: str, key_is_on_target: bool = False
+) -> CertificateRenewed:
     """Return renewal's event for a certificate."""
     chain = [each.public_bytes(Encoding.DER) for each in (issued.certificate, *issued.issuers)]
     return CertificateRenewed.model_construct(
@@ -156,6 +206,7 @@ def renewed(issued: Issued, *, lineage: str, order: str) -> CertificateRenewed:
         not_before=issued.certificate.not_valid_before_utc,
         not_after=issued.certificate.not_valid_after_utc,
         authority="Test root",
+        key_is_on_target=key_is_on_target,
     )
 
 
@@ -189,6 +240,15 @@ async def workshop(
             targets=Targets(database, accesses, ring=_nobody),
             bindings=Bindings(database, ring=_nobody),
             deployments=Deployments(database, ring=_nobody),
+            key_requests=KeyRequests(ring=_nobody),
+            key_work=KeyWork(
+                database,
+                renewal=means.renewal,
+                accesses=accesses,
+                schedule=means.schedule,
+                lease=lease,
+                clock=time,
+            ),
             vault=vault,
             time=time,
         )

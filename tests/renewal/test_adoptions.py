@@ -1,6 +1,6 @@
 """A certificate that was found is renewed by itself after one call, on terms that are proposed."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from shared.events.renewal import CertificateRenewed, LineageEnrolled, LineageWi
 from shared.x509 import read
 from tests.renewal.workshop import CALLER, OLD, Workshop
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SHOP = Facts(
     names=("shop.example.test",),
     issuer="CN=R3",
@@ -38,7 +39,7 @@ def test_names_come_before_the_issuer_and_that_before_the_key() -> None:
         offer("same key", key_type=KeyType.RSA_2048),
         offer("same issuer", issuers=frozenset({"CN=R3"})),
     ]
-    found = fits(SHOP, offers)
+    found = fits(SHOP, offers, now=NOW)
     assert [fit.offer.profile for fit in found] == ["same issuer", "same key", "a", "b", "other names"]
     assert "'shop.example.test' is not allowed" in (found[-1].obstacle or "")
 
@@ -91,7 +92,7 @@ async def test_what_was_found_is_adopted_in_one_call_and_renewed_when_it_is_due(
     proposal, enrolment, profile = await verbs.adopt(OLD, Wish(), caller=CALLER, now=shop.time())
     assert (enrolment.lineage_id, profile, proposal.enrolled) == ("lineage", "web", None)
     assert proposal.known.owner is not None
-    assert (await verbs.propose(OLD, caller=CALLER)).enrolled is not None
+    assert (await verbs.propose(OLD, caller=CALLER, now=shop.time())).enrolled is not None
     assert await shop.all() == [], "it is not due"
 
     await shop.expires()
@@ -100,7 +101,9 @@ async def test_what_was_found_is_adopted_in_one_call_and_renewed_when_it_is_due(
     assert (renewed.lineage_id, renewed.old_fingerprint) == ("lineage", OLD)
     # From then on it is known as whom the authority issues.
     told = known(issuer=read(renewed.chain[0]).issuer)
-    best = (await adoptions(shop, httpx.Response(200, json=told)).propose(OLD, caller=CALLER)).best
+    best = (
+        await adoptions(shop, httpx.Response(200, json=told)).propose(OLD, caller=CALLER, now=shop.time())
+    ).best
     assert best is not None
     assert best.is_same_issuer
     assert not proposal.fits[0].is_same_issuer
@@ -123,7 +126,7 @@ async def test_where_no_profile_fits_it_says_so_and_makes_one_of_the_authority_t
         await verbs.adopt(OLD, Wish(authority="house-ca"), caller=may_not, now=small_shop.time())
     wish = Wish(authority="house-ca")
     _, _, profile = await verbs.adopt(OLD, wish, caller=CALLER, now=small_shop.time())
-    best = (await verbs.propose(OLD, caller=CALLER)).best
+    best = (await verbs.propose(OLD, caller=CALLER, now=small_shop.time())).best
     assert best is not None
     assert (best.offer.profile, best.offer.key_type, best.offer.lifetime) == (
         profile,
@@ -149,4 +152,4 @@ async def test_what_cannot_be_adopted_says_why(
 ) -> None:
     scoped = Principal(id="sam", name="sam", roles=frozenset({"operator"}), groups=frozenset({"shop"}))
     with pytest.raises(error):
-        await adoptions(small_shop, answer).propose(OLD, caller=scoped)
+        await adoptions(small_shop, answer).propose(OLD, caller=scoped, now=small_shop.time())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 from cryptography import x509
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.provisioner.connectors.renewal import KeyRelease, purpose
-from services.renewal.actions.challenges import Challenges
+from services.renewal.actions.challenges import Challenges, TlsChallenges
 from services.renewal.service import NAME, SCHEMA, SETTINGS, build
 from shared.access import Principal
 from shared.clock import utc_now
@@ -20,7 +21,9 @@ from shared.events import Event
 from shared.ids import new_id
 from shared.sealing import open_with
 from shared.service import Service
+from shared.x509 import names
 from tests.builders import ISSUER, SIGNING_KEY, bearer, surroundings
+from tests.renewal.test_tls_alpn01 import handshake, until_it_listens
 from tests.renewal.workshop import Workshop, expiring
 from tests.servers.processes import free_port
 
@@ -169,9 +172,24 @@ async def test_secrets_are_never_shown(api: httpx.AsyncClient, tmp_path: Path) -
     made = await api.post("/v1/authorities", json=given)
     assert made.status_code == 201
     shown = [made, await api.get("/v1/authorities"), await api.get(f"/v1/authorities/{made.json()['id']}")]
-    assert not any("c0VjUmVU" in answer.text or "private" in answer.text for answer in shown)
+    assert not any("c0VjUmVU" in answer.text or '"private":' in answer.text for answer in shown)
     assert not any(b"c0VjUmVU" in path.read_bytes() for path in tmp_path.rglob("*.db*"))
     assert (await api.get(f"/v1/authorities/{made.json()['id']}/roots")).status_code == 404
+
+
+async def test_new_secrets_take_the_place_of_all_that_were_there(
+    api: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    url = {"url": "https://vault.example.test", "role": "web"}
+    body = {"name": "vault", "kind": "vault", "options": url, "secrets": {"token": "hvs.FIRST"}}
+    made = await api.post("/v1/authorities", json=body)
+    path = f"/v1/authorities/{made.json()['id']}/secrets"
+    renewed = await api.put(path, json={"secrets": {"role_id": "r", "secret_id": "sEcOnD"}})
+    assert (renewed.status_code, renewed.json()) == (200, made.json())
+    assert not any(b"sEcOnD" in each.read_bytes() for each in tmp_path.rglob("*.db*"))
+    refused = await api.put(path, json={"secrets": {"token": "tHiRd", "role_id": "r"}})
+    assert refused.status_code == 422
+    assert "tHiRd" not in refused.text
 
 
 async def test_names_are_taken_once(api: httpx.AsyncClient) -> None:
@@ -216,12 +234,14 @@ async def test_the_root_verifies_what_is_issued(at_work: httpx.AsyncClient) -> N
     made = await at_work.post("/v1/orders", json={"names": ["a.example.test"], "profile": "web"})
     assert made.status_code == 202
     order = await become(at_work, f"/v1/orders/{made.json()['id']}", "renewed")
-    assert [step["step"] for step in order["steps"]] == ["key", "renewed"]
+    steps = [step["step"] for step in order["steps"]]
+    assert [step for step in steps if not step.startswith("check ")] == ["key", "renewed"]
     roots = await at_work.get(f"/v1/authorities/{authority['id']}/roots")
     assert roots.headers["content-type"].startswith("application/pem-certificate-chain")
     [root] = x509.load_pem_x509_certificates(roots.content)
-    der = base64.b64decode(order["chain"][0])
-    x509.load_der_x509_certificate(der).verify_directly_issued_by(root)
+    leaf, issuer = (x509.load_der_x509_certificate(base64.b64decode(text)) for text in order["chain"])
+    leaf.verify_directly_issued_by(issuer)
+    issuer.verify_directly_issued_by(root)
 
 
 async def test_an_order_asked_for_twice_with_one_key_is_one(api: httpx.AsyncClient) -> None:
@@ -234,8 +254,8 @@ async def test_an_order_asked_for_twice_with_one_key_is_one(api: httpx.AsyncClie
 
 async def test_an_order_for_a_name_that_may_not_be_names_it(api: httpx.AsyncClient) -> None:
     await trust(api)
-    for names in (["a.example.test", "evil.test"], ["*"], []):
-        answer = await api.post("/v1/orders", json={"names": names, "profile": "web"})
+    for wrong in (["a.example.test", "evil.test"], ["*"], []):
+        answer = await api.post("/v1/orders", json={"names": wrong, "profile": "web"})
         assert answer.status_code == 422
     answer = await api.post("/v1/orders", json={"names": ["evil.test"], "profile": "web"})
     assert "evil.test" in answer.json()["detail"]
@@ -320,6 +340,44 @@ async def test_the_listener_answers_for_known_tokens_alone(
         assert (await stream.receive()).startswith(b"HTTP/1.1 404")
 
 
+async def test_the_listener_of_tls_alpn_01_shows_what_is_in_the_database(tmp_path: Path) -> None:
+    port = free_port()
+    around = surroundings(tmp_path, environ={"EVERLEAF_RENEWAL_TLS_ALPN01_LISTEN": f"127.0.0.1:{port}"})
+    database = around.open_database(NAME, around.settings.load(SETTINGS, section=NAME))
+    await SCHEMA.upgrade(database)
+    await TlsChallenges(database, clock=utc_now).put("a.example.test", "token.thumbprint")
+    await database.close()
+    async with build(around) as built, anyio.create_task_group() as tasks:
+        await around.bus.declare(built.queues)
+        tasks.start_soon(built.work)
+        await until_it_listens(port)
+        shown = await anyio.to_thread.run_sync(handshake, port, "a.example.test", "acme-tls/1")
+        assert names(shown) == ("a.example.test",)
+        tasks.cancel_scope.cancel()
+    await around.bus.close()
+
+
+async def test_only_who_may_write_changes_the_key_of_an_account_and_only_where_there_is_one(
+    api: httpx.AsyncClient,
+) -> None:
+    path = f"/v1/authorities/{(await trust(api))['id']}/key-rollover"
+    assert (await api.post(path, headers=VIEWER)).status_code == 403
+    answer = await api.post(path)
+    assert answer.status_code == 422
+    assert "Only an authority of the kind `acme`" in answer.json()["next_step"]
+    assert (await api.post("/v1/authorities/none/key-rollover")).status_code == 404
+
+
+async def test_tls_alpn_01_without_its_listener_and_dns_01_without_a_zone_are_refused(
+    api: httpx.AsyncClient,
+) -> None:
+    assert (await api.post("/v1/authorities", json=acme())).status_code == 201
+    for challenge, word in (("tls-alpn-01", "EVERLEAF_RENEWAL_TLS_ALPN01_LISTEN"), ("dns-01", "options.dns")):
+        answer = await api.post("/v1/profiles", json={**PROFILE, "authority": "acme", "challenge": challenge})
+        assert answer.status_code == 422
+        assert word in answer.json()["next_step"]
+
+
 async def test_a_running_service_deletes_old_keys(tmp_path: Path) -> None:
     around = surroundings(tmp_path, environ={"EVERLEAF_RENEWAL_KEY_RETENTION": "0"})
     shop = await Workshop(around.open_database(NAME, around.settings.load(SETTINGS, section=NAME))).set_up(
@@ -340,3 +398,43 @@ async def test_a_running_service_deletes_old_keys(tmp_path: Path) -> None:
     assert (await shop.all())[0].private_key is not None
     await shop.database.close()
     await around.bus.close()
+
+
+async def test_an_order_is_approved_over_http_by_somebody_else(at_work: httpx.AsyncClient) -> None:
+    guarded = {**PROFILE, "name": "guarded", "approvals_needed": 1}
+    assert (await at_work.post("/v1/profiles", json=guarded)).status_code == 201
+    made = await at_work.post("/v1/orders", json={"names": ["a.example.test"], "profile": "guarded"})
+    path = f"/v1/orders/{made.json()['id']}"
+    await become(at_work, path, "awaiting_approval")
+    ann, owner = bearer("approver", name="ann"), bearer("admin")
+    assert (await at_work.get("/v1/approvals", headers=owner)).json()["items"] == []
+    [asked] = (await at_work.get("/v1/approvals", headers=ann)).json()["items"]
+    assert asked["document"]["names"] == ["a.example.test"]
+    word = {"verdict": "grant", "digest": asked["digest"], "reason": "CHG0042"}
+    where = f"/v1/approvals/{asked['id']}"
+    for who, status in ((VIEWER, 403), (OPERATOR, 403), (owner, 403)):
+        assert (await at_work.post(f"{where}/decisions", json=word, headers=who)).status_code == status
+    wrong = await at_work.post(f"{where}/decisions", json={**word, "digest": "0" * 64}, headers=ann)
+    assert (wrong.status_code, wrong.json()["title"]) == (409, "This contradicts what is already there")
+    assert (
+        await at_work.post(f"{where}/override", json={"reason": "Now!"}, headers=owner)
+    ).status_code == 403
+    granted = await at_work.post(f"{where}/decisions", json=word, headers=ann)
+    assert (granted.status_code, granted.json()["state"]) == (201, "granted")
+    assert [each["is_counted"] for each in granted.json()["decisions"]] == [False, False, True]
+    await become(at_work, path, "renewed")
+
+
+async def test_an_override_takes_a_permission_of_its_own(at_work: httpx.AsyncClient) -> None:
+    guarded = {**PROFILE, "name": "guarded", "approvals_needed": 1}
+    assert (await at_work.post("/v1/profiles", json=guarded)).status_code == 201
+    made = await at_work.post("/v1/orders", json={"names": ["a.example.test"], "profile": "guarded"})
+    path = f"/v1/orders/{made.json()['id']}"
+    await become(at_work, path, "awaiting_approval")
+    ann = bearer("approver", name="ann")
+    [asked] = (await at_work.get("/v1/approvals", headers=ann)).json()["items"]
+    singly = bearer("operator", permissions=frozenset({"approvals:override"}))
+    body = {"reason": "The shop is down, INC0815."}
+    done = await at_work.post(f"/v1/approvals/{asked['id']}/override", json=body, headers=singly)
+    assert (done.status_code, done.json()["state"]) == (201, "overridden")
+    await become(at_work, path, "renewed")

@@ -24,6 +24,12 @@ pebble      pebble: Pebble (session, default options)
             new_eab_key() -> str                                      base64url
 bind        bind: Bind (session)                                      .zone .host .port .address .key_name .secret
                 .algorithm .txt(name) -> list[str] (b) .start() .stop()
+name_server serving(texts, *, zone, host, port) -> NameServer         .address .cnames .is_silent .asked
+acme2certifier  start_acme2certifier(*, profiles, eab, window_from) -> Acme2certifier (module)
+            .dir_url .ca .ordered .front (its `twist` changes answers)  an ACME server with RFC 9773 and profiles
+caddy_acme  CaddyAcme(directory, *, texts)                            .dir_url .ca_pem .names; needs root
+step_ca     StepCa(directory, *, dns_server, **claims)                .url .directory_url (ACME) .root .key .jwk .issued()
+acme_dns, cloudflare    AcmeDnsServer(), CloudflareServer(*, token, zones, context): simulators with .texts(name)
 ssh         sshd: Sshd                                                .host .port .username .client_key
                 .host_key .known_hosts .start() .stop() .drop_sessions() .replace_host_key() .log()
 nginx       start_nginx(*server_names, address="127.0.0.1") -> Nginx

@@ -27,11 +27,18 @@ class Asked:
     body: bytes
     common_name: str | None
     """Of the client certificate, where one was shown."""
+    peer: tuple[str, int] = ("", 0)
+    """Who is at the other end: the same for all requests on a connection."""
 
     @property
     def form(self) -> dict[str, str]:
         """The body as a form."""
         return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body or b"{}")
 
     @property
     def bearer(self) -> str | None:
@@ -46,6 +53,8 @@ class Told:
 
     status: int = 200
     document: Any = None
+    body: bytes | None = None
+    """In place of a document."""
     headers: Mapping[str, str] = field(default_factory=dict)
     stream: Iterator[bytes] | None = None
     """In place of a document: what is sent as it comes, until it ends."""
@@ -137,6 +146,7 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
                     headers={name.lower(): value for name, value in self.headers.items()},
                     body=self.rfile.read(int(self.headers.get("content-length") or 0)),
                     common_name=_common_name(self.connection),
+                    peer=self.client_address[:2],
                 )
             )
             if isinstance(told, bytes):
@@ -146,7 +156,7 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
             if told.stream is not None:
                 self._send(told, told.stream)
                 return
-            body = b"" if told.document is None else json.dumps(told.document).encode()
+            body = told.body or (b"" if told.document is None else json.dumps(told.document).encode())
             self.send_response(told.status)
             for name, value in {"Content-Type": "application/json", **told.headers}.items():
                 self.send_header(name, value)

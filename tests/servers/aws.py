@@ -8,6 +8,7 @@ As a program (`python -m tests.servers.aws PORT`) it is moto's own application w
   and ListCertificates, in the ACM API reference).
 * `InUse` and `InUseBy` of ACM are told from what uses a certificate (CertificateDetail in the ACM API reference).
 * Every server certificate of IAM has an id of its own.
+* Private CAs honour what is asked of them (`tests.servers.aws_pca`), and `/everleaf/pca` tells what they did.
 * `/everleaf/calls` tells every call that came, `/everleaf/pages` sets how many objects a page has at most,
   and `/everleaf/failures` sets what calls are answered with instead.
 """
@@ -32,6 +33,7 @@ import boto3
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
+from tests.servers import aws_pca
 from tests.servers.processes import Process, free_port
 
 ACCOUNT = "123456789012"
@@ -99,6 +101,11 @@ class Aws:
             yield
         finally:
             self._post("/moto-api/reset-auth", "0")
+
+    def private_cas(self) -> dict[str, list[str]]:
+        """Return what private CAs have `issued`, in PEM, and the serial numbers that they `revoked`."""
+        told: dict[str, list[str]] = json.loads(self._get("/everleaf/pca"))
+        return told
 
     def pages_of(self, count: int) -> None:
         """Let no page have more objects."""
@@ -191,7 +198,7 @@ class _Front:
             self._calls.clear()
             self._failures.clear()
         start("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps(self._calls).encode()]
+        return [json.dumps(aws_pca.told() if word == "pca" else self._calls).encode()]
 
 
 def _call(environ: dict[str, Any]) -> str:
@@ -283,6 +290,7 @@ def _complete(pages: _Pages) -> None:
         )
         return json.dumps({"item": page} | ({"position": token} if token else {}))
 
+    aws_pca.complete()
     acm_responses.list_certificates = acm
     iam_responses.list_server_certificates = iam
     elb_responses.describe_listener_certificates = elbv2

@@ -3,7 +3,9 @@
 Written from "EJBCA REST Interface" and its OpenAPI (`GET /v1/ca`, `GET /v1/ca/{subject_dn}/certificate/download`,
 `POST /v2/certificate/search`): a client certificate or a bearer token, JSON only, `criteria` from its list of
 properties and operations, date bounds that are not taken in, at most 500 results, errors as `error_code` and
-`error_message`. Certificates come as the Base64 of their Base64. It takes no other POST than the search.
+`error_message`. Certificates come as the Base64 of their Base64. Enrolment, approval and revocation are from
+`CertificateRestResource.java` of EJBCA Community (https://github.com/Keyfactor/ejbca-ce): 201 with the certificate as
+Base64, 202 while an approval is waited for, 400 for what a profile does not take, 409 for what is revoked already.
 """
 
 import base64
@@ -18,18 +20,33 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import httpx
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.servers.processes import free_port
-from tests.servers.tls import LOOPBACK, CertificateAuthority, Issued
+from tests.servers.tls import LOOPBACK, CertificateAuthority, Issued, names_of
 from tests.servers.webhook import Answer, Request, _bytes
 
 BASE = "/ejbca/ejbca-rest-api"
 MOST = 500
 ACTIVE, NOTIFIED, REVOKED = 20, 21, 40
+REASONS = frozenset(
+    {
+        "UNSPECIFIED",
+        "KEY_COMPROMISE",
+        "CA_COMPROMISE",
+        "AFFILIATION_CHANGED",
+        "SUPERSEDED",
+        "CESSATION_OF_OPERATION",
+        "CERTIFICATE_HOLD",
+        "REMOVE_FROM_CRL",
+        "PRIVILEGES_WITHDRAWN",
+        "AA_COMPROMISE",
+    }
+)
 _BOUNDS = {"ISSUED_DATE": "notBefore", "EXPIRE_DATE": "expireDate", "REVOCATION_DATE": "revocationDate"}
 
 
@@ -48,6 +65,11 @@ class Authority:
     name: str
     own: CertificateAuthority
     rows: list[dict[str, Any]] = field(default_factory=list)
+    profiles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Certificate profiles, and the end of the names that each one takes."""
+    needs_approval: bool = False
+    waiting: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """What was asked for, by the number of the approval request."""
 
     @property
     def subject_dn(self) -> str:
@@ -57,20 +79,41 @@ class Authority:
     def issue(self, name: str, *, begins: datetime, lifetime: timedelta = timedelta(days=90)) -> Issued:
         """Issue one and keep it."""
         made = self.own.issue(name, not_before=begins, not_after=begins + lifetime)
-        text = base64.b64encode(made.certificate.public_bytes(Encoding.DER))
+        self.keep(made.certificate, username=name)
+        return made
+
+    def keep(self, certificate: x509.Certificate, *, username: str) -> None:
+        """Keep what was issued."""
+        text = base64.b64encode(certificate.public_bytes(Encoding.DER))
         self.rows.append(
             {
-                "serialNumber": f"{made.certificate.serial_number:X}",
+                "serialNumber": f"{certificate.serial_number:X}",
+                "username": username,
                 "issuerDN": self.subject_dn,
-                "subjectDN": f"CN={name}",
+                "subjectDN": certificate.subject.rfc4514_string(),
                 "status": ACTIVE,
-                "notBefore": int(made.certificate.not_valid_before_utc.timestamp() * 1000),
-                "expireDate": int(made.certificate.not_valid_after_utc.timestamp() * 1000),
+                "notBefore": int(certificate.not_valid_before_utc.timestamp() * 1000),
+                "expireDate": int(certificate.not_valid_after_utc.timestamp() * 1000),
                 "revocationDate": -1,
                 "base64Cert": base64.b64encode(text).decode(),
             }
         )
-        return made
+
+    def enrol(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Issue for an end entity."""
+        csr = x509.load_pem_x509_csr(asked["certificate_request"].encode())
+        made = self.own.sign(csr, lifetime=timedelta(days=90), backdated=timedelta())
+        self.keep(made, username=asked["username"])
+        chain = [base64.b64encode(each).decode() for each in self.chain()]
+        told = {"certificate": base64.b64encode(made.public_bytes(Encoding.DER)).decode()}
+        return {**told, "serial_number": f"{made.serial_number:X}", "response_format": "DER"} | (
+            {"certificate_chain": chain} if asked.get("include_chain") else {}
+        )
+
+    def chain(self) -> list[bytes]:
+        """Return its own certificate and its root's, in DER."""
+        assert self.own._parent is not None
+        return [each.certificate.public_bytes(Encoding.DER) for each in (self.own, self.own._parent)]
 
     def revoke(self, made: Issued) -> None:
         """Revoke one."""
@@ -146,6 +189,13 @@ class Ejbca:
                 return Answer(body=self._download(subject))
             case "POST", ["v2", "certificate", "search"]:
                 return _json(self._search(request))
+            case "POST", ["v1", "certificate", "pkcs10enroll"]:
+                return self._enrol(json.loads(request.body))
+            case "POST", ["v1", "certificate", number, "finalize"] if number.isdigit():
+                return self._finalize(int(number), json.loads(request.body))
+            case "PUT", ["v1", "certificate", issuer, serial, "revoke"]:
+                reason = parse_qs(request.path.partition("?")[2]).get("reason", [""])[0]
+                return _json(self._revoke(issuer, serial, reason))
         raise Fault(404, "HTTP 404 Not Found")
 
     def _info(self, name: str) -> Mapping[str, Any]:
@@ -159,6 +209,58 @@ class Ejbca:
                 assert own._parent is not None
                 return own.pem + own._parent.pem
         raise Fault(404, f"CA with DN '{subject}' does not exist.")
+
+    def _enrol(self, asked: Mapping[str, Any]) -> Answer:
+        authority = self.authorities.get(asked["certificate_authority_name"])
+        if authority is None or authority.name not in self.visible:
+            raise Fault(400, f"CA with name {asked['certificate_authority_name']} doesn't exist")
+        if asked["end_entity_profile_name"] != "Servers":
+            raise Fault(
+                400, f"End entity profile with name {asked['end_entity_profile_name']} doesn't exist."
+            )
+        ends = authority.profiles.get(asked["certificate_profile_name"])
+        if ends is None:
+            raise Fault(400, "Certificate profile name doesn't exist.")
+        csr = x509.load_pem_x509_csr(asked["certificate_request"].encode())
+        if not list(csr.subject):
+            raise Fault(400, "Subject DN field 'CN' must exist.")
+        if not asked.get("username") or not asked.get("password"):
+            raise Fault(400, "Username or password is missing.")
+        if not all(name.endswith(ends) for name in names_of(csr)):
+            raise Fault(400, f"Subject alternative name {names_of(csr)} does not match the profile.")
+        if authority.needs_approval:
+            number = 1_000_000 + len(authority.waiting)
+            authority.waiting[number] = {**asked, "is_approved": False}
+            raise Fault(202, f"Approval request with ID {number} was added, and waits for approval.")
+        return _json(authority.enrol(asked), status=201)
+
+    def _finalize(self, number: int, told: Mapping[str, Any]) -> Answer:
+        for authority in self.authorities.values():
+            asked = authority.waiting.get(number)
+            if asked is None:
+                continue
+            if not asked["is_approved"]:
+                raise Fault(202, f"Request with Id '{number}' is still waiting for approval")
+            if told.get("password") != asked["password"]:
+                raise Fault(400, "Wrong username or password.")
+            del authority.waiting[number]
+            return _json(authority.enrol({**asked, "include_chain": False}), status=201)
+        raise Fault(400, f"Could not find request with Id '{number}'")
+
+    def _revoke(self, issuer: str, serial: str, reason: str) -> Mapping[str, Any]:
+        if reason not in REASONS:
+            raise Fault(400, "Invalid revocation reason.")
+        for authority in self.authorities.values():
+            for row in authority.rows if authority.subject_dn == issuer else ():
+                if int(row["serialNumber"], 16) != int(serial, 16):
+                    continue
+                if row["status"] == REVOKED:
+                    raise Fault(
+                        409, f"Certificate with issuer: {issuer} and serial {serial} is revoked already."
+                    )
+                row |= {"status": REVOKED, "revocationDate": int(datetime.now(UTC).timestamp() * 1000)}
+                return {"issuer_dn": issuer, "serial_number": serial, "revoked": True}
+        raise Fault(404, f"Certificate with issuer {issuer} and serial {serial} not found.")
 
     def _search(self, request: Request) -> Mapping[str, Any]:
         if request.headers.get("content-type") != "application/json":
@@ -222,6 +324,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
+    def do_PUT(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = httpx.Headers(list(self.headers.items()))
@@ -244,8 +349,10 @@ def _fits(row: Mapping[str, Any], *, property: str, operation: str, value: str) 
         return row["status"] in (ACTIVE, NOTIFIED)
     if (property, operation) == ("CA", "EQUAL"):
         return True
+    if (property, operation) == ("QUERY", "EQUAL"):
+        return value in (row["username"], row["subjectDN"], row["serialNumber"])
     raise Fault(400, "Invalid search criteria content.")
 
 
-def _json(told: Mapping[str, Any]) -> Answer:
-    return Answer(headers={"content-type": "application/json"}, body=json.dumps(told).encode())
+def _json(told: Mapping[str, Any], *, status: int = 200) -> Answer:
+    return Answer(status=status, headers={"content-type": "application/json"}, body=json.dumps(told).encode())

@@ -3,6 +3,15 @@
 # it says what is missing, and the tests that need it fail.
 set -eu
 
+# A real ACME server with renewal information. It is GPL-3: a program of its own, in an environment of its own.
+acme2certifier="${XDG_CACHE_HOME:-$HOME/.cache}/everleaf/acme2certifier"
+if ! "$acme2certifier/bin/python" -c "import acme2certifier" 2>/dev/null; then
+    if ! python3 -m venv "$acme2certifier" || ! "$acme2certifier/bin/pip" install -q --disable-pip-version-check acme2certifier==0.46.3; then
+        rm -rf "$acme2certifier"
+        echo "The tests need acme2certifier, and pip cannot install it into $acme2certifier." >&2
+    fi
+fi
+
 missing=""
 need() { # PROGRAM PACKAGE
     PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
@@ -39,7 +48,14 @@ need caddy caddy
 need xrdp xrdp
 need kubectl kubernetes-client
 need glewlwyd glewlwyd
+need softhsm2-util softhsm2
+need pki strongswan-pki
+[ -e /usr/lib/ipsec/plugins/libstrongswan-curl.so ] || missing="$missing libstrongswan-extra-plugins libstrongswan-standard-plugins"
+need scepserver scep
 [ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"
+# Debian has step-ca's packages for Go, and no program: one is built of them, once.
+step_ca=/usr/local/lib/everleaf-tests/step-ca/step-ca
+[ -x "$step_ca" ] || missing="$missing golang-go golang-github-smallstep-certificates-dev"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -63,4 +79,19 @@ if ! $apt install -y --no-install-recommends $missing >/dev/null; then
     [ -f /etc/news/inn.conf ] && ! grep -q '^domain:' /etc/news/inn.conf || exit 1
     echo "domain: everleaf.invalid" >>/etc/news/inn.conf
     dpkg --configure -a >/dev/null
+fi
+if [ ! -x "$step_ca" ]; then
+    echo "Building step-ca; this takes 3 minutes."
+    scratch=$(mktemp -d)
+    mkdir -p "$(dirname "$step_ca")"
+    if env GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE="$scratch" CGO_ENABLED=0 GOFLAGS= GOTOOLCHAIN=local \
+        go build -trimpath -ldflags "-s -w" -o "$step_ca.new" "$(dirname "$0")/step_ca.go" >"$scratch.log" 2>&1; then
+        mv "$step_ca.new" "$step_ca"
+        rm -rf "$scratch" "$scratch.log"
+    else
+        tail -5 "$scratch.log" >&2
+        rm -rf "$scratch"
+        echo "The tests need step-ca, and it cannot be built: see $scratch.log." >&2
+        exit 1
+    fi
 fi

@@ -99,6 +99,10 @@ class Pebble:
         """Return the PEM of the issuing root, then those of the alternate roots."""
         return [self._managed(f"roots/{number}").text for number in range(1 + self.options.alternate_roots)]
 
+    def issued(self) -> int:
+        """Return how many certificates it says to have issued."""
+        return (self._directory / "pebble.log").read_text(errors="replace").count("Issued certificate serial")
+
     def certificate_status(self, serial: int) -> str:
         """Return "Valid" or "Revoked"."""
         return str(self._managed(f"cert-status-by-serial/{serial:x}").json()["Status"])

@@ -110,6 +110,17 @@ class Postgres:
                 return
         raise NotStarted("PostgreSQL does not answer")
 
+    def crash(self) -> None:
+        """End it at once with all its connections, without a checkpoint (SIGQUIT); it recovers from its log at the next start."""
+        if self._process is not None:
+            self._process.stop(with_signal=signal.SIGQUIT)
+            self._process = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that all its others are children of, while it runs."""
+        return self._process.pid if self._process is not None else None
+
     def stop(self) -> None:
         """Stop it at once, without waiting for clients (SIGINT: fast shutdown)."""
         if self._process is not None:

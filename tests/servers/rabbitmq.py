@@ -147,6 +147,11 @@ class RabbitMQ:
         except httpx.TransportError:
             return False
 
+    @property
+    def pid(self) -> int | None:
+        """The broker's process, while it runs."""
+        return self._process.pid if self._process is not None else None
+
     def stop(self) -> None:
         """Stop broker and port mapper."""
         for process in (self._process, self._epmd):

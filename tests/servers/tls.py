@@ -124,6 +124,33 @@ class CertificateAuthority:
             builder = builder.add_extension(extension, critical=False)
         return Issued(certificate=self._sign(builder), key=key, issuers=self.chain)
 
+    def sign(
+        self,
+        csr: x509.CertificateSigningRequest,
+        *names: str,
+        lifetime: timedelta = timedelta(days=30),
+        backdated: timedelta = timedelta(seconds=30),
+        subject: x509.Name | None = None,
+    ) -> x509.Certificate:
+        """Sign a request for these names, from now on; who calls has checked it against the rules of the authority."""
+        now = datetime.now(UTC)
+        names = names or tuple(names_of(csr))
+        alternatives = x509.SubjectAlternativeName([_alt_name(name) for name in names])
+        key = csr.public_key()
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(csr.subject if subject is None else subject)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - backdated)
+            .not_valid_after(now + lifetime)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(alternatives, critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        )
+        return self._sign(builder)
+
     def ocsp_response(self, issued: Issued) -> bytes:
         """Return the word of this authority that a certificate is good, in DER, as a server staples it."""
         builder = ocsp.OCSPResponseBuilder().add_response(
@@ -171,6 +198,12 @@ _SIGNING_ONLY = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
+
+
+def names_of(one: x509.CertificateSigningRequest | x509.Certificate) -> list[str]:
+    """Return the DNS names and addresses that a request or a certificate is for."""
+    names = one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
 
 
 def new_key(kind: KeyKind = "ec") -> Key:

@@ -352,3 +352,73 @@ async def test_a_services_own_token_is_exchanged_again_before_it_ends():
 def test_base64url_comes_back_and_has_no_padding(data: bytes):
     assert unbase64url(base64url(data)) == data
     assert not set(base64url(data)) & set("=+/")
+
+
+class Changing:
+    """Published keys that may be changed, and tokens that may be withdrawn."""
+
+    def __init__(self) -> None:
+        self.public: Any = SIGNING_KEY.private.public_key()
+        self.asked = 0
+        self.is_withdrawn = False
+
+    async def key(self, key_id: str) -> Any:
+        self.asked += 1
+        return self.public
+
+    async def is_void(self, principal_id: str, *, issued_at: datetime) -> bool:
+        return self.is_withdrawn
+
+
+async def test_a_token_that_is_sent_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch):
+    verifier, text = Verifier(KnownKey(), issuer=ISSUER), token()
+    first = await verifier.verify(text)
+    monkeypatch.setattr(jwt, "decode", lambda *_, **__: pytest.fail("it is read a second time"))
+    assert await verifier.verify(text) is first
+    monkeypatch.undo()
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(text[:-4] + "AAAA")
+
+
+async def test_a_token_that_was_good_is_refused_once_it_is_withdrawn_or_its_key_is_another():
+    keys = Changing()
+    verifier, text = Verifier(keys, issuer=ISSUER).refusing(keys), token()
+    await verifier.verify(text)
+    keys.is_withdrawn = True
+    with pytest.raises(Unauthenticated, match="has changed since"):
+        await verifier.verify(text)
+    keys.is_withdrawn = False
+    await verifier.verify(text)
+    for other in (Ed25519PrivateKey.generate().public_key(), None):
+        keys.public = other
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(text)
+
+
+class _Later(datetime):
+    """The clock of the library an hour on."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) + timedelta(hours=1)
+
+
+async def test_a_token_that_was_good_is_refused_once_it_has_ended(monkeypatch: pytest.MonkeyPatch):
+    verifier = Verifier(KnownKey(), issuer=ISSUER)
+    text = token()
+    await verifier.verify(text)
+    later = utc_now().timestamp() + 3600
+    monkeypatch.setattr("time.time", lambda: later)
+    monkeypatch.setattr(jwt.api_jwt, "datetime", _Later)
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(text)
+
+
+async def test_only_so_many_tokens_are_remembered_and_none_of_them_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shared.access.REMEMBERED", 3)
+    verifier = Verifier(KnownKey(), issuer=ISSUER)
+    texts = [signed(jti=str(number)) for number in range(5)]
+    for text in texts:
+        await verifier.verify(text)
+    assert len(verifier._remembered) == 3
+    assert not any(text.encode() in verifier._remembered for text in texts)

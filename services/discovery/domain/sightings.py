@@ -2,10 +2,46 @@
 
 from collections.abc import Mapping
 from dataclasses import field
+from enum import StrEnum
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.targets import Asked
 from services.discovery.domain.values import value
+
+
+class Finding(StrEnum):
+    """What came of a check for one weakness."""
+
+    VULNERABLE = "vulnerable"
+    NOT = "not"
+    UNCHECKED = "unchecked"
+
+
+@value(frozen=True, slots=True)
+class Flaw:
+    """What came of a check, and why; nothing of what the server sent stands in it."""
+
+    finding: Finding
+    reason: str
+
+
+class Header(StrEnum):
+    """What became of the question for HSTS."""
+
+    SENT = "sent"
+    ABSENT = "absent"
+    NOT_HTTP = "not_http"
+    UNCHECKED = "unchecked"
+
+
+@value(frozen=True, slots=True)
+class Hsts:
+    """What a server says in Strict-Transport-Security (RFC 6797 §6.1); `max_age` in seconds where it was sent."""
+
+    header: Header
+    reason: str = ""
+    max_age: int | None = None
+    include_subdomains: bool = False
 
 
 @value(frozen=True, kw_only=True, slots=True)
@@ -35,6 +71,10 @@ class Depth:
     """It refuses a downgraded hello (RFC 7507); None where it speaks one version only."""
     downgrade_sentinel: bool | None = None
     """RFC 8446 §4.1.3; None where it does not speak TLS 1.3."""
+    flaws: Mapping[str, Flaw] = field(default_factory=dict)
+    """By name: heartbleed, ccs-injection, ticketbleed, robot."""
+    hsts: Hsts | None = None
+    """None where STARTTLS comes first: there is no HTTP behind it."""
     connections: int = 0
     """How many were made to find out."""
     unreached: int = 0

@@ -3,16 +3,17 @@
 A hello with every suite there is brings the server's favourite; left out of the next hello, it brings the
 second, and so on, until nothing is left: as many connections as suites, and their order with them.
 Groups are told apart the same way. What only a finished handshake could tell is not claimed: whether a
-session is really resumed, and whether a client may start a renegotiation.
+session is really resumed, and whether a client may start a renegotiation. At the end come the few checks that
+say more than a hello (`checks.py`).
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Depth, Sighting
 from services.discovery.domain.targets import Asked
+from services.discovery.scanner.checks import checks
 from services.discovery.scanner.flight import Flight
 from services.discovery.scanner.hello import ALL_GROUPS, CLASSIC_GROUPS, Offer, only_13
 from services.discovery.scanner.look import FIRST, OLD, SHORT, Asker, has_chain, is_alert, tls_sighting
@@ -31,12 +32,9 @@ from services.discovery.scanner.numbers import (
     VERSIONS,
     key_type,
 )
+from services.discovery.scanner.parts import Part, T, side_by_side
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight, ssl2_hello
-
-T = TypeVar("T")
-Part = Generator[list[Question], list[Answer], T]
-"""A part of an inquiry: asks, and returns what it found out."""
 
 PROTOCOLS = (
     "h2",
@@ -113,23 +111,6 @@ class _Tally:
                 self.dh_bits.add(answer.reader.dh_bits)
 
 
-def side_by_side(parts: Sequence[Part[T]]) -> Part[list[T]]:
-    """Run several parts at a time, so that what each asks next is asked together."""
-    results: dict[int, T] = {}
-    answers: dict[int, list[Answer] | None] = dict.fromkeys(range(len(parts)))
-    while True:
-        questions: dict[int, list[Question]] = {}
-        for number, got in answers.items():
-            try:
-                questions[number] = next(parts[number]) if got is None else parts[number].send(got)
-            except StopIteration as end:
-                results[number] = end.value
-        if not questions:
-            return [results[number] for number in range(len(parts))]
-        together = iter((yield [question for asked in questions.values() for question in asked]))
-        answers = {number: [next(together) for _ in asked] for number, asked in questions.items()}
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Habits:
     compresses: bool = False
@@ -159,6 +140,10 @@ class _Search:
         alpn = yield from self._alpn(versions)
         habits = yield from self._habits(versions)
         others = yield from self._other_chains(sighting, suites)
+        wants_certificate = sighting.wants_client_certificate
+        flaws, hsts = yield from checks(
+            self._asker, self._asked, suites, wants_client_certificate=wants_certificate
+        )
         named = {VERSIONS[each]: tuple(SUITES[suite] for suite in suites[each]) for each in versions}
         depth = Depth(
             versions=(*(VERSIONS[each] for each in versions), *(["SSLv2"] if ssl2 is not None else [])),
@@ -179,6 +164,8 @@ class _Search:
             compresses=habits.compresses,
             resumes_by_ticket=habits.resumes_by_ticket,
             fallback_scsv=habits.fallback_scsv,
+            flaws=flaws,
+            hsts=hsts,
         )
         return replace(self._best(sighting, firsts), depth=depth, other_chains=others)
 

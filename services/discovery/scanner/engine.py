@@ -21,6 +21,7 @@ from services.discovery.scanner.door import Door
 from services.discovery.scanner.flight import Malformed, NotTls
 from services.discovery.scanner.pace import Bucket, Crowd, Sockets, Window
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, unanswered
+from services.discovery.scanner.talk import Talk
 from shared.starttls import PROTOCOLS, OtherProtocol, Refused
 
 log = logging.getLogger(__name__)
@@ -321,6 +322,9 @@ class Engine:
             if data and reader.feed(data):
                 self._finish(connection, Answer(Ending.HEARD, reader))
                 return
+            if isinstance(reader, Talk) and reader.words:
+                words = reader.take_words()
+                opened.send(connection.framing.wrap(words) if connection.framing is not None else words)
 
     def _converse(self, connection: Connection, opened: socket.SocketType, data: bytes) -> None:
         assert connection.dialogue is not None  # noqa: S101 - asked by the caller

@@ -23,7 +23,7 @@ _CHANGE_CIPHER, _ALERT, _HANDSHAKE, _APPLICATION = 20, 21, 22, 23
 _CLIENT_HELLO, _SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE = 1, 2, 8, 11
 _KEY_EXCHANGE, _CERTIFICATE_REQUEST, _HELLO_DONE, _STATUS = 12, 13, 14, 22
 _NAMED_CURVE = 3  # RFC 8422 §5.4
-_STATUS_EXTENSION, _ALPN_EXTENSION, _TICKET_EXTENSION = 5, 16, 35
+_STATUS_EXTENSION, _HEARTBEAT_EXTENSION, _ALPN_EXTENSION, _TICKET_EXTENSION = 5, 15, 16, 35
 _VERSIONS_EXTENSION, _SHARE_EXTENSION, _RENEGOTIATION_EXTENSION = 43, 51, 0xFF01
 _UNRECOGNIZED_NAME, _WARNING = 112, 1
 # The random of a ServerHello that is a HelloRetryRequest (RFC 8446 §4.1.3).
@@ -62,6 +62,7 @@ class Flight:
         "compression",
         "dh_bits",
         "group",
+        "has_heartbeat",
         "has_session_id",
         "has_ticket",
         "is_done",
@@ -86,7 +87,7 @@ class Flight:
         self.sentinel: int | None = None
         """The version that the server could speak, by its own word (RFC 8446 §4.1.3): TLS13, or TLS12 at least."""
         self.is_stapled = self.wants_client_certificate = False
-        self.has_session_id = self.has_ticket = self.renegotiates_securely = False
+        self.has_session_id = self.has_ticket = self.has_heartbeat = self.renegotiates_securely = False
         self.dh_bits: int | None = None
         self.compression = 0
         self.is_done = False
@@ -252,6 +253,8 @@ class Flight:
             self.renegotiates_securely = True
         elif number == _TICKET_EXTENSION:
             self.has_ticket = True
+        elif number == _HEARTBEAT_EXTENSION:
+            self.has_heartbeat = True
 
     def _certificates(self, whole: bytes) -> tuple[bytes, ...]:
         is_13 = self.version == TLS13

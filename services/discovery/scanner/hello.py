@@ -71,6 +71,12 @@ class Offer:
     with_extensions: bool = True
     compressions: bytes = b"\0"
     with_ticket: bool = False
+    ticket: bytes = b""
+    """What was handed out by the server before (RFC 5077 §3.2)."""
+    session: bytes = b""
+    """The session's id, where no TLS 1.3 is offered."""
+    with_heartbeat: bool = False
+    """We would answer heartbeats, and send some (RFC 6520 §2)."""
 
 
 def only_13(*, shares: tuple[int, ...] = (), groups: tuple[int, ...] = ALL_GROUPS) -> Offer:
@@ -90,7 +96,7 @@ def client_hello(offer: Offer, *, server_name: str | None, keys: Keys) -> bytes:
         (
             _u16(legacy),
             _RANDOM,
-            b"\0" if offer.shares is None else b"\x20" + _SESSION,
+            bytes([len(offer.session)]) + offer.session if offer.shares is None else b"\x20" + _SESSION,
             _numbers(offer.suites),
             bytes([len(offer.compressions)]) + offer.compressions,
             _vector(b"".join(extensions)) if extensions else b"",
@@ -114,7 +120,9 @@ def _extensions(offer: Offer, server_name: str | None, keys: Keys) -> list[bytes
         extensions.append(_extension(16, _vector(names)))
     extensions += [_extension(5, b"\x01\0\0\0\0"), _extension(18, b""), _extension(23, b"")]
     if offer.with_ticket:
-        extensions.append(_extension(35, b""))
+        extensions.append(_extension(35, offer.ticket))
+    if offer.with_heartbeat:
+        extensions.append(_extension(15, b"\x01"))
     if offer.shares is not None:
         extensions += _offer_13(
             offer.versions_13, [(group, keys.share(group) or b"") for group in offer.shares]

@@ -95,8 +95,12 @@ class Asker:
 
     def question_once(self, asked: Asked, offer: Offer, *, starttls: str | None) -> Question:
         """Return the question that makes this offer, which is not made again."""
-        hello = self._make(offer, asked.server_name, asked.key_type)
+        hello = self.hello_once(asked, offer)
         return Question(hello, Flight(hello, self.keys), starttls)
+
+    def hello_once(self, asked: Asked, offer: Offer) -> bytes:
+        """Return the hello that makes this offer, which is not made again."""
+        return self._make(offer, asked.server_name, asked.key_type)
 
     def look(self, asked: Asked) -> Inquiry:
         """Look at one place at depth `fast`."""

@@ -10,7 +10,7 @@ from sqlmodel import Field, col
 
 from services.discovery.store.sources import SourceRow
 from services.discovery.store.tables import Table
-from shared.store import Instant, Json, Transaction
+from shared.store import Instant, Json, Sealed, Transaction
 from shared.store.scopes import Scope, within
 
 
@@ -24,7 +24,7 @@ class SecretStoreRow(Table, table=True):
     """Never changed: sources keep it beside the id."""
     kind: str = Field(max_length=50)
     settings: dict[str, Any] = Field(sa_type=Json)
-    credential: bytes
+    credential: bytes = Field(sa_type=Sealed)
     """Sealed to this row."""
     groups: list[str] = Field(default_factory=list, sa_type=Json)
     version: int = 1

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
 from services.discovery.store.tables import Table
-from shared.store import Instant, Json, Transaction, insert, write_rows
+from shared.store import Instant, Json, Sealed, Transaction, insert, write_rows
 from shared.store.scopes import Scope, within
 
 
@@ -27,7 +27,7 @@ class SourceRow(Table, table=True):
     groups: list[str] = Field(default_factory=list, sa_type=Json)
     """Who sees it; the name above has nothing to do with them."""
     settings: dict[str, Any] = Field(sa_type=Json)
-    credential: bytes
+    credential: bytes = Field(sa_type=Sealed)
     """Sealed to this row; empty where it lies in a secret store."""
     secret_store_id: str | None = Field(default=None, max_length=36, index=True)
     credential_from: dict[str, Any] | None = Field(default=None, sa_type=Json)

@@ -1,33 +1,25 @@
 """Takes in what is new altogether, many at a time: endpoints never seen, with certificates that nobody knew.
 
-A first scan finds little else, and one by one each would cost some forty statements. What has a history or is configured,
-urgent or unreadable is left to be taken in alone: the outcome is the same either way.
+A first scan finds little else, and one by one each would cost some forty statements. What has a history or is configured
+or unreadable is left to be taken in alone: the outcome is the same either way.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from services.inventory.actions.assessing import Assessing
-from services.inventory.actions.certificates import Chain, certificate_row, chain_of
-from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.crossings import Crossings, record
+from services.inventory.actions.looks import Found, hold_all, plain
 from services.inventory.actions.organising import settle
-from services.inventory.actions.timeline import Entry, note
-from services.inventory.domain.assessment import digests
-from services.inventory.domain.certificates import Reading, read
+from services.inventory.actions.timeline import Entry, note_all
+from services.inventory.domain.certificates import read
+from services.inventory.domain.thresholds import Crossing
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import arrivals, associations, certificates, chains
-from services.inventory.store.arrivals import Look
-from services.inventory.store.locks import hold
-from services.inventory.store.places import place_id
-from services.inventory.store.tables import Certificate, Lineage
-from shared.errors import Invalid
-from shared.events import Event
+from services.inventory.store.arrivals import Look, NewCertificate
 from shared.events.discovery import CertificateFound
 from shared.ids import new_id
 from shared.store import Transaction
-
-Found = Event[CertificateFound]
 
 
 class Arrivals:
@@ -39,15 +31,16 @@ class Arrivals:
 
     async def take_in(self, tx: Transaction, events: Sequence[Found], *, now: datetime) -> set[str]:
         """Take in what is new altogether; return the ids of those events."""
-        looks = _plain(events)
+        looks = plain(events)
         if not looks:
             return set()
-        await _hold(tx, looks)
+        await hold_all(tx, looks)
         looks = await self._unknown(tx, looks)
-        rows, readings = self._certificates(looks, now=now)
-        taken = {event_id: look for event_id, look in looks.items() if look.seen.fingerprint in rows}
+        new, passed = self._certificates(looks, now=now)
+        taken = {event_id: look for event_id, look in looks.items() if look.seen.fingerprint in new}
         if taken:
-            await self._keep(tx, taken, rows, readings, now=now)
+            await self._keep(tx, taken, new, now=now)
+            await self._tell(tx, passed, now=now)
         return set(taken)
 
     async def _unknown(self, tx: Transaction, looks: Mapping[str, Look]) -> dict[str, Look]:
@@ -67,48 +60,70 @@ class Arrivals:
 
     def _certificates(
         self, looks: Mapping[str, Look], *, now: datetime
-    ) -> tuple[dict[str, Certificate], dict[str, Reading]]:
-        """Return rows and readings, by fingerprint, of certificates that are readable and not urgent."""
+    ) -> tuple[dict[str, NewCertificate], dict[str, Sequence[Crossing]]]:
+        """Return the certificates that can be read, and of those that are urgent what they have crossed, by fingerprint."""
         latest: dict[str, Look] = {}
         for look in sorted(looks.values(), key=lambda look: look.seen.observed_at):
             latest[look.seen.fingerprint] = look
-        rows, readings = {}, {}
+        new, passed = {}, {}
         for fingerprint, look in latest.items():
             reading = read(fingerprint, look.seen.chain[0])
-            chain = Chain(fingerprint=fingerprint, ders=look.seen.chain)
-            row = certificate_row(reading, chain, lineage_id=new_id(), now=now)
-            if reading.finding is None and self._crossings.begin(row, now=now):
-                rows[fingerprint], readings[fingerprint] = row, reading
-        # Ids are in the order of time, but not of one and the same millisecond: lists go by them.
-        for row, in_order in zip(rows.values(), sorted(row.id for row in rows.values()), strict=True):
-            row.id = in_order
-        return rows, readings
+            if reading.finding is not None:
+                continue
+            new[fingerprint] = NewCertificate(
+                id=new_id(), lineage_id=new_id(), reading=reading, chain=look.chain[1:], first_known_at=now
+            )
+            if crossed := self._crossings.begin(new[fingerprint], now=now):
+                passed[fingerprint] = crossed
+        in_order(new.values())
+        return new, passed
 
     async def _keep(
-        self,
-        tx: Transaction,
-        taken: Mapping[str, Look],
-        rows: Mapping[str, Certificate],
-        readings: Mapping[str, Reading],
-        *,
-        now: datetime,
+        self, tx: Transaction, taken: Mapping[str, Look], new: Mapping[str, NewCertificate], *, now: datetime
     ) -> None:
         looks = list(taken.values())
-        ders = {name: der for look in looks for name, der in zip(look.chain, look.seen.chain, strict=True)}
-        await certificates.keep_ders(tx, ders)
-        await chains.keep_chains(tx, {look.chain for look in looks}, now=now)
-        lineages = [
-            Lineage(id=row.lineage_id, title=readings[fingerprint].title, created_at=now)
-            for fingerprint, row in rows.items()
-        ]
-        odd = {fingerprint: reading.oddities for fingerprint, reading in readings.items()}
-        await arrivals.keep_certificates(tx, lineages, list(rows.values()), odd)
+        await keep_bytes(tx, {look.chain: look.seen.chain for look in looks}, now=now)
+        begins = {each.lineage_id for each in new.values()}
+        await arrivals.keep_certificates(tx, list(new.values()), begins=begins)
         await arrivals.keep_places(tx, looks)
-        for event_id, look in taken.items():
-            note(tx, rows[look.seen.fingerprint].lineage_id, found_entry(look.seen, event_id=event_id))
-        await settle(tx, sorted(rows), now=now)
-        await associations.mark(tx, fingerprints=rows)
-        await self._assessing.changed(tx, [look.place_id for look in looks], now=now)
+        entries = [
+            (new[look.seen.fingerprint].lineage_id, found_entry(look.seen, event_id=event_id))
+            for event_id, look in taken.items()
+        ]
+        await note_all(tx, entries)
+        await settle(tx, sorted(new), now=now)
+        await associations.mark(tx, fingerprints=new)
+        await self._assessing.begun(tx, [look.place_id for look in looks], now=now)
+
+    async def _tell(
+        self, tx: Transaction, passed: Mapping[str, Sequence[Crossing]], *, now: datetime
+    ) -> None:
+        """Tell of those that are urgent from the start."""
+        if passed:
+            await record(tx, await certificates.fresh(tx.session, list(passed)), passed, now=now)
+
+
+def in_order(new: Iterable[NewCertificate]) -> None:
+    """Give certificates ids in the order in which they came: those of one and the same millisecond are in none."""
+    every = list(new)
+    for each, id_ in zip(every, sorted(each.id for each in every), strict=True):
+        each.id = id_
+
+
+async def keep_bytes(
+    tx: Transaction, kept: Mapping[tuple[str, ...], Sequence[bytes]], *, now: datetime
+) -> None:
+    """Keep certificates that nobody knew and those above them: chains of bytes by their fingerprints, leaf first."""
+    leaves = {names[0]: ders[0] for names, ders in kept.items()}
+    above = {
+        name: der
+        for names, ders in kept.items()
+        for name, der in zip(names[1:], ders[1:], strict=True)
+        if name not in leaves
+    }
+    await certificates.keep_new_ders(tx, leaves)
+    await certificates.keep_ders(tx, above)
+    await chains.keep_new_chains(tx, {tuple(names) for names in kept}, now=now)
 
 
 def found_entry(seen: CertificateFound, *, event_id: str) -> Entry:
@@ -120,44 +135,4 @@ def found_entry(seen: CertificateFound, *, event_id: str) -> Entry:
         fingerprint=seen.fingerprint,
         place_key=seen.place.key,
         event_id=event_id,
-    )
-
-
-def _plain(events: Sequence[Found]) -> dict[str, Look]:
-    """Return looks, by the id of their event, at endpoints of which the batch says one thing only."""
-    said = Counter(event.data.place.key for event in events)
-    by_print: defaultdict[str, dict[str, Look | None]] = defaultdict(dict)
-    for event in events:
-        is_alone = said[event.data.place.key] == 1
-        by_print[event.data.fingerprint][event.id] = _look(event.data) if is_alone else None
-    return {
-        event_id: look
-        for looks in by_print.values()
-        if all(look is not None for look in looks.values())
-        for event_id, look in looks.items()
-        if look is not None
-    }
-
-
-def _look(seen: CertificateFound) -> Look | None:
-    if seen.place.kind != "endpoint" or seen.tls is not None or not seen.chain:
-        return None
-    try:
-        chain = chain_of(seen.fingerprint, seen.chain)
-    except Invalid:  # said of it where it is taken in alone
-        return None
-    return Look(
-        place_id=place_id(seen.place.key),
-        seen=seen,
-        chain=tuple(chain.fingerprints),
-        negotiated=digests.negotiated(seen),
-    )
-
-
-async def _hold(tx: Transaction, looks: Mapping[str, Look]) -> None:
-    await hold(
-        tx,
-        *(look.place_id for look in looks.values()),
-        *(look.seen.fingerprint for look in looks.values()),
-        *(f"address {look.seen.place.address}" for look in looks.values()),
     )

@@ -81,6 +81,10 @@ class Assessing:
         """Have places judged anew."""
         await assessments.make_due(tx, places, at=now)
 
+    async def begun(self, tx: Transaction, places: Sequence[str], *, now: datetime) -> None:
+        """Have places judged that nobody knew."""
+        await assessments.begin_due(tx, places, at=now)
+
     async def certificates_changed(
         self, tx: Transaction, fingerprints: Sequence[str], *, now: datetime
     ) -> None:

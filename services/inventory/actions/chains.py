@@ -8,7 +8,6 @@ import anyio
 import structlog
 
 from services.inventory.actions.assessing import Assessing
-from services.inventory.connectors.authorities import Authorities
 from services.inventory.domain.chains.batches import Judged, judge_each, read_issuers, unjudged
 from services.inventory.domain.chains.verdicts import ChainState
 from services.inventory.store import certificates, chains, revocations
@@ -16,6 +15,7 @@ from services.inventory.store.revocations import Enrolled
 from services.inventory.store.tables import ServedChainRow
 from shared.apart import Unfinished, run_apart
 from shared.errors import EverleafError
+from shared.revocation.published import Authorities
 from shared.store import Database, Transaction
 from shared.x509 import fingerprint as fingerprint_of
 

@@ -8,9 +8,12 @@ from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain import thresholds
 from services.inventory.domain.thresholds import Crossing, Limit
 from services.inventory.domain.timeline import Happening
-from services.inventory.store import associations, certificates, places, replacements, teams
+from services.inventory.store import associations, certificates, places, replacements, teams, whereabouts
+from services.inventory.store.arrivals import NewCertificate
 from services.inventory.store.locks import hold
-from services.inventory.store.tables import Certificate, Crossed
+from services.inventory.store.organised import TeamRow
+from services.inventory.store.tables import Certificate
+from shared.events.discovery import Place
 from shared.events.inventory import CertificateExpiring, Contact, Owner, Urgency
 from shared.store import Database, Transaction
 
@@ -38,75 +41,99 @@ class Crossings:
     async def assess(self, tx: Transaction, fingerprints: Sequence[str], *, now: datetime) -> None:
         """Bring the urgency of these certificates up to date, and what rules say of them; tell what is news."""
         await hold(tx, *fingerprints)
-        found = [await certificates.certificate(tx.session, fingerprint) for fingerprint in fingerprints]
-        rows = [row for row in found if row is not None]
-        passed = [await self._assess(tx, row, now=now) for row in rows]
+        rows = await certificates.fresh(tx.session, fingerprints)
+        current = await _current(tx, rows)
+        turned = [row.fingerprint for row in rows if row.is_current != (row.fingerprint in current)]
+        passed: dict[str, Sequence[Crossing]] = {}
+        for row in rows:
+            row.is_current = row.fingerprint in current
+            ahead = self._crossings(row.not_before, row.not_after) if row.is_current else ()
+            passed[row.fingerprint] = [crossing for crossing in ahead if crossing.at <= now]
+            row.urgency, row.next_crossing_at = _standing(ahead, now=now)
+        await associations.mark(tx, fingerprints=turned)
         # Before it is told: a certificate that is told to expire is told with its owner.
         await settle(tx, [row.fingerprint for row in rows], now=now)
-        for row, crossings in zip(rows, passed, strict=True):
-            if crossings and row.urgency is not None:
-                await self._record(tx, row, crossings, now=now)
+        await record(tx, rows, passed, now=now)
 
-    async def _assess(self, tx: Transaction, row: Certificate, *, now: datetime) -> list[Crossing]:
-        was_current, row.is_current = row.is_current, await _is_current(tx, row)
-        if row.is_current != was_current:
-            await associations.mark(tx, fingerprints=[row.fingerprint])
-        ahead = self._crossings(row) if row.is_current else ()
-        passed = [crossing for crossing in ahead if crossing.at <= now]
-        row.next_crossing_at = min((crossing.at for crossing in ahead if crossing.at > now), default=None)
-        row.urgency = thresholds.most_urgent([crossing.urgency for crossing in passed])
-        return passed
+    def begin(self, new: NewCertificate, *, now: datetime) -> Sequence[Crossing]:
+        """Make a new certificate that is in use current; return the thresholds that it has crossed already."""
+        ahead = self._crossings(new.reading.fields.not_before, new.reading.fields.not_after)
+        new.urgency, new.next_crossing_at = _standing(ahead, now=now)
+        return [crossing for crossing in ahead if crossing.at <= now]
 
-    def begin(self, row: Certificate, *, now: datetime) -> bool:
-        """Make a new certificate that is in use current; return False where it is urgent already, which is to be told."""
-        ahead = self._crossings(row)
-        if any(crossing.at <= now for crossing in ahead):
-            return False
-        row.is_current = True
-        row.next_crossing_at = min((crossing.at for crossing in ahead), default=None)
-        return True
-
-    def _crossings(self, row: Certificate) -> tuple[Crossing, ...]:
-        if row.not_before is None or row.not_after is None:
+    def _crossings(self, not_before: datetime | None, not_after: datetime | None) -> tuple[Crossing, ...]:
+        if not_before is None or not_after is None:
             return ()
-        return thresholds.crossings(not_before=row.not_before, not_after=row.not_after, limits=self._limits)
-
-    async def _record(
-        self, tx: Transaction, row: Certificate, passed: Sequence[Crossing], *, now: datetime
-    ) -> None:
-        """Put what was passed on record; where several were passed at once, only the most urgent is told."""
-        rows = [
-            Crossed(
-                lineage_id=row.lineage_id,
-                fingerprint=row.fingerprint,
-                urgency=crossing.urgency,
-                at=crossing.at,
-                is_told=crossing.urgency == row.urgency,
-            )
-            for crossing in passed
-        ]
-        if row.urgency in await certificates.keep_crossed(tx, rows):
-            await _tell(tx, row, Urgency(row.urgency), now=now)
+        return thresholds.crossings(not_before=not_before, not_after=not_after, limits=self._limits)
 
 
-async def _is_current(tx: Transaction, row: Certificate) -> bool:
-    """Return whether the expiry of a certificate matters.
+def _standing(ahead: Sequence[Crossing], *, now: datetime) -> tuple[Urgency | None, datetime | None]:
+    """Return how urgent it is now, and when that changes."""
+    urgency = thresholds.most_urgent([crossing.urgency for crossing in ahead if crossing.at <= now])
+    return urgency, min((crossing.at for crossing in ahead if crossing.at > now), default=None)
+
+
+async def _current(tx: Transaction, rows: Sequence[Certificate]) -> set[str]:
+    """Return those whose expiry matters.
 
     One that renewal has replaced does not count, even where it is still served: that is told as
     stale. One that somebody else replaced counts as long as it is anywhere.
     """
-    successors = await replacements.successors(tx.session, row.fingerprint)
-    if any(successor.order_id is not None for successor in successors):
-        return False
-    if await places.is_served(tx.session, row.fingerprint):
-        return True
-    return row.is_from_renewal and not successors
+    names = [row.fingerprint for row in rows]
+    by_order: dict[str, bool] = {}
+    for old, is_by_order in await replacements.are_replaced(tx, names):
+        by_order[old] = by_order.get(old, False) or is_by_order
+    served = await whereabouts.served(tx, names)
+    return {
+        row.fingerprint
+        for row in rows
+        if not by_order.get(row.fingerprint, False)
+        and (row.fingerprint in served or (row.is_from_renewal and row.fingerprint not in by_order))
+    }
 
 
-async def _tell(tx: Transaction, row: Certificate, urgency: Urgency, *, now: datetime) -> None:
-    if row.not_before is None or row.not_after is None:
+async def record(
+    tx: Transaction,
+    rows: Sequence[Certificate],
+    passed: Mapping[str, Sequence[Crossing]],
+    *,
+    now: datetime,
+) -> None:
+    """Put what was passed on record, by fingerprint; of several at once only the most urgent is told."""
+    values = [
+        (row.lineage_id, row.fingerprint, crossing.urgency, crossing.at, crossing.urgency == row.urgency)
+        for row in rows
+        for crossing in passed[row.fingerprint]
+    ]
+    news = await certificates.keep_crossed(tx, values) if values else set()
+    told = [row for row in rows if row.urgency and (row.fingerprint, row.urgency) in news]
+    if told:
+        await _tell(tx, told, now=now)
+
+
+async def _tell(tx: Transaction, rows: Sequence[Certificate], *, now: datetime) -> None:
+    names = [row.fingerprint for row in rows]
+    seen_at = await whereabouts.serving_each(tx, names, limit=PLACES_TOLD)
+    counts = await whereabouts.count_each(tx, names)
+    owners = await teams.teams(tx.session, {row.owner_id for row in rows if row.owner_id is not None})
+    for row in rows:
+        where = [places.as_place(place) for place in seen_at.get(row.fingerprint, ())]
+        count = counts.get(row.fingerprint, 0)
+        _tell_one(tx, row, where, place_count=count, owner=owners.get(row.owner_id or ""), now=now)
+
+
+def _tell_one(
+    tx: Transaction,
+    row: Certificate,
+    where: list[Place],
+    *,
+    place_count: int,
+    owner: TeamRow | None,
+    now: datetime,
+) -> None:
+    if row.not_before is None or row.not_after is None or row.urgency is None:
         return
-    seen_at = await places.places_serving(tx.session, row.fingerprint, limit=PLACES_TOLD)
+    urgency = Urgency(row.urgency)
     expiring = CertificateExpiring(
         lineage_id=row.lineage_id,
         fingerprint=row.fingerprint,
@@ -116,9 +143,9 @@ async def _tell(tx: Transaction, row: Certificate, urgency: Urgency, *, now: dat
         subject_name=row.subject or "",
         issuer_name=row.issuer or "",
         names=row.names,
-        places=[places.as_place(place) for place, _seen in seen_at],
-        place_count=await places.count_serving(tx.session, row.fingerprint),
-        owner=await _owner(tx, row),
+        places=where,
+        place_count=place_count,
+        owner=_owner(owner),
     )
     entry = Entry(
         kind=Happening.EXPIRING,
@@ -130,8 +157,7 @@ async def _tell(tx: Transaction, row: Certificate, urgency: Urgency, *, now: dat
     note(tx, row.lineage_id, entry)
 
 
-async def _owner(tx: Transaction, row: Certificate) -> Owner | None:
-    team = await teams.team(tx.session, row.owner_id) if row.owner_id is not None else None
+def _owner(team: TeamRow | None) -> Owner | None:
     if team is None:
         return None
     contacts = [Contact.model_validate(each) for each in team.contacts[:CONTACTS_TOLD]]

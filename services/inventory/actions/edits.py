@@ -33,6 +33,7 @@ from shared.access import Principal
 from shared.errors import Conflict, NotFound, Stale
 from shared.ids import new_id
 from shared.store import Database
+from shared.store.reader import reader_in
 
 log = structlog.get_logger(__name__)
 
@@ -195,7 +196,7 @@ async def _labels(session: AsyncSession, fingerprint: str, caller: Principal) ->
     row = await certificates.certificate(session, fingerprint)
     if row is None:
         return Labels()
-    return (await labels_of(session, [row], scope=caller.scope))[fingerprint]
+    return (await labels_of(reader_in(session), [row], scope=caller.scope))[fingerprint]
 
 
 def _note(row: EditRow, counts: Counts) -> None:

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.inventory.domain.fields import FieldKind, Raw, shown
-from services.inventory.store import fields, groups, labels, teams
-from services.inventory.store.organised import FieldRow
+from services.inventory.store.labelled import Labelled, labelled
+from shared.store.reader import Reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,44 +38,35 @@ class Labels:
 
 
 async def labels_of(
-    session: AsyncSession, rows: Collection[Any], *, scope: frozenset[str] | None = None
+    reader: Reader, rows: Collection[Any], *, scope: frozenset[str] | None = None
 ) -> dict[str, Labels]:
     """Return how certificates are organised, by fingerprint; rows have at least that and who owns them.
 
     Groups that are not in the scope are left out.
     """
-    prints = [row.fingerprint for row in rows]
-    ids = {row.owner_id for row in rows if row.owner_id is not None}
-    owners = await teams.teams(session, ids) if ids else {}
-    grouped = await groups.memberships(session, prints)
-    tagged = await labels.tags(session, prints)
-    valued = await labels.fields(session, prints)
-    definitions = await fields.definitions(session)
-    found: dict[str, Labels] = {}
+    return read(rows, await labelled(reader, list(rows)), scope=scope)
+
+
+def read(rows: Collection[Any], found: Labelled, *, scope: frozenset[str] | None) -> dict[str, Labels]:
+    """Return how certificates are organised as it is shown, by fingerprint."""
+    kinds = {name: FieldKind(kind) for name, kind in found.kinds.items()}
+    required = sorted(found.required)
+    labels: dict[str, Labels] = {}
     for row in rows:
-        values = valued.get(row.fingerprint, {})
-        found[row.fingerprint] = Labels(
-            owner=_owner(row, owners.get(row.owner_id or "")),
+        values = found.fields.get(row.fingerprint, {})
+        labels[row.fingerprint] = Labels(
+            owner=_owner(row, found.teams),
             groups=sorted(
-                each for each in grouped.get(row.fingerprint, ()) if scope is None or each in scope
+                each for each in found.groups.get(row.fingerprint, ()) if scope is None or each in scope
             ),
-            tags=tagged.get(row.fingerprint, ()),
-            fields={
-                name: shown(FieldKind(definitions[name].kind), value)
-                for name, value in values.items()
-                if name in definitions
-            },
-            missing_fields=_missing(definitions, values),
+            tags=sorted(found.tags.get(row.fingerprint, ())),
+            fields={name: shown(kinds[name], values[name]) for name in sorted(values) if name in kinds},
+            missing_fields=[name for name in required if name not in values],
         )
-    return found
+    return labels
 
 
-def _owner(row: Any, team: object) -> Owner | None:
-    name = getattr(team, "name", None)
+def _owner(row: Any, teams: Mapping[str, str]) -> Owner | None:
     if row.owner_id is None:
         return None
-    return Owner(id=row.owner_id, name=name or row.owner_id, set_by=row.owner_set_by)
-
-
-def _missing(definitions: Mapping[str, FieldRow], values: Collection[str]) -> list[str]:
-    return [name for name, row in definitions.items() if row.is_required and name not in values]
+    return Owner(id=row.owner_id, name=teams.get(row.owner_id, row.owner_id), set_by=row.owner_set_by)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from services.inventory.connectors.pkilint import lint, linter_version
-from services.inventory.domain.linting import CertificateClass, Linted, RuleSet, crashed
 from services.inventory.store import certificates, findings
 from services.inventory.store.tables import LintRow
 from shared.apart import Unfinished, run_apart
+from shared.lint import CertificateClass, Linted, RuleSet, crashed
+from shared.lint.pkilint import lint, linter_version
 from shared.store import Database, Transaction
 
 BATCH = 100

@@ -6,14 +6,15 @@ from datetime import datetime
 from services.inventory.actions.arrivals import Arrivals, found_entry
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.certificates import Chain, chain_of, know
+from services.inventory.actions.changes import Changes
 from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.losses import Losses, lost_entry
 from services.inventory.actions.replacements import Replacements, Succession
-from services.inventory.actions.timeline import Entry, note
+from services.inventory.actions.timeline import note
 from services.inventory.domain.certificates import chain_digest, have_same_names
 from services.inventory.domain.holdings import is_proof
 from services.inventory.domain.servings import Serving, observe
-from services.inventory.domain.timeline import Happening
 from services.inventory.store import associations, certificates, holdings, places, replacements
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import Certificate
@@ -39,6 +40,8 @@ class Observations:
         self._comparisons = comparisons
         self._assessing = assessing
         self._arrivals = Arrivals(crossings=crossings, assessing=assessing)
+        self._changes = Changes(replacements=replacements, crossings=crossings, assessing=assessing)
+        self._losses = Losses(replacements=replacements, crossings=crossings, assessing=assessing)
 
     async def found(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
         """Take in that a place has a certificate."""
@@ -50,10 +53,19 @@ class Observations:
     async def usual(
         self, tx: Transaction, events: Sequence[Event[CertificateFound]], *, now: datetime
     ) -> list[Event[CertificateFound]]:
-        """Take in what endpoints serve as before, and what is new altogether, in sets; return what else was found."""
+        """Take in sets what endpoints serve as before, what is new and what has changed plainly; return what else was found."""
         left = await self._unchanged(tx, events)
-        taken = await self._arrivals.take_in(tx, left, now=now)
-        return [event for event in left if event.id not in taken]
+        for sets in (self._arrivals, self._changes):
+            taken = await sets.take_in(tx, left, now=now) if left else set()
+            left = [event for event in left if event.id not in taken]
+        return left
+
+    async def usually_lost(
+        self, tx: Transaction, events: Sequence[Event[PlaceLost]], *, now: datetime
+    ) -> list[Event[PlaceLost]]:
+        """Take in sets what does not answer any more and bears upon nothing else; return the rest."""
+        taken = await self._losses.take_in(tx, events, now=now)
+        return [event for event in events if event.id not in taken]
 
     async def _unchanged(
         self, tx: Transaction, events: Sequence[Event[CertificateFound]]
@@ -119,8 +131,8 @@ class Observations:
     ) -> str | None:
         """Work in what was not known before; return what was there until now."""
         seen = event.data
+        await hold(tx, places.place_id(seen.place.key))
         place = await places.keep_place(tx, seen.place)
-        await hold(tx, place)
         known = await places.sighting(tx, place)
         was = known.fingerprint if known is not None else None
         before, after = await places.neighbours(tx, place, at=seen.observed_at)
@@ -157,8 +169,8 @@ class Observations:
     async def lost(self, tx: Transaction, event: Event[PlaceLost], *, now: datetime) -> None:
         """Take in that a place does not answer any more."""
         said = event.data
+        await hold(tx, places.place_id(said.place.key))
         place = await places.keep_place(tx, said.place)
-        await hold(tx, place)
         stored, known = await holdings.before(tx, place), await places.sighting(tx, place)
         was = known.fingerprint if known is not None else None
         old = await places.window(tx, place, at=said.observed_at)
@@ -170,7 +182,7 @@ class Observations:
         await hold(tx, fingerprint)
         row = await certificates.certificate(tx.session, fingerprint)
         if row is not None and _is_one_more(old, new, None):
-            note(tx, row.lineage_id, _lost_entry(event, fingerprint))
+            note(tx, row.lineage_id, lost_entry(event, fingerprint))
         await self._reconsider(tx, [fingerprint], now=now)
         await self._assessing.changed(tx, [place], now=now)
         if said.place.kind == "store":
@@ -252,16 +264,4 @@ def _noticed(old: Certificate, new: Certificate, *, at: datetime) -> Succession:
         fingerprint=new.fingerprint,
         order_id=None,
         at=at,
-    )
-
-
-def _lost_entry(event: Event[PlaceLost], fingerprint: str) -> Entry:
-    said = event.data
-    return Entry(
-        kind=Happening.LOST,
-        text=f"{said.place.key} does not answer any more: {said.reason}",
-        at=said.observed_at,
-        fingerprint=fingerprint,
-        place_key=said.place.key,
-        event_id=event.id,
     )

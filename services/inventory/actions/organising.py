@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.inventory.actions import rules
 from services.inventory.domain.assignments import Assignment, assign
 from services.inventory.domain.edits import Standing, is_by_rule
-from services.inventory.store import assignments, certificates, groups, labels, teams
+from services.inventory.store import assignments, certificates, changes, groups, labels, teams
+from services.inventory.store.arrivals import NewCertificate
 from services.inventory.store.locks import share
 from services.inventory.store.matching import matching
 from services.inventory.store.organised import AssignmentRule
@@ -97,4 +98,19 @@ async def inherit(tx: Transaction, row: Certificate, *, of: str | None = None) -
     is_wanted = old.owner_id is not None and (row.owner_id is None or is_firmer)
     if is_wanted and await teams.kept_teams(tx, [old.owner_id]):
         row.owner_id, row.owner_set_by = old.owner_id, old.owner_set_by
-    await labels.inherit(tx, row.fingerprint, of=old.fingerprint)
+    await labels.inherit(tx, {row.fingerprint: old.fingerprint})
+
+
+async def inherit_all(tx: Transaction, new: Sequence[NewCertificate]) -> dict[str, str]:
+    """Give certificates of lineages that are known the owner of the one before them; return which that is, by fingerprint.
+
+    What else they inherit is given to them once they are kept (`store.labels.inherit`).
+    """
+    before = await changes.heirs(tx, [each.lineage_id for each in new]) if new else {}
+    owners = {row.owner_id for row in before.values() if row.owner_id is not None}
+    kept = await teams.kept_teams(tx, owners) if owners else set()
+    for each in new:
+        old = before[each.lineage_id]
+        if old.owner_id in kept:
+            each.owner_id, each.owner_set_by = old.owner_id, old.owner_set_by
+    return {each.fingerprint: before[each.lineage_id].fingerprint for each in new}

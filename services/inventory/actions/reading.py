@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.inventory.actions.labels import Labels, labels_of
+from services.inventory.actions.labels import Labels, labels_of, read
 from services.inventory.domain.query import FIRST_SEEN, Asked, Order, Position
 from services.inventory.domain.replacements import State
 from services.inventory.domain.servings import Serving
@@ -19,20 +18,16 @@ from services.inventory.store import (
     flaws,
     holdings,
     joins,
-    judgements,
     lineages,
-    oddities,
     places,
     replacements,
-    unowned,
+    reports,
 )
-from services.inventory.store.association_tables import OddityRow
 from services.inventory.store.certificates import CertificateFilter
-from services.inventory.store.judgements import Judged
-from services.inventory.store.patience import patience
+from services.inventory.store.patience import given_up, longest, patience
+from services.inventory.store.reports import Facts
 from services.inventory.store.tables import (
     Certificate,
-    Crossed,
     HeldRow,
     Lineage,
     PlaceRow,
@@ -44,8 +39,9 @@ from services.inventory.store.visibility import Scope
 from shared.access import known
 from shared.errors import NotFound
 from shared.events.discovery import Held
-from shared.events.inventory import Flaw, Urgency
+from shared.events.inventory import Flaw
 from shared.store import Database
+from shared.store.reader import Found
 
 PLACES_SHOWN = 1000
 SLOTS_SHOWN = 100
@@ -59,13 +55,10 @@ Placed = tuple[PlaceRow, Sighting]
 class CertificateReport:
     """A certificate, where it is, and what it has crossed."""
 
-    row: Certificate
-    places: Sequence[Placed]
-    place_count: int
-    crossed: Sequence[Crossed]
+    row: Found
+    """What lists show, and its `chain`."""
+    facts: Facts
     labels: Labels
-    judged: Judged
-    oddities: Sequence[OddityRow] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,20 +101,6 @@ class PlaceReport:
     flaws: tuple[Flaw, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """How many there are of what."""
-
-    certificates: int
-    current: int
-    unreadable: int
-    places: int
-    places_lost: int
-    by_urgency: dict[Urgency, int]
-    replacements: dict[State, int]
-    unowned: int
-
-
 class Reading:
     """The questions that can be asked; none of them changes anything."""
 
@@ -135,35 +114,26 @@ class Reading:
         order: Order = FIRST_SEEN,
         after: Position | None = None,
         limit: int,
-    ) -> Sequence[Row[Any]]:
+    ) -> Sequence[Found]:
         """Return `limit + 1` certificates, as rows that have what lists show."""
-        async with self._database.read() as session, patience(session, wanted.asked):
-            return await certificates.page(session, wanted, order=order, after=after, limit=limit)
+        with given_up():
+            async with self._database.reader(longest=longest(wanted.asked)) as reader:
+                return await certificates.page(reader, wanted, order=order, after=after, limit=limit)
 
     async def certificate(self, fingerprint: str, *, scope: Scope) -> CertificateReport:
         """Return all about a certificate. Raises `NotFound`."""
-        async with self._database.read() as session:
-            row = known(
-                await certificates.visible(session, fingerprint, scope=scope),
-                what="certificate",
-                name=fingerprint,
-            )
-            return CertificateReport(
-                row=row,
-                places=await places.places_serving(session, fingerprint, limit=PLACES_SHOWN),
-                place_count=await places.count_serving(session, fingerprint),
-                crossed=await certificates.crossed(
-                    session, lineage_id=row.lineage_id, fingerprint=fingerprint
-                ),
-                labels=(await labels_of(session, [row]))[fingerprint],
-                oddities=await oddities.of(session, fingerprint),
-                judged=await judgements.judged(session, row),
-            )
+        async with self._database.reader() as reader:
+            found = await reports.certificate(reader, fingerprint, scope=scope)
+            row = known(found, what="certificate", name=fingerprint)
+            facts = await reports.facts(reader, row, places=PLACES_SHOWN)
+        return CertificateReport(
+            row=row, facts=facts, labels=read([row], facts.labelled, scope=scope)[fingerprint]
+        )
 
     async def labels(self, rows: Sequence[Any], *, scope: Scope) -> dict[str, Labels]:
         """Return how certificates are organised, by fingerprint, as far as the scope goes."""
-        async with self._database.read() as session:
-            return await labels_of(session, rows, scope=scope)
+        async with self._database.reader() as reader:
+            return await labels_of(reader, rows, scope=scope)
 
     async def pem(self, fingerprint: str, *, scope: Scope) -> Pem:
         """Return a certificate and its chain as PEM. Raises `NotFound`."""
@@ -314,22 +284,6 @@ class Reading:
             shown = await places.visible(session, sorted(named), scope=scope)
             by_id = {place.id: place for place in shown}
         return [(row, [by_id[each] for each in row.stale_places if each in by_id]) for row in rows]
-
-    async def summary(self, *, scope: Scope) -> Summary:
-        """Count what is to be seen."""
-        async with self._database.read() as session:
-            every, current, unreadable = await certificates.counts(session, scope=scope)
-            seen, lost = await places.counts(session, scope=scope)
-            return Summary(
-                certificates=every,
-                current=current,
-                unreadable=unreadable,
-                places=seen,
-                places_lost=lost,
-                by_urgency=await certificates.counts_by_urgency(session, scope=scope),
-                replacements=await replacements.counts(session, scope=scope),
-                unowned=await unowned.count(session, scope=scope),
-            )
 
 
 async def _lineage(session: AsyncSession, lineage_id: str, scope: Scope) -> Lineage:

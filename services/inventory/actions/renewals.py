@@ -1,18 +1,20 @@
 """Takes in what renewal and provisioner say: a certificate has a successor, and that one was put in place."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.inventory.actions.certificates import begin_lineage, chain_of, know
 from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.orders import Orders, entry, renewed_entry, succession
 from services.inventory.actions.organising import inherit, settle
-from services.inventory.actions.replacements import Replacements, Succession
+from services.inventory.actions.replacements import Replacements
 from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain.timeline import Happening
-from services.inventory.store import assessments, certificates, lineages, regrouped
+from services.inventory.store import assessments, certificates, lineages, regrouped, revocations
 from services.inventory.store.locks import hold
 from shared.events import Event
 from shared.events.provisioner import CertificateDeployed
-from shared.events.renewal import CertificateRenewed
+from shared.events.renewal import CertificateRenewed, CertificateRevoked
 from shared.store import Transaction
 from shared.x509 import fingerprint
 
@@ -23,6 +25,14 @@ class Renewals:
     def __init__(self, *, replacements: Replacements, crossings: Crossings) -> None:
         self._replacements = replacements
         self._crossings = crossings
+        self._orders = Orders(replacements=replacements, crossings=crossings)
+
+    async def usually_renewed(
+        self, tx: Transaction, events: Sequence[Event[CertificateRenewed]], *, now: datetime
+    ) -> list[Event[CertificateRenewed]]:
+        """Take in sets new certificates in the lineages of those before them; return the rest."""
+        taken = await self._orders.take_in(tx, events, now=now)
+        return [event for event in events if event.id not in taken]
 
     async def renewed(self, tx: Transaction, event: Event[CertificateRenewed], *, now: datetime) -> None:
         """Keep the new certificate in the lineage it is for, also where it was seen somewhere before."""
@@ -40,10 +50,9 @@ class Renewals:
         row.is_from_renewal = True
         await regrouped.begin(tx, said.fingerprint, said.groups)
         await _gather(tx, both, lineage_id=said.lineage_id, now=now)
-        text = f"{said.authority} issued a new certificate."
-        note(tx, said.lineage_id, _entry(event, Happening.RENEWED, text, at=event.time))
+        note(tx, said.lineage_id, renewed_entry(event))
         if said.old_fingerprint is not None:
-            await self._replacements.open(tx, _succession(event))
+            await self._replacements.open(tx, succession(event))
         await self._replacements.settle(tx, both, now=now)
         await self._crossings.assess(tx, both, now=now)
 
@@ -54,15 +63,31 @@ class Renewals:
         await hold(tx, *both)
         await begin_lineage(tx, said.lineage_id, title="", now=now)
         text = f"{said.target} serves the new certificate."
-        note(tx, said.lineage_id, _entry(event, Happening.DEPLOYED, text, at=said.deployed_at))
+        note(tx, said.lineage_id, entry(event, Happening.DEPLOYED, text, at=said.deployed_at))
         if said.old_fingerprint is None:
             return
         await _gather(tx, both, lineage_id=said.lineage_id, now=now)
-        row = await self._replacements.open(tx, _succession(event))
+        row = await self._replacements.open(tx, succession(event))
         if said.is_last:
             row.deployed_at = max(said.deployed_at, row.deployed_at or said.deployed_at)
         await self._replacements.settle(tx, both, now=now)
         await self._crossings.assess(tx, both, now=now)
+
+    async def revoked(self, tx: Transaction, event: Event[CertificateRevoked], *, now: datetime) -> None:
+        """Note that an authority has taken a certificate back, and ask at once whether that is to be seen."""
+        said = event.data
+        await hold(tx, said.fingerprint)
+        await begin_lineage(tx, said.lineage_id, title="", now=now)
+        await revocations.ask_again(tx, said.fingerprint, at=now)
+        text = f"{said.authority} has revoked it on the word of {said.requested_by} ({said.reason})."
+        happened = Entry(
+            kind=Happening.REVOKED,
+            text=text,
+            at=said.revoked_at,
+            fingerprint=said.fingerprint,
+            event_id=event.id,
+        )
+        note(tx, said.lineage_id, happened)
 
     async def managed(
         self, tx: Transaction, lineage_id: str, *, is_managed: bool, at: datetime, now: datetime
@@ -84,24 +109,3 @@ async def _gather(tx: Transaction, fingerprints: list[str], *, lineage_id: str, 
     heir = next((row for row in rows if row.fingerprint == fingerprints[-1]), None)
     if elsewhere and heir is not None:
         await inherit(tx, heir, of=fingerprints[0])
-
-
-def _succession(event: Event[CertificateRenewed] | Event[CertificateDeployed]) -> Succession:
-    said = event.data
-    return Succession(
-        lineage_id=said.lineage_id,
-        old_fingerprint=said.old_fingerprint or "",
-        fingerprint=said.fingerprint,
-        order_id=said.order_id,
-        at=event.time,
-    )
-
-
-def _entry(
-    event: Event[CertificateRenewed] | Event[CertificateDeployed],
-    kind: Happening,
-    text: str,
-    *,
-    at: datetime,
-) -> Entry:
-    return Entry(kind=kind, text=text, at=at, fingerprint=event.data.fingerprint, event_id=event.id)

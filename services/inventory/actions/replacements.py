@@ -1,6 +1,6 @@
 """Follows each replacement until the old certificate is nowhere to be seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,11 +14,12 @@ from services.inventory.domain.replacements import (
     overdue_at,
 )
 from services.inventory.domain.timeline import Happening
-from services.inventory.store import places, replacements
-from services.inventory.store.tables import Replacement
+from services.inventory.store import places, replacements, whereabouts
+from services.inventory.store.tables import PlaceRow, Replacement
 from shared.events.inventory import CertificateReplaced, CertificateStale
 from shared.ids import new_id
 from shared.store import Database, Transaction
+from shared.store.bulk import copy_rows
 
 BATCH = 100
 PLACES_TOLD = 500
@@ -51,10 +52,18 @@ class Replacements:
         await places.watch(tx, succession.old_fingerprint)
         return row
 
+    async def begin(self, tx: Transaction, successions: Sequence[Succession]) -> None:
+        """Begin replacements by certificates that nobody knew; each certificate may stand in one of them."""
+        await copy_rows(tx, Replacement, [_fresh(each).model_dump() for each in successions])
+        await whereabouts.watch_all(tx, [each.old_fingerprint for each in successions])
+
+    def is_overdue(self, at: datetime, *, now: datetime) -> bool:
+        """Return whether a replacement that began then is stale where the old one is still to be seen."""
+        return now >= at + self._stale_after
+
     async def settle(self, tx: Transaction, fingerprints: Sequence[str], *, now: datetime) -> None:
         """Decide anew about the replacements of and by these certificates."""
-        for row in await replacements.touching(tx, fingerprints):
-            await self._settle(tx, row, now=now)
+        await self._settle(tx, await replacements.touching(tx, fingerprints), now=now)
 
     async def settle_due(self, now: datetime) -> bool:
         """Decide about replacements that nothing was seen of in time; return whether there may be more."""
@@ -63,20 +72,61 @@ class Replacements:
                 return False
         async with self._database.transaction() as tx:
             rows = await replacements.due(tx, now=now, limit=BATCH)
-            for row in rows:
-                await self._settle(tx, row, now=now)
+            await self._settle(tx, rows, now=now)
         return len(rows) == BATCH
 
-    async def _settle(self, tx: Transaction, row: Replacement, *, now: datetime) -> None:
-        evidence = await replacements.evidence(tx, row)
-        verdict = judge(_standing(row), evidence, now=now, stale_after=self._stale_after)
-        row.state = verdict.state
-        if verdict.is_news and verdict.state is State.REPLACED:
-            await _tell_replaced(tx, row, evidence, now=now)
-        elif verdict.is_news:
-            await _tell_stale(tx, row, evidence, verdict, now=now)
-        overdue = overdue_at(_standing(row), stale_after=self._stale_after)
-        row.due_at = overdue if overdue is not None and overdue > now else None
+    async def _settle(self, tx: Transaction, rows: Sequence[Replacement], *, now: datetime) -> None:
+        if not rows:
+            return
+        found = await replacements.evidence(tx, rows)
+        verdicts = {
+            row.id: judge(_standing(row), found[row.id], now=now, stale_after=self._stale_after)
+            for row in rows
+        }
+        for row in rows:
+            row.state = verdicts[row.id].state
+        news = [row for row in rows if verdicts[row.id].is_news]
+        for told in await _told(tx, news, verdicts):
+            if told.verdict.state is State.REPLACED:
+                _tell_replaced(tx, told, found[told.row.id], now=now)
+            else:
+                _tell_stale(tx, told, found[told.row.id], now=now)
+        for row in rows:
+            overdue = overdue_at(_standing(row), stale_after=self._stale_after)
+            row.due_at = overdue if overdue is not None and overdue > now else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """A replacement of which something is to be told, and the places that are told with it."""
+
+    row: Replacement
+    verdict: Verdict
+    places: Sequence[PlaceRow]
+
+
+async def _told(
+    tx: Transaction, rows: Sequence[Replacement], verdicts: Mapping[str, Verdict]
+) -> Sequence[_Told]:
+    if not rows:
+        return ()
+    replaced = [row for row in rows if verdicts[row.id].state is State.REPLACED]
+    ids = await replacements.places_of(tx, replaced, limit=PLACES_TOLD) if replaced else {}
+    for row in rows:
+        if verdicts[row.id].state is not State.REPLACED:
+            ids[row.id] = sorted(verdicts[row.id].stale)[:PLACES_TOLD]
+    known = {
+        place.id: place
+        for place in await whereabouts.places(tx, {each for one in ids.values() for each in one})
+    }
+    return [
+        _Told(
+            row=row,
+            verdict=verdicts[row.id],
+            places=[known[each] for each in sorted(ids.get(row.id, ())) if each in known],
+        )
+        for row in rows
+    ]
 
 
 def _fresh(succession: Succession) -> Replacement:
@@ -102,14 +152,14 @@ def _standing(row: Replacement) -> Standing:
     )
 
 
-async def _tell_replaced(tx: Transaction, row: Replacement, evidence: Evidence, *, now: datetime) -> None:
+def _tell_replaced(tx: Transaction, told: _Told, evidence: Evidence, *, now: datetime) -> None:
+    row = told.row
     row.replaced_at, row.stale_places = evidence.observed_at or now, []
-    ids = await replacements.places_of(tx.session, row, limit=PLACES_TOLD)
     replaced = CertificateReplaced(
         lineage_id=row.lineage_id,
         old_fingerprint=row.old_fingerprint,
         fingerprint=row.fingerprint,
-        places=[places.as_place(place) for place in await places.rows_of(tx.session, ids)],
+        places=[places.as_place(place) for place in told.places],
         observed_at=row.replaced_at,
     )
     entry = Entry(
@@ -122,25 +172,23 @@ async def _tell_replaced(tx: Transaction, row: Replacement, evidence: Evidence, 
     note(tx, row.lineage_id, entry)
 
 
-async def _tell_stale(
-    tx: Transaction, row: Replacement, evidence: Evidence, verdict: Verdict, *, now: datetime
-) -> None:
-    row.stale_places = sorted(verdict.stale)
-    found = await places.rows_of(tx.session, row.stale_places[:PLACES_TOLD])
-    observed_at = max(place.last_seen for place in evidence.still_old if place.place_id in verdict.stale)
-    stale = CertificateStale(
+def _tell_stale(tx: Transaction, told: _Told, evidence: Evidence, *, now: datetime) -> None:
+    row, stale = told.row, told.verdict.stale
+    row.stale_places = sorted(stale)
+    observed_at = max(place.last_seen for place in evidence.still_old if place.place_id in stale)
+    said = CertificateStale(
         lineage_id=row.lineage_id,
         old_fingerprint=row.old_fingerprint,
         fingerprint=row.fingerprint,
-        places=[places.as_place(place) for place in found],
+        places=[places.as_place(place) for place in told.places],
         observed_at=observed_at,
     )
     entry = Entry(
         kind=Happening.STALE,
-        text=f"Still served at {', '.join(place.key for place in found[:5])}"
-        + (f" and {len(verdict.stale) - 5} more places." if len(verdict.stale) > 5 else "."),  # noqa: PLR2004 - as many as are named
+        text=f"Still served at {', '.join(place.key for place in told.places[:5])}"
+        + (f" and {len(stale) - 5} more places." if len(stale) > 5 else "."),  # noqa: PLR2004 - as many as are named
         at=observed_at,
         fingerprint=row.old_fingerprint,
-        event_id=tx.emit(stale, now=now),
+        event_id=tx.emit(said, now=now),
     )
     note(tx, row.lineage_id, entry)

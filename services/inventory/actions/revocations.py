@@ -11,18 +11,7 @@ from cryptography import x509
 
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.timeline import Entry, note
-from services.inventory.connectors.authorities import Authorities
-from services.inventory.domain.chains.links import storable
-from services.inventory.domain.revocation.crls import Asked, asked_of, read_crl
-from services.inventory.domain.revocation.ocsp import read_response, request_for
-from services.inventory.domain.revocation.words import (
-    Means,
-    Revocation,
-    Word,
-    next_look,
-    settled,
-    unreachable,
-)
+from services.inventory.domain.revocation import next_look, settled
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import certificates, places, revocations
 from services.inventory.store.locks import hold
@@ -31,6 +20,11 @@ from services.inventory.store.tables import Certificate, RevocationRow
 from shared.apart import Unfinished, run_apart
 from shared.errors import EverleafError
 from shared.events.inventory import CertificateRevocationSeen
+from shared.extensions import storable
+from shared.revocation.crls import Asked, asked_of, read_crl
+from shared.revocation.ocsp import read_response, request_for
+from shared.revocation.published import Authorities
+from shared.revocation.words import Means, Revocation, Word, unreachable
 from shared.store import Database, Transaction
 from shared.x509 import load
 

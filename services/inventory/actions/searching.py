@@ -1,9 +1,6 @@
 """Answers how many certificates a question finds, by what they differ, and gives all of them out."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
-
-from sqlalchemy import Row
 
 from services.inventory.domain.query import Field, Order
 from services.inventory.store import certificates
@@ -12,6 +9,7 @@ from services.inventory.store.facets import Facet, facet
 from services.inventory.store.patience import patience
 from services.inventory.store.queries.sorts import place_in
 from shared.store import Database
+from shared.store.reader import Found
 
 EXPORT_ROWS = 1000
 """So many are in memory at a time, and so short is each transaction."""
@@ -32,11 +30,10 @@ class Searching:
         self, wanted: CertificateFilter, *, fields: Sequence[Field], limit: int
     ) -> Sequence[Facet]:
         """Return for each field its commonest values, at most `limit`."""
-        conditions = certificates.conditions(wanted)
         async with self._database.read() as session, patience(session, wanted.asked):
-            return [await facet(session, field.name, conditions, limit=limit) for field in fields]
+            return [await facet(session, field.name, wanted, limit=limit) for field in fields]
 
-    async def export(self, wanted: CertificateFilter, *, order: Order) -> AsyncIterator[Sequence[Row[Any]]]:
+    async def export(self, wanted: CertificateFilter, *, order: Order) -> AsyncIterator[Sequence[Found]]:
         """Return all certificates, in batches; each is read in a transaction of its own.
 
         What changes meanwhile may be missed or be there as it is now; nothing is there twice, unless what
@@ -44,8 +41,8 @@ class Searching:
         """
         after = None
         while True:
-            async with self._database.read() as session:
-                found = await certificates.page(session, wanted, order=order, after=after, limit=EXPORT_ROWS)
+            async with self._database.reader() as reader:
+                found = await certificates.page(reader, wanted, order=order, after=after, limit=EXPORT_ROWS)
             yield found[:EXPORT_ROWS]
             if len(found) <= EXPORT_ROWS:
                 return

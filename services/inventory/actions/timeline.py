@@ -1,12 +1,15 @@
 """Writes down what happened to a lineage."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from services.inventory.domain.timeline import Happening
 from services.inventory.store.tables import TimelineRow
 from shared.ids import new_id
 from shared.store import Transaction
+from shared.store.bulk import copy_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +26,13 @@ class Entry:
 
 def note(tx: Transaction, lineage_id: str, entry: Entry) -> None:
     """Add an entry to the timeline of a lineage."""
-    row = TimelineRow(
-        id=new_id(),
-        lineage_id=lineage_id,
-        at=entry.at,
-        kind=entry.kind,
-        text=entry.text,
-        fingerprint=entry.fingerprint,
-        place_key=entry.place_key,
-        event_id=entry.event_id,
-    )
-    tx.session.add(row)
+    tx.session.add(TimelineRow(**_row(lineage_id, entry)))
+
+
+async def note_all(tx: Transaction, entries: Iterable[tuple[str, Entry]]) -> None:
+    """Add entries to the timelines of lineages, each with the lineage's id."""
+    await copy_rows(tx, TimelineRow, [_row(lineage_id, entry) for lineage_id, entry in entries])
+
+
+def _row(lineage_id: str, entry: Entry) -> dict[str, Any]:
+    return {"id": new_id(), "lineage_id": lineage_id, **vars(entry)}

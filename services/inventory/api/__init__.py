@@ -14,6 +14,7 @@ from services.inventory.actions.relations import Relations
 from services.inventory.actions.saved_queries import SavedQueries
 from services.inventory.actions.searching import Searching
 from services.inventory.actions.signing_in import SigningIn
+from services.inventory.actions.summaries import Summaries
 from services.inventory.api.access import access_routes
 from services.inventory.api.assessments import assessment_routes
 from services.inventory.api.cbom import cbom_routes
@@ -36,6 +37,7 @@ from services.inventory.api.saved_queries import saved_query_routes
 from services.inventory.api.searches import search_routes
 from services.inventory.api.sign_in import sign_in_routes
 from services.inventory.api.spreads import spread_routes
+from services.inventory.api.summary import summary_routes
 from shared.clock import Clock
 from shared.http import Routes
 from shared.idempotency import Once
@@ -48,6 +50,7 @@ def routes(
     signing_in: SigningIn,
     organising: Organising,
     *,
+    summaries: Summaries,
     judgements: Judgements,
     forecasts: Forecasts,
     searching: Searching,
@@ -62,6 +65,7 @@ def routes(
         # Before those of single certificates, of which `count` is no fingerprint.
         search_routes(searching, clock=clock),
         certificate_routes(reading, clock=clock),
+        summary_routes(summaries, clock=clock),
         judgement_routes(judgements),
         forecast_routes(forecasts, clock=clock),
         lineage_routes(reading),

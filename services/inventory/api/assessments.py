@@ -94,7 +94,7 @@ class AssessmentView(View):
     readiness: ReadinessView
     verdicts: list[VerdictView]
     rules: str = Field(
-        description="The version of the rules that were applied.", examples=["ssllabs-2009r.1 engine-1"]
+        description="The version of the rules that were applied.", examples=["ssllabs-2009r.2 engine-1"]
     )
     assessed_at: datetime
 

@@ -1,4 +1,4 @@
-"""The routes of certificates, and the summary of all that is known."""
+"""The routes of certificates."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,17 +11,16 @@ from pydantic import Field
 from services.inventory.actions.labels import Labels
 from services.inventory.actions.reading import CertificateReport, Reading
 from services.inventory.api.labels import Labelled
-from services.inventory.api.places import SeenPlaceView, seen_place
+from services.inventory.api.places import SeenPlaceView
 from services.inventory.api.wanted import Sorted, Wanted
 from services.inventory.domain.chains.verdicts import ChainState
-from services.inventory.domain.linting import Severity
 from services.inventory.domain.oddities import Code
-from services.inventory.domain.replacements import State
-from services.inventory.domain.revocation.words import Revocation
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.inventory import Urgency
 from shared.http import Page, Paging, Routes, View, etag
+from shared.lint import Severity
+from shared.revocation.words import Revocation
 
 Reader = Annotated[Principal, requires("certificates:read")]
 AllPages = Annotated[Paging, Depends()]
@@ -97,20 +96,6 @@ class PemView(View):
     chain: list[str]
 
 
-class SummaryView(View):
-    """How many there are of what."""
-
-    certificates: int
-    current: int
-    unreadable: int
-    places: int
-    places_lost: int
-    expiring: dict[Urgency, int] = Field(description="Current certificates by the last threshold crossed.")
-    replacements: dict[State, int]
-    stale: int = Field(examples=[0])
-    unowned: int = Field(description="Current certificates that nobody owns.", examples=[0])
-
-
 def certificate_routes(reading: Reading, *, clock: Clock) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
@@ -152,21 +137,6 @@ def certificate_routes(reading: Reading, *, clock: Clock) -> Routes:
             return PlainTextResponse(found.pem + "".join(found.chain))
         return PemView.model_validate(found)
 
-    @routes.get("/summary", summary="Count certificates, places, and what is urgent")
-    async def get_summary(caller: Reader) -> SummaryView:
-        found = await reading.summary(scope=caller.scope)
-        return SummaryView(
-            certificates=found.certificates,
-            current=found.current,
-            unreadable=found.unreadable,
-            places=found.places,
-            places_lost=found.places_lost,
-            expiring=found.by_urgency,
-            replacements=found.replacements,
-            stale=found.replacements[State.STALE],
-            unowned=found.unowned,
-        )
-
     return routes
 
 
@@ -178,21 +148,16 @@ async def shown_all(reading: Reading, rows: Sequence[Any], *, caller: Principal)
 
 def shown(row: Any, labels: Labels) -> CertificateView:
     """Show a certificate."""
-    said = Labelled.model_validate(labels)
-    return CertificateView.model_validate(row).model_copy(update=dict(said))
+    # All at once: a list has hundreds of them.
+    return CertificateView.model_validate({**vars(row), **vars(labels)})
 
 
 def _shown(report: CertificateReport) -> CertificateReportView:
-    judged = report.judged
-    return CertificateReportView(
-        **shown(report.row, report.labels).model_dump(),
-        chain=report.row.chain,
-        chain_state=ChainState(judged.chain_state) if judged.chain_state else None,
-        is_trusted=judged.is_trusted,
-        revocation=Revocation(judged.revocation) if judged.revocation else None,
-        findings={Severity(severity): count for severity, count in judged.findings.items()},
-        place_count=report.place_count,
-        places=[seen_place(place, seen) for place, seen in report.places],
-        thresholds_passed=[CrossedView.model_validate(row) for row in report.crossed],
-        oddities=[OddityView.model_validate(row) for row in report.oddities],
-    )
+    said = {
+        **vars(report.row),
+        **vars(report.labels),
+        **vars(report.facts),
+        **vars(report.facts.judged),
+        "thresholds_passed": report.facts.crossed,
+    }
+    return CertificateReportView.model_validate(said)

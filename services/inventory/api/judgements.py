@@ -9,10 +9,11 @@ from pydantic import Field
 from services.inventory.actions.judgements import ChainReport, Judgements, LintReport
 from services.inventory.api.wanted import scope_of
 from services.inventory.domain.chains.verdicts import ChainState
-from services.inventory.domain.linting import CertificateClass, RuleSet, Severity, remedy
-from services.inventory.domain.revocation.words import Means, Revocation
+from services.inventory.domain.linting import remedy
 from shared.access import Principal, requires
 from shared.http import Routes, View
+from shared.lint import CertificateClass, RuleSet, Severity
+from shared.revocation.words import Means, Revocation
 
 Reader = Annotated[Principal, requires("certificates:read")]
 

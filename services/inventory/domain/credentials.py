@@ -14,7 +14,12 @@ PREFIX = "evl_"
 RANDOM_BYTES = 20
 LONGEST = timedelta(days=365)
 RELEASE = "keys:release"
-VERBS = frozenset(verb for verbs in ROLES.values() for verb in verbs) | {"release"}
+BRING = "requests:bring"
+FOR_SERVICES = frozenset({RELEASE, BRING})
+"""What only services may have."""
+SINGLY = frozenset({"release", "bring", "override"})
+"""Verbs that no role grants."""
+VERBS = frozenset(verb for verbs in ROLES.values() for verb in verbs) | SINGLY
 
 
 class Kind(StrEnum):
@@ -34,8 +39,8 @@ class ServicePrincipal:
 
 
 SERVICES = (
-    ServicePrincipal(name="provisioner", permissions=(RELEASE, "orders:read", "certificates:read")),
-    ServicePrincipal(name="renewal", permissions=("certificates:read",)),
+    ServicePrincipal(name="provisioner", permissions=(RELEASE, BRING, "orders:read", "certificates:read")),
+    ServicePrincipal(name="renewal", permissions=("bindings:read", "certificates:read")),
 )
 """Who gets a principal and an API key at the first start."""
 
@@ -83,6 +88,8 @@ def _problem(permission: str, kind: Kind) -> str | None:
     resource, colon, verb = permission.partition(":")
     if not (resource and colon) or verb not in VERBS:
         return f"{permission!r} is not resource:verb, with one of the verbs {', '.join(sorted(VERBS))}"
-    if permission == RELEASE and kind is not Kind.SERVICE:
-        return f"{RELEASE} is for services only"
+    if permission in FOR_SERVICES and kind is not Kind.SERVICE:
+        return f"{permission} is for services only"
+    if verb in ("approve", "override") and kind is not Kind.PERSON:
+        return f"{permission} is for people; a machine approves only where it has the role `approver`"
     return None

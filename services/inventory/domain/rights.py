@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.inventory.domain.credentials import RELEASE, Kind
+from services.inventory.domain.credentials import FOR_SERVICES, Kind
 from shared.access import ROLES, Principal
 from shared.errors import Conflict, Forbidden
 
@@ -51,7 +51,7 @@ def _roles_beyond(giver: Principal, rights: Rights) -> list[str]:
 def _permissions_beyond(giver: Principal, rights: Rights) -> list[str]:
     def is_held(permission: str) -> bool:
         # No role has it, so that no person can take a private key; for a service an administrator gives it.
-        for_a_service = permission == RELEASE and rights.kind is Kind.SERVICE and ADMIN in giver.roles
+        for_a_service = permission in FOR_SERVICES and rights.kind is Kind.SERVICE and ADMIN in giver.roles
         return giver.may(permission) or (for_a_service and giver.scope is None)
 
     return [f"the permission {permission}" for permission in rights.permissions if not is_held(permission)]

@@ -1,14 +1,14 @@
 """Writes many certificates and places at once that nobody knew: a statement a table, however many there are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
 
-from services.inventory.domain.certificates import chain_digest, indexed_names, reversed_name
-from services.inventory.domain.oddities import Oddity
+from services.inventory.domain.certificates import Reading, chain_digest, indexed_names, reversed_name
 from services.inventory.store import joins
 from services.inventory.store.assessment_tables import PlaceTlsRow
 from services.inventory.store.association_tables import OddityRow
@@ -22,7 +22,10 @@ from services.inventory.store.tables import (
     Sighting,
 )
 from shared.events.discovery import CertificateFound
-from shared.store import Transaction, insert, write_rows
+from shared.partial import as_mapping
+from shared.store import Transaction
+from shared.store.bulk import copy_rows
+from shared.store.parameters import among
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,28 @@ class Look:
     """Fingerprints of what it serves, leaf first."""
     negotiated: int | None
     """A number for how TLS was spoken."""
+
+
+@dataclass(slots=True, kw_only=True)
+class NewCertificate:
+    """A certificate that nobody knew, in use from the start."""
+
+    id: str
+    lineage_id: str
+    reading: Reading
+    chain: Sequence[str]
+    """Fingerprints of what is served after it."""
+    first_known_at: datetime
+    urgency: str | None = None
+    next_crossing_at: datetime | None = None
+    owner_id: str | None = None
+    owner_set_by: str | None = None
+    is_from_renewal: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Return its own."""
+        return self.reading.fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,56 +77,74 @@ async def known(
     tx: Transaction, *, places: Collection[str], fingerprints: Collection[str], addresses: Collection[str]
 ) -> Known:
     """Return which of these are known."""
-    seen = sa.select(col(Sighting.place_id)).where(col(Sighting.place_id).in_(places))
-    certificates = sa.select(col(Certificate.fingerprint)).where(
-        col(Certificate.fingerprint).in_(fingerprints)
-    )
-    old, new = col(Replacement.old_fingerprint), col(Replacement.fingerprint)
-    replaced = sa.union(
-        sa.select(old).where(old.in_(fingerprints)), sa.select(new).where(new.in_(fingerprints))
-    )
+    seen = sa.select(col(Sighting.place_id)).where(among(tx.session, col(Sighting.place_id), places))
     return Known(
         places=frozenset((await tx.session.scalars(seen)).all()),
-        fingerprints=frozenset(
-            [*(await tx.session.scalars(certificates)).all(), *(await tx.session.scalars(replaced)).all()]
-        ),
+        fingerprints=frozenset(await _known_certificates(tx, fingerprints)),
         addresses=frozenset(await joins.fronts_at(tx.session, addresses)),
     )
 
 
+async def _known_certificates(tx: Transaction, fingerprints: Collection[str]) -> Sequence[str]:
+    columns = (
+        col(Certificate.fingerprint),
+        col(Replacement.old_fingerprint),
+        col(Replacement.fingerprint),
+    )
+    found = [sa.select(column).where(among(tx.session, column, fingerprints)) for column in columns]
+    return (await tx.session.scalars(sa.union_all(*found))).all()
+
+
 async def keep_certificates(
-    tx: Transaction,
-    lineages: Sequence[Lineage],
-    rows: Sequence[Certificate],
-    found: Mapping[str, Sequence[Oddity]],
+    tx: Transaction, new: Sequence[NewCertificate], *, begins: Collection[str]
 ) -> None:
-    """Add certificates, each in the lineage that it begins, with what is odd about them by fingerprint."""
-    tx.session.add_all(lineages)
-    await tx.session.flush()
-    tx.session.add_all(rows)
-    await tx.session.flush()
+    """Add certificates that nobody knew, their names and what is odd about them; `begins` are the lineages that begin with one."""
+    begun = [
+        {"id": each.lineage_id, "title": each.reading.title, "created_at": each.first_known_at}
+        for each in new
+        if each.lineage_id in begins
+    ]
+    await copy_rows(tx, Lineage, begun)
+    await copy_rows(tx, Certificate, [_certificate(each) for each in new])
     names = [
-        {"fingerprint": row.fingerprint, "name": name, "backwards": reversed_name(name)}
-        for row in rows
-        for name in indexed_names(row.names)
+        {"fingerprint": each.fingerprint, "name": name, "backwards": reversed_name(name)}
+        for each in new
+        for name in indexed_names(each.reading.fields.names)
     ]
-    await write_rows(tx, sa.insert(CertificateName), names)
+    await copy_rows(tx, CertificateName, names)
     odd = [
-        {"fingerprint": fingerprint, "code": each.code, "detail": each.detail}
-        for fingerprint, oddities in found.items()
-        for each in oddities
+        {"fingerprint": each.fingerprint, "code": oddity.code, "detail": oddity.detail}
+        for each in new
+        for oddity in each.reading.oddities
     ]
-    await write_rows(tx, sa.insert(OddityRow), odd)
+    await copy_rows(tx, OddityRow, odd)
+
+
+def _certificate(new: NewCertificate) -> dict[str, Any]:
+    return {
+        **as_mapping(new.reading.fields),
+        "fingerprint": new.fingerprint,
+        "id": new.id,
+        "lineage_id": new.lineage_id,
+        "finding": new.reading.finding,
+        "chain": new.chain,
+        "is_from_renewal": new.is_from_renewal,
+        "is_current": True,
+        "urgency": new.urgency,
+        "next_crossing_at": new.next_crossing_at,
+        "first_known_at": new.first_known_at,
+        "owner_id": new.owner_id,
+        "owner_set_by": new.owner_set_by,
+    }
 
 
 async def keep_places(tx: Transaction, looks: Sequence[Look]) -> None:
-    """Add endpoints with what they were seen to serve."""
-    ordered = sorted(looks, key=lambda look: look.place_id)
-    await write_rows(tx, insert(tx, PlaceRow).on_conflict_do_nothing(), [_place(look) for look in ordered])
-    await write_rows(tx, sa.insert(ServingRow), [_serving(look) for look in ordered])
-    await write_rows(tx, sa.insert(Sighting), [_sighting(look) for look in ordered])
-    told = [_negotiated(look) for look in ordered if look.negotiated is not None]
-    await write_rows(tx, insert(tx, PlaceTlsRow).on_conflict_do_nothing(), told)
+    """Add endpoints that nobody knew, with what they were seen to serve."""
+    await copy_rows(tx, PlaceRow, [_place(look) for look in looks])
+    await copy_rows(tx, ServingRow, [_serving(look) for look in looks])
+    await copy_rows(tx, Sighting, [_sighting(look) for look in looks])
+    told = [_negotiated(look) for look in looks if look.negotiated is not None]
+    await copy_rows(tx, PlaceTlsRow, told)
 
 
 def _place(look: Look) -> dict[str, Any]:

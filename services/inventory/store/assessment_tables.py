@@ -52,7 +52,7 @@ class AssessmentRow(Table, table=True):
     place_id: str = Field(primary_key=True, max_length=32)
     due_at: datetime | None = Field(default=None, sa_type=Instant, index=True)
     """When it is to be judged: at once where something has changed, else when a date makes a difference."""
-    fingerprint: str | None = Field(default=None, max_length=64)
+    fingerprint: str | None = Field(default=None, max_length=64, index=True)
     grade: str | None = Field(default=None, max_length=2)
     score: float | None = None
     details: dict[str, Any] = Field(sa_type=Json)

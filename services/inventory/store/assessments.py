@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.inventory.domain.assessment.facts import Result, Subject, Tls, fast, full, latest
+from services.inventory.store import tallies
 from services.inventory.store.assessment_tables import (
     AssessmentRow,
     PlaceTlsRow,
@@ -18,9 +19,10 @@ from services.inventory.store.assessment_tables import (
     VerdictRow,
 )
 from services.inventory.store.tables import Certificate, PlaceRow, Sighting
-from services.inventory.store.visibility import Scope, visible_places
+from services.inventory.store.visibility import Scope, visible_certificates, visible_places
 from shared.events.discovery import TlsFacts
 from shared.store import Transaction, insert, write_rows
+from shared.store.bulk import copy_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +42,14 @@ async def make_due(tx: Transaction, places: Collection[str], *, at: datetime) ->
     if not places:
         return
     rows = [{"place_id": place, "due_at": at, "details": {}} for place in sorted(places)]
-    new = insert(tx, AssessmentRow).values(rows)
-    await tx.session.execute(
-        new.on_conflict_do_update(index_elements=["place_id"], set_={"due_at": new.excluded.due_at})
-    )
+    new = insert(tx, AssessmentRow)
+    due = new.on_conflict_do_update(index_elements=["place_id"], set_={"due_at": new.excluded.due_at})
+    await write_rows(tx, due, rows)
+
+
+async def begin_due(tx: Transaction, places: Collection[str], *, at: datetime) -> None:
+    """Have places judged that nobody knew."""
+    await copy_rows(tx, AssessmentRow, [{"place_id": place, "due_at": at, "details": {}} for place in places])
 
 
 async def make_certificates_due(tx: Transaction, fingerprints: Collection[str], *, at: datetime) -> None:
@@ -157,11 +163,12 @@ async def _judged(
 
 
 def _as_judged(row: sa.Row[Any], *, known: dict[int, Tls]) -> Judged:
+    tls = _tls(row, known=known)
     subject = Subject(
         is_endpoint=row.kind == "endpoint",
         server_name=row.server_name,
         starttls=row.starttls,
-        tls=_tls(row, known=known),
+        tls=tls,
         names=tuple(row.names),
         not_before=row.not_before,
         not_after=row.not_after,
@@ -174,6 +181,7 @@ def _as_judged(row: sa.Row[Any], *, known: dict[int, Tls]) -> Judged:
         is_trusted=row.is_trusted,
         is_revoked=row.is_revoked,
         is_chain_complete=row.is_chain_complete,
+        hsts_max_age=tls.hsts_max_age if tls is not None else None,
     )
     return Judged(
         place_id=row.id,
@@ -272,29 +280,57 @@ async def one(session: AsyncSession, place: str, *, scope: Scope) -> Assessed | 
     return (found[0], found[1]) if found else None
 
 
+_KINDS = {"grade": "grade", "pq_key_exchange": "pq"}
+"""What is counted by a column, as `tallies` has it."""
+
+
 async def counts(session: AsyncSession, column: Any, *, scope: Scope) -> dict[str, int]:
     """Return how many places there are of each value of a column; empty ones count as `unknown`."""
+    kept = tallies.kept_for(session, scope)
+    if kept is not None:
+        kind = _KINDS[column.key]
+        return known_or_not((await tallies.numbers(session, kept, kind))[kind])
     query = sa.select(col(column), sa.func.count()).where(col(AssessmentRow.assessed_at).is_not(None))
-    query = query.where(*_of_places_in(scope, AssessmentRow.place_id)).group_by(col(column))
+    query = query.where(*_of_certificates_in(scope, AssessmentRow.fingerprint)).group_by(col(column))
     return {value or "unknown": count for value, count in (await session.execute(query)).all()}
+
+
+def known_or_not(numbers: tallies.Numbers) -> dict[str, int]:
+    """Return counts in which what has no value is `unknown`."""
+    return {value or "unknown": number for value, number in numbers.items()}
 
 
 async def verdict_counts(session: AsyncSession, *, scope: Scope) -> dict[str, dict[str, int]]:
     """Return how many places have which verdict, by policy that is on."""
+    kept = tallies.kept_for(session, scope)
+    if kept is not None:
+        numbers = (await tallies.numbers(session, kept, "verdict"))["verdict"]
+        return by_policy(numbers, on=(await session.scalars(policies_on())).all())
     policy, verdict = col(VerdictRow.policy_id), col(VerdictRow.verdict)
     query = sa.select(policy, verdict, sa.func.count()).where(policy.in_(policies_on()))
-    query = query.where(*_of_places_in(scope, VerdictRow.place_id)).group_by(policy, verdict)
+    query = query.where(*_of_certificates_in(scope, VerdictRow.fingerprint)).group_by(policy, verdict)
     found: dict[str, dict[str, int]] = {}
     for each, result, count in (await session.execute(query)).all():
         found.setdefault(each, {})[result] = count
     return found
 
 
-def _of_places_in(scope: Scope, column: Any) -> Iterable[sa.ColumnElement[bool]]:
+def by_policy(numbers: tallies.Numbers, *, on: Collection[str]) -> dict[str, dict[str, int]]:
+    """Return counts by policy and verdict, of the policies that are on."""
+    found: dict[str, dict[str, int]] = {}
+    for value, number in numbers.items():
+        verdict, _, policy = (value or "").partition("|")
+        if policy in on:
+            found.setdefault(policy, {})[verdict] = number
+    return found
+
+
+def _of_certificates_in(scope: Scope, column: Any) -> Iterable[sa.ColumnElement[bool]]:
+    """Limit to what was judged of certificates that are seen."""
     if scope is None:
         return ()
-    seen = sa.select(col(PlaceRow.id)).join(Sighting, col(Sighting.place_id) == col(PlaceRow.id))
-    return (col(column).in_(seen.where(*visible_places(scope))),)
+    seen = sa.select(col(Certificate.fingerprint)).where(*visible_certificates(scope))
+    return (col(column).in_(seen),)
 
 
 def policies_on() -> Any:

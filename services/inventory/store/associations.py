@@ -9,14 +9,14 @@ from sqlmodel import col
 from services.inventory.store.association_tables import DueAssociation
 from shared.ids import new_id
 from shared.store import Transaction
+from shared.store.bulk import copy_rows
 
 
 async def mark(tx: Transaction, *, fingerprints: Iterable[str] = (), keys: Iterable[str | None] = ()) -> None:
     """Have what belongs to these certificates and keys looked at again, soon."""
     rows = [{"id": new_id(), "fingerprint": each, "key_fingerprint": None} for each in set(fingerprints)]
     rows += [{"id": new_id(), "fingerprint": None, "key_fingerprint": each} for each in set(keys) if each]
-    if rows:
-        await tx.session.execute(sa.insert(DueAssociation), rows)
+    await copy_rows(tx, DueAssociation, rows)
 
 
 async def is_any_due(session: AsyncSession) -> bool:

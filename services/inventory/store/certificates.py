@@ -1,9 +1,8 @@
 """Certificates, their bytes and names, and the thresholds they have crossed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +11,7 @@ from sqlmodel import col
 from services.inventory.domain.certificates import indexed_names, reversed_name
 from services.inventory.domain.oddities import Code
 from services.inventory.domain.query import FIRST_SEEN, Asked, Order, Position
+from services.inventory.store import tallies
 from services.inventory.store.oddities import has as has_oddity
 from services.inventory.store.queries import condition, sorts
 from services.inventory.store.tables import (
@@ -24,7 +24,10 @@ from services.inventory.store.tables import (
 )
 from services.inventory.store.visibility import Scope, visible_certificates
 from shared.events.inventory import Urgency
-from shared.store import Transaction, insert, write_rows
+from shared.store import Instant, Transaction, insert, write_rows
+from shared.store.bulk import copy_rows
+from shared.store.parameters import among, table_of
+from shared.store.reader import Columns, Found, Reader
 
 _ABOVE_DOT = "/"
 """The character after the dot: where a range of names below a domain ends."""
@@ -49,6 +52,12 @@ class CertificateFilter:
     scope: Scope = None
     """The groups that the caller is limited to; None for no limit."""
 
+    @property
+    def is_everything(self) -> bool:
+        """Return whether nothing is asked, so that all are wanted which may be seen."""
+        asks = self.asked is not None and self.asked.query.node is not None
+        return not asks and replace(self, asked=None, scope=None) == CertificateFilter()
+
 
 async def certificate(session: AsyncSession, fingerprint: str) -> Certificate | None:
     """Return a certificate."""
@@ -72,6 +81,14 @@ async def certificates(session: AsyncSession, fingerprints: Sequence[str]) -> Se
     return (await session.scalars(query)).all()
 
 
+async def fresh(session: AsyncSession, fingerprints: Sequence[str]) -> Sequence[Certificate]:
+    """Return those of these certificates that are known, as the database has them, in the order in which they are given."""
+    query = sa.select(Certificate).where(col(Certificate.fingerprint).in_(fingerprints))
+    rows = (await session.scalars(query.execution_options(populate_existing=True))).all()
+    order = {fingerprint: at for at, fingerprint in enumerate(fingerprints)}
+    return sorted(rows, key=lambda row: order[row.fingerprint])
+
+
 async def keep_certificate(tx: Transaction, row: Certificate) -> None:
     """Add a certificate and its names."""
     tx.session.add(row)
@@ -89,6 +106,18 @@ async def keep_ders(tx: Transaction, ders: Mapping[str, bytes]) -> None:
     # In one order, so that replicas do not wait for each other in a circle.
     rows = [{"fingerprint": fingerprint, "der": ders[fingerprint]} for fingerprint in sorted(ders)]
     await write_rows(tx, insert(tx, CertificateDer).on_conflict_do_nothing(), rows)
+
+
+async def keep_new_ders(tx: Transaction, ders: Mapping[str, bytes]) -> None:
+    """Keep the bytes of certificates that nobody else takes in now: few of them are kept, and those are left out."""
+    query = sa.select(col(CertificateDer.fingerprint))
+    kept = set(
+        (
+            await tx.session.scalars(query.where(among(tx.session, col(CertificateDer.fingerprint), ders)))
+        ).all()
+    )
+    new = sorted(ders.keys() - kept)
+    await copy_rows(tx, CertificateDer, [{"fingerprint": each, "der": ders[each]} for each in new])
 
 
 async def ders(session: AsyncSession, fingerprints: Sequence[str]) -> dict[str, bytes]:
@@ -118,11 +147,24 @@ async def crossed(session: AsyncSession, *, lineage_id: str, fingerprint: str) -
     return (await session.scalars(query)).all()
 
 
-async def keep_crossed(tx: Transaction, rows: Sequence[Crossed]) -> set[Urgency]:
-    """Put crossings on record; return those that were not yet."""
-    values = [row.model_dump() for row in rows]
-    query = insert(tx, Crossed).values(values).on_conflict_do_nothing().returning(col(Crossed.urgency))
-    return {Urgency(urgency) for urgency in (await tx.session.scalars(query)).all()}
+_CROSSED = {
+    "lineage_id": sa.Text,
+    "fingerprint": sa.Text,
+    "urgency": sa.Text,
+    "at": Instant,
+    "is_told": sa.Boolean,
+}
+
+
+async def keep_crossed(
+    tx: Transaction, rows: Sequence[tuple[str, str, Urgency, datetime, bool]]
+) -> set[tuple[str, Urgency]]:
+    """Put crossings on record, with values in the order of `Crossed`; return fingerprint and urgency of those that were not yet."""
+    given = table_of(tx, _CROSSED, rows)
+    values = sa.select(*(given.c[name] for name in _CROSSED)).where(sa.true())
+    query = insert(tx, Crossed).from_select(list(_CROSSED), values).on_conflict_do_nothing()
+    new = await tx.session.execute(query.returning(col(Crossed.fingerprint), col(Crossed.urgency)))
+    return {(fingerprint, Urgency(urgency)) for fingerprint, urgency in new.all()}
 
 
 LISTED = (
@@ -152,27 +194,32 @@ LISTED = (
     col(Certificate.owner_set_by),
 )
 """What lists and exports show of a certificate: rows of columns, which cost a third of objects."""
+_LISTING = Columns(Certificate, *LISTED)
 
 
 async def page(
-    session: AsyncSession,
+    reader: Reader,
     wanted: CertificateFilter,
     *,
     order: Order = FIRST_SEEN,
     after: Position | None,
     limit: int,
-) -> Sequence[sa.Row[Any]]:
+) -> Sequence[Found]:
     """Return `limit + 1` certificates, as rows of `LISTED`."""
-    query: Any = sa.select(*LISTED).where(*conditions(wanted))
-    rows: list[sa.Row[Any]] = []
+    query = _LISTING.selected.where(*conditions(wanted))
+    rows: list[Found] = []
     for part in sorts.parts(query, order, after):
-        if len(rows) <= limit:
-            rows += (await session.execute(part.limit(limit + 1 - len(rows)))).all()
+        rows += await reader.listed(part.limit(limit + 1 - len(rows)), _LISTING)
+        if len(rows) > limit:
+            break
     return rows
 
 
 async def count(session: AsyncSession, wanted: CertificateFilter) -> int:
     """Return how many certificates are wanted and may be seen."""
+    kept = tallies.kept_for(session, wanted.scope) if wanted.is_everything else None
+    if kept is not None:
+        return sum((await tallies.numbers(session, kept, "all"))["all"].values())
     query = sa.select(sa.func.count()).select_from(Certificate).where(*conditions(wanted))
     return await session.scalar(query) or 0
 
@@ -195,7 +242,7 @@ def conditions(wanted: CertificateFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.oddity is not None:
         conditions.append(has_oddity(wanted.oddity))
     if wanted.is_current is not None:
-        conditions.append(col(Certificate.is_current) == wanted.is_current)
+        conditions.append(col(Certificate.is_current).is_(wanted.is_current))
     if wanted.address is not None or wanted.port is not None:
         conditions.append(col(Certificate.fingerprint).in_(_placed(wanted.address, wanted.port)))
     return conditions

@@ -11,6 +11,7 @@ from sqlmodel import col
 from services.inventory.domain.certificates import chain_digest
 from services.inventory.store.tables import CertificateDer, IssuerRow, LintRow, ServedChainRow, Sighting
 from shared.store import Transaction, insert, write_rows
+from shared.store.bulk import copy_rows
 
 MOST_ISSUERS = 500
 """Of some names at once: nobody honest has as many certificates of one name."""
@@ -18,17 +19,23 @@ MOST_ISSUERS = 500
 
 async def keep_chains(tx: Transaction, chains: Collection[tuple[str, ...]], *, now: datetime) -> None:
     """Have chains judged, each as fingerprints, leaf first, where they were not seen before."""
-    rows = [
-        {
-            "fingerprint": chain[0],
-            "chain_digest": chain_digest(list(chain)),
-            "chain": list(chain[1:]),
-            "due_at": now,
-            "details": {},
-        }
-        for chain in sorted(chains)
-    ]
+    rows = [_row(chain, now=now) for chain in sorted(chains)]
     await write_rows(tx, insert(tx, ServedChainRow).on_conflict_do_nothing(), rows)
+
+
+async def keep_new_chains(tx: Transaction, chains: Collection[tuple[str, ...]], *, now: datetime) -> None:
+    """Have chains judged that begin with certificates which nobody knew."""
+    await copy_rows(tx, ServedChainRow, [_row(chain, now=now) for chain in sorted(chains)])
+
+
+def _row(chain: tuple[str, ...], *, now: datetime) -> dict[str, object]:
+    return {
+        "fingerprint": chain[0],
+        "chain_digest": chain_digest(list(chain)),
+        "chain": list(chain[1:]),
+        "due_at": now,
+        "details": {},
+    }
 
 
 async def claim(tx: Transaction, *, now: datetime, until: datetime, limit: int) -> Sequence[ServedChainRow]:

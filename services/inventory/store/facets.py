@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.inventory.domain.query import Subject
+from services.inventory.store import tallies
+from services.inventory.store.certificates import CertificateFilter, conditions
 from services.inventory.store.queries.comparisons import Column
 from services.inventory.store.queries.fields import IS_READABLE
 from services.inventory.store.tables import Certificate, FlawRow, PlaceRow, Sighting
-
-Conditions = Sequence[sa.ColumnElement[bool]]
+from services.inventory.store.tallies import Counted, Groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +52,60 @@ PLACE_FACETS: Mapping[str, Column] = {
 }
 
 
-async def facet(session: AsyncSession, field: str, conditions: Conditions, *, limit: int) -> Facet:
-    """Count the certificates that meet the conditions by a field, or the places that they are at.
+_TRUTH, _NUMBER = "CAST(value AS boolean)", "CAST(value AS integer)"
+_AS_KEPT: Mapping[str, Counted] = {
+    **{field: Counted(what=field) for field in ("issuer", "key.type", "signature", "urgency", "owner")},
+    "key.size": Counted(what="key.size", value=_NUMBER),
+    **{
+        field: Counted(what=field, value=_TRUTH)
+        for field in ("ca", "self_issued", "readable", "current", "renewal")
+    },
+    "place.kind": Counted(what="place", value="split_part(value, '|', 1)", has_none=False),
+    "place.port": Counted(
+        what="place", value="CAST(nullif(split_part(value, '|', 2), '') AS integer)", has_none=False
+    ),
+    "place.starttls": Counted(what="place", value="nullif(split_part(value, '|', 3), '')", has_none=False),
+    "place.flaw": Counted(what="flaw", has_none=False),
+}
+"""The same fields as counts are kept of them; a test holds them together."""
 
-    Without conditions this reads a whole table: counters that are kept while events come in can answer here.
+
+async def facet(session: AsyncSession, field: str, wanted: CertificateFilter, *, limit: int) -> Facet:
+    """Count the certificates that are wanted by a field, or the places that they are at.
+
+    Where all are wanted that the caller may see, counts that are kept answer, for all and for one group.
     """
+    kept = tallies.kept_for(session, wanted.scope) if wanted.is_everything else None
     if field in PLACE_FACETS:
-        return await _of_places(session, field, conditions, limit=limit)
+        rows = await (
+            _kept(session, field, kept, limit)
+            if kept is not None
+            else _of_places(session, field, wanted, limit)
+        )
+        return _facet_of_places(field, rows[:limit])
+    rows = await (
+        _kept(session, field, kept, limit)
+        if kept is not None
+        else _of_certificates(session, field, wanted, limit)
+    )
+    return _facet(field, rows, limit=limit)
+
+
+async def _kept(session: AsyncSession, field: str, of: Groups, limit: int) -> Sequence[Any]:
+    return await tallies.commonest(session, of, _AS_KEPT[field], limit=limit + 1)
+
+
+async def _of_certificates(
+    session: AsyncSession, field: str, wanted: CertificateFilter, limit: int
+) -> Sequence[Any]:
     value = CERTIFICATE_FACETS[field]
-    query = _grouped(value).select_from(Certificate).where(*conditions)
+    query = _grouped(value).select_from(Certificate).where(*conditions(wanted))
     # What has no value comes first, so that it is among the rows whatever the limit.
     query = query.order_by(value.is_(None).desc(), sa.desc("number"), value)
-    rows = (await session.execute(query.limit(limit + 1))).all()
+    return (await session.execute(query.limit(limit + 1))).all()
+
+
+def _facet(field: str, rows: Sequence[Any], *, limit: int) -> Facet:
     missing = sum(row.number for row in rows if row.value is None)
     named = [row for row in rows if row.value is not None]
     values = rows[0].distinct - bool(missing) if rows else 0
@@ -75,7 +118,9 @@ async def facet(session: AsyncSession, field: str, conditions: Conditions, *, li
     )
 
 
-async def _of_places(session: AsyncSession, field: str, conditions: Conditions, *, limit: int) -> Facet:
+async def _of_places(
+    session: AsyncSession, field: str, wanted: CertificateFilter, limit: int
+) -> Sequence[Any]:
     value = PLACE_FACETS[field]
     query = _grouped(value).select_from(Sighting)
     query = query.join(PlaceRow, col(PlaceRow.id) == col(Sighting.place_id))
@@ -83,10 +128,14 @@ async def _of_places(session: AsyncSession, field: str, conditions: Conditions, 
         is_open = sa.and_(col(FlawRow.place_id) == col(PlaceRow.id), col(FlawRow.ended_at).is_(None))
         query = query.join(FlawRow, is_open)
     query = query.where(value.is_not(None), col(Sighting.fingerprint).is_not(None))
-    if conditions:
-        meant = sa.select(col(Certificate.fingerprint)).where(*conditions).correlate(None)
+    asked = conditions(wanted)
+    if asked:
+        meant = sa.select(col(Certificate.fingerprint)).where(*asked).correlate(None)
         query = query.where(col(Sighting.fingerprint).in_(meant))
-    rows = (await session.execute(query.order_by(sa.desc("number"), value).limit(limit))).all()
+    return (await session.execute(query.order_by(sa.desc("number"), value).limit(limit))).all()
+
+
+def _facet_of_places(field: str, rows: Sequence[Any]) -> Facet:
     return Facet(
         field=field,
         counts=Subject.PLACE,

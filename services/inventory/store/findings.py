@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from services.inventory.domain.linting import Finding
+from services.inventory.store import tallies
 from services.inventory.store.tables import Certificate, FindingRow, LintRow
 from services.inventory.store.visibility import Scope, visible_certificates
+from shared.lint import Finding
 from shared.store import Transaction, insert
 
 
@@ -78,6 +79,7 @@ async def replace(
         await tx.session.execute(new.on_conflict_do_update(index_elements=["fingerprint", "rule"], set_=kept))
 
 
+_FINDING = "finding"
 _ROWS = 500
 """In one statement: PostgreSQL takes 32,767 parameters."""
 
@@ -96,6 +98,9 @@ async def counts(
     session: AsyncSession, *, scope: Scope, is_current: bool | None, limit: int
 ) -> list[RuleCount]:
     """Return which rules are broken by how many certificates, the most broken first."""
+    kept = await _kept(session, scope, is_current=is_current)
+    if kept is not None:
+        return _most_broken(kept)[:limit]
     number = sa.func.count()
     query = sa.select(col(FindingRow.rule), col(FindingRow.severity), number)
     conditions = [*visible_certificates(scope)]
@@ -107,3 +112,37 @@ async def counts(
     query = query.group_by(col(FindingRow.rule), col(FindingRow.severity))
     rows = (await session.execute(query.order_by(number.desc(), col(FindingRow.rule)).limit(limit))).all()
     return [RuleCount(rule=rule, severity=severity, certificates=count) for rule, severity, count in rows]
+
+
+async def _kept(
+    session: AsyncSession, scope: Scope, *, is_current: bool | None
+) -> Mapping[str | None, int] | None:
+    """Return the counts that are kept, by severity and rule, or None where they must be counted."""
+    of = tallies.kept_for(session, scope)
+    if of is None or (scope is not None and is_current is not None):
+        return None
+    every = (await tallies.numbers(session, of, _FINDING))[_FINDING]
+    if is_current is None:
+        return every
+    current = (await tallies.numbers(session, [tallies.CURRENT], _FINDING))[_FINDING]
+    return (
+        current if is_current else {value: number - current.get(value, 0) for value, number in every.items()}
+    )
+
+
+def _most_broken(numbers: Mapping[str | None, int]) -> list[RuleCount]:
+    found = []
+    for value, number in numbers.items():
+        severity, _, rule = (value or "").partition("|")
+        if number:
+            found.append(RuleCount(rule=rule, severity=severity, certificates=number))
+    return sorted(found, key=lambda each: (-each.certificates, each.rule))
+
+
+async def counts_by_severity(session: AsyncSession, *, scope: Scope) -> dict[str, int]:
+    """Return how many broken rules there are of each severity, one for each certificate and rule."""
+    query = sa.select(col(FindingRow.severity), sa.func.count()).group_by(col(FindingRow.severity))
+    if scope is not None:
+        query = query.join(Certificate, col(Certificate.fingerprint) == col(FindingRow.fingerprint))
+        query = query.where(*visible_certificates(scope))
+    return {severity: count for severity, count in (await session.execute(query)).all()}  # noqa: C416 - a typed dict of rows

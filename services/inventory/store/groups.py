@@ -8,14 +8,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from services.inventory.store import tallies
 from services.inventory.store.organised import GroupMember, GroupRow
 from services.inventory.store.tables import Certificate
-from shared.store import Transaction, insert, write_rows
+from shared.store import Transaction, insert
+from shared.store.bulk import add_missing, delete_rows
 
 HAND, RULE = "hand", "rule"
 _Narrowed = TypeVar("_Narrowed", sa.Select[str], sa.Delete)
 Pair = tuple[str, str]
 """A group's id and a certificate's fingerprint."""
+_PAIR = ("group_id", "fingerprint")
 
 
 async def add_group(tx: Transaction, row: GroupRow) -> bool:
@@ -64,6 +67,8 @@ async def rules(session: AsyncSession) -> Sequence[tuple[str, str]]:
 
 async def counts(session: AsyncSession, ids: Collection[str]) -> dict[str, int]:
     """Return how many certificates are in each of these groups."""
+    if tallies.are_kept(session):
+        return dict(await tallies.totals(session, ids))
     query = (
         sa.select(col(GroupMember.group_id), sa.func.count())
         .where(col(GroupMember.group_id).in_(ids))
@@ -105,18 +110,12 @@ async def memberships(
 
 async def add_members(tx: Transaction, pairs: Iterable[Pair]) -> None:
     """Put certificates into groups."""
-    rows = [{"group_id": group_id, "fingerprint": fingerprint} for group_id, fingerprint in pairs]
-    await write_rows(tx, insert(tx, GroupMember).on_conflict_do_nothing(), rows)
+    await add_missing(tx, GroupMember, _PAIR, list(pairs))
 
 
 async def remove_members(tx: Transaction, pairs: Iterable[Pair]) -> None:
     """Take certificates out of groups."""
-    away = sa.delete(GroupMember).where(
-        col(GroupMember.group_id) == sa.bindparam("of_group"),
-        col(GroupMember.fingerprint) == sa.bindparam("of_certificate"),
-    )
-    rows = [{"of_group": group_id, "of_certificate": fingerprint} for group_id, fingerprint in pairs]
-    await write_rows(tx, away, rows)
+    await delete_rows(tx, GroupMember, _PAIR, list(pairs))
 
 
 async def forget_group(tx: Transaction, group_id: str) -> None:

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.inventory.domain.certificates import chain_digest
-from services.inventory.domain.revocation.words import Revocation
 from services.inventory.store.tables import Certificate, FindingRow, RevocationRow, ServedChainRow
 from services.inventory.store.visibility import Scope, visible_certificates
+from shared.revocation.words import Revocation
 
 
 @dataclass(frozen=True, kw_only=True)

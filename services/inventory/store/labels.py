@@ -14,6 +14,8 @@ from services.inventory.store import groups, teams
 from services.inventory.store.organised import CertificateTag, FieldValue, GroupMember, GroupRow
 from services.inventory.store.tables import Certificate
 from shared.store import Transaction, insert, write_rows
+from shared.store.bulk import add_missing, delete_rows
+from shared.store.parameters import table_of
 
 
 async def standings(session: AsyncSession, fingerprints: Collection[str]) -> dict[str, Standing]:
@@ -84,31 +86,32 @@ Pairs = Sequence[tuple[str, Standing, Standing]]
 
 async def _write_owners(tx: Transaction, pairs: Pairs) -> None:
     await tx.session.flush()
-    rows = [
-        {"of": fingerprint, "owner": new.owner, "set_by": new.set_by}
+    written = {
+        fingerprint: (new.owner, new.set_by)
         for fingerprint, old, new in pairs
         if (old.owner, old.set_by) != (new.owner, new.set_by)
-    ]
-    query = sa.update(Certificate).where(col(Certificate.fingerprint) == sa.bindparam("of"))
-    values: dict[str, Any] = {"owner_id": sa.bindparam("owner"), "owner_set_by": sa.bindparam("set_by")}
-    await write_rows(tx, query.values(values), rows)
+    }
+    if not written:
+        return
+    columns = {"fingerprint": sa.Text, "owner": sa.Text, "set_by": sa.Text}
+    given = table_of(tx, columns, [(print_, *written[print_]) for print_ in sorted(written)])
+    query = sa.update(Certificate).where(col(Certificate.fingerprint) == given.c.fingerprint)
+    query = query.values(owner_id=given.c.owner, owner_set_by=given.c.set_by)
+    await tx.session.execute(query.execution_options(synchronize_session=False))
     # What was loaded in this transaction shall not say otherwise.
-    written = {row["of"]: row for row in rows}
     for loaded in tx.session.identity_map.values():
         if isinstance(loaded, Certificate) and loaded.fingerprint in written:
-            set_committed_value(loaded, "owner_id", written[loaded.fingerprint]["owner"])
-            set_committed_value(loaded, "owner_set_by", written[loaded.fingerprint]["set_by"])
+            owner, set_by = written[loaded.fingerprint]
+            set_committed_value(loaded, "owner_id", owner)
+            set_committed_value(loaded, "owner_set_by", set_by)
 
 
 async def _write_tags(tx: Transaction, pairs: Pairs) -> None:
-    added = [{"fingerprint": print_, "tag": tag} for print_, old, new in pairs for tag in new.tags - old.tags]
-    await write_rows(tx, insert(tx, CertificateTag).on_conflict_do_nothing(), added)
-    away = sa.delete(CertificateTag).where(
-        col(CertificateTag.fingerprint) == sa.bindparam("of"),
-        col(CertificateTag.tag) == sa.bindparam("named"),
-    )
-    removed = [{"of": print_, "named": tag} for print_, old, new in pairs for tag in old.tags - new.tags]
-    await write_rows(tx, away, removed)
+    names = ("fingerprint", "tag")
+    added = [(print_, tag) for print_, old, new in pairs for tag in new.tags - old.tags]
+    await add_missing(tx, CertificateTag, names, added)
+    removed = [(print_, tag) for print_, old, new in pairs for tag in old.tags - new.tags]
+    await delete_rows(tx, CertificateTag, names, removed)
 
 
 async def _write_fields(tx: Transaction, pairs: Pairs) -> None:
@@ -122,16 +125,8 @@ async def _write_fields(tx: Transaction, pairs: Pairs) -> None:
     set_ = {"text": new_value.excluded.text, "number": new_value.excluded.number}
     upsert = new_value.on_conflict_do_update(index_elements=["fingerprint", "name"], set_=set_)
     await write_rows(tx, upsert, kept)
-    away = sa.delete(FieldValue).where(
-        col(FieldValue.fingerprint) == sa.bindparam("of"), col(FieldValue.name) == sa.bindparam("named")
-    )
-    removed = [
-        {"of": print_, "named": name}
-        for print_, old, new in pairs
-        for name in old.fields
-        if name not in new.fields
-    ]
-    await write_rows(tx, away, removed)
+    removed = [(print_, name) for print_, old, new in pairs for name in old.fields if name not in new.fields]
+    await delete_rows(tx, FieldValue, ("fingerprint", "name"), removed)
 
 
 async def predecessor(session: AsyncSession, row: Certificate) -> str | None:
@@ -146,23 +141,19 @@ async def predecessor(session: AsyncSession, row: Certificate) -> str | None:
     return found
 
 
-async def inherit(tx: Transaction, fingerprint: str, *, of: str) -> None:
-    """Give a certificate the tags, fields and groups by hand of another, beside its own."""
-    new = sa.literal(fingerprint)
+async def inherit(tx: Transaction, heirs: Mapping[str, str]) -> None:
+    """Give certificates the tags, fields and groups by hand of others, beside their own: `heirs` maps each to the one before it."""
+    if not heirs:
+        return
+    given = table_of(tx, {"fingerprint": sa.Text, "of": sa.Text}, list(heirs.items()))
     by_hand = sa.select(col(GroupRow.id)).where(col(GroupRow.kind) == groups.HAND)
-    tagged = sa.select(new, col(CertificateTag.tag)).where(col(CertificateTag.fingerprint) == of)
-    valued = sa.select(new, col(FieldValue.name), col(FieldValue.text), col(FieldValue.number))
-    grouped = sa.select(new, col(GroupMember.group_id)).where(
-        col(GroupMember.fingerprint) == of, col(GroupMember.group_id).in_(by_hand)
+    tables: tuple[tuple[Any, list[str], sa.ColumnElement[bool]], ...] = (
+        (CertificateTag, ["tag"], sa.true()),
+        (FieldValue, ["name", "text", "number"], sa.true()),
+        (GroupMember, ["group_id"], col(GroupMember.group_id).in_(by_hand)),
     )
-    given: tuple[tuple[Any, Any, list[str]], ...] = (
-        (CertificateTag, tagged, ["fingerprint", "tag"]),
-        (
-            FieldValue,
-            valued.where(col(FieldValue.fingerprint) == of),
-            ["fingerprint", "name", "text", "number"],
-        ),
-        (GroupMember, grouped, ["fingerprint", "group_id"]),
-    )
-    for table, query, columns in given:
-        await tx.session.execute(insert(tx, table).from_select(columns, query).on_conflict_do_nothing())
+    for table, columns, which in tables:
+        values = sa.select(given.c.fingerprint, *(getattr(table, name) for name in columns))
+        query = values.join(table, col(table.fingerprint) == given.c.of).where(which)
+        new = insert(tx, table).from_select(["fingerprint", *columns], query)
+        await tx.session.execute(new.on_conflict_do_nothing())

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from services.inventory.domain.holdings import ISSUED
 from services.inventory.domain.query import Asked
 from services.inventory.domain.servings import Serving
 from services.inventory.store.flaws import has_flaw
+from services.inventory.store.organised import GroupMember
 from services.inventory.store.queries import place_condition
-from services.inventory.store.tables import HeldRow, PlaceRow, ServingRow, Sighting
+from services.inventory.store.tables import PlaceRow, ServingRow, Sighting
 from services.inventory.store.visibility import Scope, visible_places, visible_servings
 from shared.events.discovery import Place
 from shared.events.inventory import Flaw
@@ -224,17 +224,6 @@ async def places_serving(
     return [(place, seen) for place, seen in (await session.execute(query)).all()]
 
 
-async def is_served(session: AsyncSession, fingerprint: str) -> bool:
-    """Return whether any place has a certificate now; that an authority has issued it is no place of its own."""
-    issued = sa.select(col(HeldRow.place_id)).where(
-        col(HeldRow.place_id) == col(Sighting.place_id), col(HeldRow.format) == ISSUED
-    )
-    query = sa.select(col(Sighting.place_id)).where(
-        col(Sighting.fingerprint) == fingerprint, ~issued.exists()
-    )
-    return await session.scalar(query.limit(1)) is not None
-
-
 async def count_serving(session: AsyncSession, fingerprint: str) -> int:
     """Return how many places serve a certificate now."""
     query = sa.select(sa.func.count()).where(col(Sighting.fingerprint) == fingerprint)
@@ -321,3 +310,12 @@ async def counts(session: AsyncSession, *, scope: Scope) -> tuple[int, int]:
         query = query.join(PlaceRow, col(PlaceRow.id) == col(Sighting.place_id)).where(*visible_places(scope))
     known, lost = (await session.execute(query)).one()
     return known, lost
+
+
+async def count_lost(session: AsyncSession, *, scope: frozenset[str]) -> int:
+    """Return how many places do not answer any more that have served what is to be seen: found from the members of groups."""
+    query = sa.select(sa.func.count(sa.distinct(col(ServingRow.place_id)))).select_from(GroupMember)
+    query = query.join(ServingRow, col(ServingRow.fingerprint) == col(GroupMember.fingerprint))
+    query = query.join(Sighting, col(Sighting.place_id) == col(ServingRow.place_id))
+    query = query.where(col(GroupMember.group_id).in_(sorted(scope)), col(Sighting.fingerprint).is_(None))
+    return await session.scalar(query) or 0

@@ -13,6 +13,7 @@ from sqlmodel import Field, col
 from services.inventory.store.organised import GroupMember, GroupRow
 from services.inventory.store.tables import Certificate, Table
 from shared.store import Transaction, insert, write_rows
+from shared.store.parameters import table_of
 
 Pairs = set[tuple[str, str]]
 """Of lineage and group."""
@@ -45,6 +46,18 @@ async def begin(tx: Transaction, fingerprint: str, groups: Collection[str]) -> N
     by_hand = sa.select(col(GroupRow.id), sa.literal(fingerprint))
     by_hand = by_hand.where(col(GroupRow.id).in_(groups), col(GroupRow.kind) == "hand")
     rows = insert(tx, GroupMember).from_select(["group_id", "fingerprint"], by_hand)
+    await tx.session.execute(rows.on_conflict_do_nothing())
+
+
+async def begin_all(tx: Transaction, pairs: Sequence[tuple[str, str]]) -> None:
+    """Put certificates into groups, given as group and fingerprint, where members are put there by hand."""
+    if not pairs:
+        return
+    given = table_of(tx, {"group_id": sa.Text, "fingerprint": sa.Text}, pairs)
+    by_hand = sa.select(given.c.group_id, given.c.fingerprint).join(
+        GroupRow, sa.and_(col(GroupRow.id) == given.c.group_id, col(GroupRow.kind) == "hand")
+    )
+    rows = insert(tx, GroupMember).from_select(["group_id", "fingerprint"], by_hand.where(sa.true()))
     await tx.session.execute(rows.on_conflict_do_nothing())
 
 

@@ -1,16 +1,20 @@
 """Replacements, and what has been observed about them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from services.inventory.domain.replacements import Evidence, OldPlace, State
+from services.inventory.store.organised import GroupMember
 from services.inventory.store.tables import Certificate, Replacement, ServingRow, Sighting
 from services.inventory.store.visibility import Scope, visible_replacements
 from shared.store import Transaction, insert
+from shared.store.parameters import among
 
 _IS_PROOF = col(Sighting.is_proof).is_(True)
 """A copy that nothing uses is no place of a certificate here, neither of the old one nor of the new one."""
@@ -62,6 +66,22 @@ async def successors(session: AsyncSession, fingerprint: str) -> Sequence[Replac
     return (await session.scalars(query)).all()
 
 
+async def touched(tx: Transaction, fingerprints: Collection[str]) -> set[str]:
+    """Return those of these certificates that a replacement names."""
+    columns = (col(Replacement.old_fingerprint), col(Replacement.fingerprint))
+    found = [sa.select(column).where(among(tx.session, column, fingerprints)) for column in columns]
+    return set((await tx.session.scalars(sa.union(*found))).all())
+
+
+async def are_replaced(tx: Transaction, fingerprints: Sequence[str]) -> Sequence[tuple[str, bool]]:
+    """Return those of these certificates that have a successor, once for each, and whether an order has made it."""
+    old = col(Replacement.old_fingerprint)
+    query = sa.select(old, col(Replacement.order_id).is_not(None)).where(among(tx.session, old, fingerprints))
+    return [
+        (fingerprint, is_by_order) for fingerprint, is_by_order in (await tx.session.execute(query)).all()
+    ]
+
+
 async def due(tx: Transaction, *, now: datetime, limit: int) -> Sequence[Replacement]:
     """Return replacements that nothing was seen of in time, held; those others work on are left out."""
     query = (
@@ -81,64 +101,103 @@ async def has_due(session: AsyncSession, *, now: datetime) -> bool:
     return await session.scalar(query) is not None
 
 
-async def evidence(tx: Transaction, row: Replacement) -> Evidence:
-    """Return what is known about the places of the old and the new certificate."""
-    still_old = sa.select(col(Sighting.place_id), col(Sighting.last_seen)).where(
-        col(Sighting.fingerprint) == row.old_fingerprint, _IS_PROOF
-    )
-    served_at = await tx.session.scalar(_latest(_serves_new(row)))
-    left, gone, left_at = (await tx.session.execute(_left(row))).one()
+async def evidence(tx: Transaction, rows: Sequence[Replacement]) -> dict[str, Evidence]:
+    """Return what is known about the places of the old and the new certificates, by the replacements' ids."""
+    ids = among(tx.session, col(Replacement.id), [row.id for row in rows])
+    still_old = await _still_old(tx, [row.old_fingerprint for row in rows])
+    served_at: dict[str, datetime] = {}
+    for id_, at in (await tx.session.execute(_served_new(ids))).all():
+        served_at[id_] = max(at, served_at.get(id_, at))
+    left = {id_: counted for id_, *counted in (await tx.session.execute(_left(ids))).all()}
+    return {
+        row.id: _evidence(still_old.get(row.old_fingerprint, ()), served_at.get(row.id), left.get(row.id))
+        for row in rows
+    }
+
+
+def _evidence(
+    still_old: Sequence[OldPlace], served_at: datetime | None, left: Sequence[Any] | None
+) -> Evidence:
+    count, gone, left_at = left or (0, 0, None)
     return Evidence(
-        still_old=[
-            OldPlace(place_id=place_id, last_seen=last_seen)
-            for place_id, last_seen in (await tx.session.execute(still_old)).all()
-        ],
+        still_old=still_old,
         is_new_served=served_at is not None,
-        are_all_gone=left > 0 and left == gone,
+        are_all_gone=count > 0 and count == gone,
         observed_at=max((at for at in (served_at, left_at) if at is not None), default=None),
     )
 
 
-def _latest(which: sa.ColumnElement[bool]) -> sa.Select[datetime]:
-    return sa.select(sa.func.max(col(Sighting.last_seen))).where(which, _IS_PROOF)
+async def _still_old(tx: Transaction, fingerprints: Sequence[str]) -> dict[str | None, list[OldPlace]]:
+    columns = (col(Sighting.fingerprint), col(Sighting.place_id), col(Sighting.last_seen))
+    query = sa.select(*columns).where(among(tx.session, columns[0], fingerprints), _IS_PROOF)
+    found: dict[str | None, list[OldPlace]] = {}
+    for fingerprint, place_id, last_seen in (await tx.session.execute(query)).all():
+        found.setdefault(fingerprint, []).append(OldPlace(place_id=place_id, last_seen=last_seen))
+    return found
 
 
-def _serves_new(row: Replacement) -> sa.ColumnElement[bool]:
-    """Say that a place serves the new certificate, or one of its lineage that is newer still."""
-    new = sa.select(col(Certificate.not_before)).where(col(Certificate.fingerprint) == row.fingerprint)
-    newer = sa.select(col(Certificate.fingerprint)).where(
-        col(Certificate.lineage_id) == row.lineage_id,
-        col(Certificate.fingerprint) != row.old_fingerprint,
-        col(Certificate.not_before) > new.scalar_subquery(),
+def _served_new(ids: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
+    """Find when places were seen with the new certificate, or with one of its lineage that is newer still."""
+    new, newer = aliased(Certificate), aliased(Certificate)
+    latest = sa.select(col(Replacement.id), sa.func.max(col(Sighting.last_seen)))
+    itself = latest.join(Sighting, col(Sighting.fingerprint) == col(Replacement.fingerprint))
+    later = (
+        latest.join(new, col(new.fingerprint) == col(Replacement.fingerprint))
+        .join(
+            newer,
+            sa.and_(
+                col(newer.lineage_id) == col(Replacement.lineage_id),
+                col(newer.fingerprint) != col(Replacement.old_fingerprint),
+                col(newer.not_before) > col(new.not_before),
+            ),
+        )
+        .join(Sighting, col(Sighting.fingerprint) == col(newer.fingerprint))
     )
-    return sa.or_(col(Sighting.fingerprint) == row.fingerprint, col(Sighting.fingerprint).in_(newer))
+    return sa.union_all(
+        *(each.where(ids, _IS_PROOF).group_by(col(Replacement.id)) for each in (itself, later))
+    )
 
 
-def _left(row: Replacement) -> sa.Select[int, int, datetime]:
+def _left(ids: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """Count the places that served the old one while it was being replaced and do no more, and those gone."""
+    old = col(Replacement.old_fingerprint)
     served = (
-        sa.select(col(ServingRow.place_id))
-        .where(col(ServingRow.fingerprint) == row.old_fingerprint, col(ServingRow.until) >= row.opened_at)
+        sa.select(col(Replacement.id), old, col(ServingRow.place_id))
+        .join(
+            ServingRow,
+            sa.and_(col(ServingRow.fingerprint) == old, col(ServingRow.until) >= col(Replacement.opened_at)),
+        )
+        .where(ids)
         .distinct()
+        .subquery()
     )
-    left = sa.and_(
-        _IS_PROOF,
-        col(Sighting.place_id).in_(served),
-        sa.or_(col(Sighting.fingerprint).is_(None), col(Sighting.fingerprint) != row.old_fingerprint),
-    )
+    now = col(Sighting.fingerprint)
     every = sa.func.count()
-    return sa.select(
-        every, every.filter(col(Sighting.fingerprint).is_(None)), sa.func.max(col(Sighting.last_seen))
-    ).where(left)
-
-
-async def places_of(session: AsyncSession, row: Replacement, *, limit: int) -> Sequence[str]:
-    """Return the ids of places that served the old certificate while it was being replaced."""
-    is_meant = sa.or_(col(ServingRow.until).is_(None), col(ServingRow.until) >= row.opened_at)
-    query = sa.select(col(ServingRow.place_id)).where(
-        col(ServingRow.fingerprint) == row.old_fingerprint, is_meant
+    return (
+        sa.select(served.c.id, every, every.filter(now.is_(None)), sa.func.max(col(Sighting.last_seen)))
+        .join(Sighting, col(Sighting.place_id) == served.c.place_id)
+        .where(_IS_PROOF, sa.or_(now.is_(None), now != served.c.old_fingerprint))
+        .group_by(served.c.id)
     )
-    return (await session.scalars(query.distinct().limit(limit))).all()
+
+
+async def places_of(tx: Transaction, rows: Sequence[Replacement], *, limit: int) -> dict[str, list[str]]:
+    """Return the ids of places that served the old certificates while they were being replaced, by replacement."""
+    is_meant = sa.or_(col(ServingRow.until).is_(None), col(ServingRow.until) >= col(Replacement.opened_at))
+    served = (
+        sa.select(col(Replacement.id), col(ServingRow.place_id))
+        .join(ServingRow, col(ServingRow.fingerprint) == col(Replacement.old_fingerprint))
+        .where(among(tx.session, col(Replacement.id), [row.id for row in rows]), is_meant)
+        .distinct()
+        .subquery()
+    )
+    number = sa.func.row_number().over(partition_by=served.c.id, order_by=served.c.place_id)
+    numbered = sa.select(served.c.id, served.c.place_id, number.label("number")).subquery()
+    query = sa.select(numbered.c.id, numbered.c.place_id).where(numbered.c.number <= limit)
+    found: dict[str, list[str]] = {}
+    for id_, place in (await tx.session.execute(query)).all():
+        found.setdefault(id_, []).append(place)
+    return found
 
 
 async def page(
@@ -161,6 +220,17 @@ async def page(
 async def counts(session: AsyncSession, *, scope: Scope) -> dict[State, int]:
     """Return how many replacements are in which state."""
     query = sa.select(col(Replacement.state), sa.func.count()).group_by(col(Replacement.state))
-    query = query.where(*visible_replacements(scope))
+    if scope is not None:
+        query = query.where(col(Replacement.id).in_(_of_members(scope)))
     found = {State(state): count for state, count in (await session.execute(query)).all()}
     return {state: found.get(state, 0) for state in State}
+
+
+def _of_members(scope: frozenset[str]) -> sa.CompoundSelect[str]:
+    """Return the ids of what `visible_replacements` lets through, found from the members of groups: they are fewer."""
+    member = col(GroupMember.fingerprint)
+    parts = (
+        sa.select(col(Replacement.id)).join(GroupMember, member == one)
+        for one in (col(Replacement.old_fingerprint), col(Replacement.fingerprint))
+    )
+    return sa.union(*(part.where(col(GroupMember.group_id).in_(sorted(scope))) for part in parts))

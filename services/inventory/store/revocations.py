@@ -110,6 +110,16 @@ async def rows_of(tx: Transaction, fingerprints: Collection[str]) -> Mapping[str
     return {row.fingerprint: row for row in (await tx.session.scalars(query)).all()}
 
 
+async def ask_again(tx: Transaction, fingerprint: str, *, at: datetime) -> None:
+    """Have the revocation of a certificate asked for at this moment, where it can be: in a CRL fetched anew."""
+    mine = col(RevocationRow.fingerprint) == fingerprint
+    due = sa.update(RevocationRow).where(mine, col(RevocationRow.due_at).is_not(None)).values(due_at=at)
+    await tx.session.execute(due.execution_options(synchronize_session=False))
+    its_crl = sa.select(col(RevocationRow.crl_id)).where(mine).scalar_subquery()
+    stale = sa.update(CrlRow).where(col(CrlRow.id) == its_crl).values(fetched_at=None)
+    await tx.session.execute(stale.execution_options(synchronize_session=False))
+
+
 async def revocation(session: AsyncSession, fingerprint: str) -> RevocationRow | None:
     """Return what is known of a certificate."""
     query = sa.select(RevocationRow).where(col(RevocationRow.fingerprint) == fingerprint)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from shared.store import Instant, Json
+from shared.store import Instant, Json, Sealed
 
 _BY_CODE_POINTS = sa.String(253).with_variant(sa.String(253, collation="C"), "postgresql")
 """Text whose index finds what begins so, on every database."""
@@ -60,7 +60,15 @@ class Certificate(Table, table=True):
         sa.Index("ix_certificates_issuer", "issuer_start", "id"),
         # A serial number may be longer than a B-tree takes, where somebody made it so.
         sa.Index("ix_certificates_serial", "serial", postgresql_using="hash"),
-        _partial_index("ix_certificates_urgency", "urgency", "id", where="urgency IS NOT NULL"),
+        _partial_index("ix_certificates_urgency", "urgency", "not_after", "id", where="urgency IS NOT NULL"),
+        # What a list by expiry is mostly about: those that are over and replaced come first otherwise.
+        _partial_index(
+            "ix_certificates_current",
+            "not_after",
+            "id",
+            where="is_current IS TRUE",
+            sqlite="is_current IS 1",
+        ),
         _partial_index("ix_certificates_unreadable", "id", where="finding IS NOT NULL"),
         _partial_index("ix_certificates_ca", "id", where="is_ca", sqlite="is_ca = 1"),
         _partial_index(
@@ -345,7 +353,7 @@ class SigningKeyRow(Table, table=True):
     __tablename__ = "signing_keys"
 
     id: str = Field(primary_key=True, max_length=36)
-    private_key: bytes
+    private_key: bytes = Field(sa_type=Sealed)
     """Sealed."""
     created_at: datetime = Field(sa_type=Instant)
 
@@ -527,7 +535,7 @@ class SignInRow(Table, table=True):
     browser: str = Field(max_length=64)
     """The hash of the cookie that the browser was given."""
     nonce: str = Field(max_length=64)
-    verifier: bytes
+    verifier: bytes = Field(sa_type=Sealed)
     """Sealed: proves to the provider that the code is ours (RFC 7636)."""
     return_to: str = Field(sa_type=sa.Text)
     expires_at: datetime = Field(sa_type=Instant, index=True)

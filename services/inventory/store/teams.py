@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from services.inventory.store import tallies
 from services.inventory.store.organised import AssignmentRule, TeamRow
 from services.inventory.store.tables import Certificate
 from services.inventory.store.visibility import Scope, visible_certificates
@@ -85,6 +86,10 @@ async def is_any(session: AsyncSession) -> bool:
 
 async def owned(session: AsyncSession, ids: Collection[str], *, scope: Scope) -> dict[str, int]:
     """Return how many certificates each of these teams owns, of those that are in a scope."""
+    kept = tallies.kept_for(session, scope)
+    if kept is not None:
+        numbers = (await tallies.numbers(session, kept, "owner"))["owner"]
+        return {team_id: number for team_id, number in numbers.items() if team_id in ids and team_id}
     query = (
         sa.select(col(Certificate.owner_id), sa.func.count())
         .where(col(Certificate.owner_id).in_(ids), *visible_certificates(scope))

@@ -8,12 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifier import store
 from services.notifier.actions import turns
-from services.notifier.domain.alerts import AlertState, Evidence, Replacement
+from services.notifier.domain.alerts import AlertState, Details, Evidence, Problem, Replacement
+from services.notifier.domain.approvals import approval_subject, of_override
 from services.notifier.domain.notices import Turn
 from services.notifier.domain.text import clean
 from shared.access import Principal
 from shared.errors import Conflict, NotFound
 from shared.events.inventory import LineagesGrouped
+from shared.events.renewal import ApprovalSettled
 from shared.store import Database, Transaction
 
 OVERTAKEN = timedelta(minutes=10)
@@ -64,6 +66,16 @@ class Alerts:
     async def end(self, tx: Transaction, replacement: Replacement, *, reason: str, now: datetime) -> None:
         """Take in that a certificate was seen to be replaced everywhere, or a source to be read again."""
         await turns.end(tx, replacement, reason=reason, now=now)
+
+    async def overridden(self, tx: Transaction, told: ApprovalSettled, *, now: datetime) -> None:
+        """Raise the alert about an approval that was overridden, where it is open."""
+        subject = approval_subject(told.approval_id)
+        alert = await store.open_alert(tx.session, subject=subject, problem=Problem.AWAITING_APPROVAL)
+        if alert is not None:
+            details = Details.model_validate(alert.details)
+            evidence = of_override(told, lineage_id=alert.lineage_id, details=details)
+            if evidence is not None:
+                await turns.tell(tx, evidence, now=now)
 
     async def note(
         self, tx: Transaction, lineage_id: str, *, text: str, now: datetime, name: str | None = None

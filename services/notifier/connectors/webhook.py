@@ -1,8 +1,5 @@
 """Signed webhooks as the Standard Webhooks specification has them (https://www.standardwebhooks.com)."""
 
-import base64
-import binascii
-import hmac
 import ipaddress
 import json
 import ssl
@@ -20,12 +17,11 @@ from services.notifier.connectors import Delivered, Later, Network, Never, Part,
 from services.notifier.connectors.trust import trusting
 from services.notifier.domain.notices import Notice, Turn
 from shared.outbound import guarded_client
+from shared.webhooks import key_of, signed
 
 LIMIT = 20_000
 """Bytes a body may have (Standard Webhooks, "payload size")."""
 PATIENCE = timedelta(seconds=30)
-_PREFIX = "whsec_"
-_SECRET_BYTES = range(24, 65)
 _TYPES = {
     Turn.OPENED: "alert.opened",
     Turn.RAISED: "alert.raised",
@@ -71,7 +67,7 @@ class Secrets(Part):
     @field_validator("signing_secret")
     @classmethod
     def _is_a_key(cls, value: SecretStr) -> SecretStr:
-        _key(value)
+        key_of(value)
         return value
 
 
@@ -94,7 +90,7 @@ class Webhook:
     def open(cls, options: Options, *, secrets: Secrets, network: Network) -> Self:
         """Prepare the channel. Raises `Invalid` where the CA is not PEM."""
         tls = trusting(options.ca_pem, otherwise=network.tls)
-        return cls(options, key=_key(secrets.signing_secret), tls=tls, network=network)
+        return cls(options, key=key_of(secrets.signing_secret), tls=tls, network=network)
 
     async def send(self, notice: Notice, *, progress: Progress, now: datetime) -> Sent:
         """Post the notice; redirects are never followed."""
@@ -117,17 +113,6 @@ class Webhook:
             client.stream("POST", self._options.url, content=content, headers=headers) as response,
         ):
             return response
-
-
-def signed(content: bytes, *, message_id: str, key: bytes, now: datetime) -> dict[str, str]:
-    """Return the headers that sign a message: HMAC-SHA256 over `id.timestamp.body`."""
-    timestamp = str(int(now.timestamp()))
-    digest = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + content, "sha256")
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }
 
 
 def body(notice: Notice) -> bytes:
@@ -159,6 +144,8 @@ def _data(notice: Notice) -> dict[str, Any]:
         "policy": details.policy,
         "reason": details.reason,
         "next_step": details.next_step,
+        "approval_id": details.approval_id,
+        "digest": details.digest,
         "link": notice.link,
     }
 
@@ -186,18 +173,6 @@ def retry_after(header: str | None, *, now: datetime) -> timedelta | None:
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return max(until - now, timedelta())
-
-
-def _key(secret: SecretStr) -> bytes:
-    text = secret.get_secret_value()
-    try:
-        key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not text.startswith(_PREFIX) or len(key) not in _SECRET_BYTES:
-        msg = "write whsec_ and 24 to 64 random bytes in base64, as of `openssl rand -base64 32`"
-        raise ValueError(msg)
-    return key
 
 
 def _is_this_machine(host: str) -> bool:

@@ -33,6 +33,8 @@ class Problem(StrEnum):
     AUTHORITY_EXPIRING = "authority-expiring"
     NONCOMPLIANT = "noncompliant"
     REVOKED = "revoked"
+    REVOCATION_FAILED = "revocation-failed"
+    AWAITING_APPROVAL = "awaiting-approval"
 
 
 class AlertState(StrEnum):
@@ -76,6 +78,9 @@ class Details(BaseModel):
     next_step: str = ""
     attempt: int | None = None
     next_attempt_at: datetime | None = None
+    approval_id: str | None = None
+    digest: str | None = None
+    """What a decision binds to."""
 
 
 class Evidence(BaseModel):
@@ -84,7 +89,7 @@ class Evidence(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     subject: str
-    """What the alert is about: a lineage's id, `channel/` or `source/` and an id, `place/`, a flaw and a hash,
+    """What the alert is about: a lineage's id, `channel/`, `source/` or `approval/` and an id, `place/`, a flaw and a hash,
     `policy/` and a hash of a policy's id and a lineage's, or `unowned`."""
     lineage_id: str | None
     problem: Problem

@@ -16,7 +16,7 @@ from shared.events.inventory import (
 )
 from shared.events.notifier import Severity
 from shared.events.provisioner import DeploymentFailed
-from shared.events.renewal import RenewalFailed
+from shared.events.renewal import RenewalFailed, RevocationFailed
 
 _SEVERITY = {
     Urgency.WARNING: Severity.WARNING,
@@ -131,6 +131,28 @@ def of_failed_renewal(event: RenewalFailed, *, told_at: datetime) -> Evidence:
     )
 
 
+def of_failed_revocation(event: RevocationFailed, *, told_at: datetime) -> Evidence:
+    """Return the evidence that a certificate which is to be taken back is trusted still."""
+    return Evidence(
+        subject=revocation_subject(event.fingerprint),
+        lineage_id=event.lineage_id,
+        problem=Problem.REVOCATION_FAILED,
+        key=event.revocation_id,
+        name=display_name(event.names),
+        fingerprint=event.fingerprint,
+        outgoing=None,
+        severity=_of_failure(event.attempt, next_attempt_at=event.next_attempt_at),
+        told_at=told_at,
+        details=Details(
+            names=clean_all(event.names[:_MOST_NAMES]),
+            reason=clean(event.reason, most=_MOST_WORDS),
+            next_step=clean(event.next_step, most=_MOST_WORDS),
+            attempt=event.attempt,
+            next_attempt_at=event.next_attempt_at,
+        ),
+    )
+
+
 def of_failed_deployment(event: DeploymentFailed, *, told_at: datetime) -> Evidence:
     """Return the evidence that a target could not be given its certificate."""
     severity = _of_failure(event.attempt, next_attempt_at=event.next_attempt_at)
@@ -223,6 +245,11 @@ def _owner(owner: Owner) -> str:
 def source_subject(source_id: str) -> str:
     """Return the subject of alerts about a source."""
     return f"source/{source_id}"
+
+
+def revocation_subject(fingerprint: str) -> str:
+    """Return the subject of alerts about the revocation of a certificate."""
+    return f"revocation/{fingerprint}"
 
 
 def channel_subject(channel_id: str) -> str:

@@ -77,6 +77,8 @@ class Notice:
         yield "Failed step", (details.step or "",)
         yield "Reason", (details.reason or "",)
         yield "Attempt", (_attempts(details),)
+        yield "Approval", (details.approval_id or "",)
+        yield "Digest", (details.digest or "",)
         yield "Places", _places(details)
         yield "What to do", (details.next_step if self.turn is not Turn.RESOLVED else "",)
         yield "Since", (instant(self.opened_at),)
@@ -138,6 +140,11 @@ _PLAIN: Mapping[str, tuple[str, str]] = {
         "{name} is revoked, and in use",
         "{name}: the new certificate was seen at every place",
     ),
+    Problem.REVOCATION_FAILED: (
+        "{name} could not be revoked, or is not seen to be",
+        "{name} is revoked",
+    ),
+    Problem.AWAITING_APPROVAL: ("{name} waits for approval", "{name} does not wait for approval any more"),
     Problem.NONCOMPLIANT: ("{name} breaks a policy", "{name} does not break the policy any more"),
 }
 """What is said of a problem that is no lineage's, while it lasts and when it is over."""

@@ -37,6 +37,12 @@ from services.notifier.store.deliveries import (
     is_delivery_within,
     still_ours,
 )
+from services.notifier.store.hooks import (
+    ApprovalHook,
+    HookMessage,
+    hooks_page,
+    is_first,
+)
 from services.notifier.store.tables import (
     SUBJECTS,
     Alert,
@@ -53,9 +59,11 @@ from services.notifier.store.tables import (
 __all__ = [
     "SUBJECTS",
     "Alert",
+    "ApprovalHook",
     "Channel",
     "Delivery",
     "Entry",
+    "HookMessage",
     "Replaced",
     "Rule",
     "Said",
@@ -78,8 +86,10 @@ __all__ = [
     "held_delivery",
     "held_rule",
     "history_of",
+    "hooks_page",
     "is_any_due",
     "is_delivery_within",
+    "is_first",
     "keep_evidence",
     "keep_replacement",
     "last_told",

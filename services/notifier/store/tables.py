@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from shared.store import Instant, Json
+from shared.store import Instant, Json, Sealed
 from shared.store.scopes import ToldGroups
 
 
@@ -28,7 +28,7 @@ class Channel(Table, table=True):
     name: str = Field(max_length=200, unique=True)
     kind: str = Field(max_length=50)
     options: dict[str, Any] = Field(sa_type=Json)
-    secrets: bytes
+    secrets: bytes = Field(sa_type=Sealed)
     """A JSON document, sealed."""
     enabled: bool
     disabled_because: str | None = Field(default=None, sa_type=sa.Text)

@@ -18,7 +18,7 @@ from services.provisioner.actions.targets import read_options
 from services.provisioner.connectors import Target
 from services.provisioner.connectors.renewal import Renewal, purpose
 from services.provisioner.connectors.wire import Expected, Wire, until_served
-from services.provisioner.domain import WAY_BACK, DeploymentError, Failure, Phase, Schedule, pair
+from services.provisioner.domain import WAY_BACK, DeploymentError, Failure, Material, Phase, Schedule, pair
 from shared.clock import Clock
 from shared.errors import EverleafError
 from shared.ids import new_id
@@ -114,16 +114,24 @@ class Attempt:
                 return
 
     async def _stage(self, target: AnyTarget) -> None:
-        # The key is asked for when the target has let us in, and not kept beyond this method.
-        sealed = self._job.row.sealed_key or await self._released()
-        material = pair(self._job.chain, await self._opened_key(sealed))
-        self._note("compare keys", "The private key is the certificate's.")
+        sealed, material = await self._material()
         before = await asyncio.gather(*(self._means.wire.served(each) for each in self._job.endpoints))
         async with self._change() as change:
             change.begin_staging(sealed)
         undo = await target.stage(self._job.slot, material=material, report=self._note)
         async with self._change() as change:
             change.begin_binding(undo, served_before=before)
+
+    async def _material(self) -> tuple[bytes | None, Material]:
+        """Return the key as it came, if it did, and what is put in place: neither is kept beyond the staging."""
+        job = self._job
+        if job.renewal.key_is_on_target:
+            return None, Material(chain=job.chain, key_pem=None, waiting=job.row.order_id)
+        # The key is asked for when the target has let us in.
+        sealed = job.row.sealed_key or await self._released()
+        material = pair(job.chain, await self._opened_key(sealed))
+        self._note("compare keys", "The private key is the certificate's.")
+        return sealed, material
 
     async def _released(self) -> bytes:
         row = self._job.row

@@ -103,6 +103,8 @@ class Bindings:
                         next_step="Wait until it is deployed or restored, then try again.",
                     )
                 store.finish(deployment, state=State.CANCELLED, now=now)
+            await store.clear_keys(tx, binding_id=binding_id, now=now)
+            tx.after_commit(self._ring)
             await tx.session.delete(row)
 
 

@@ -36,6 +36,7 @@ class Deployments:
             chain=[base64.b64encode(der).decode() for der in renewed.chain],
             names=renewed.names,
             renewed_at=event.time,
+            key_is_on_target=renewed.key_is_on_target,
         )
         await store.keep_renewal(tx, renewal)
         await store.LINEAGES.add(tx, renewed.lineage_id, renewed.groups, at=event.time)

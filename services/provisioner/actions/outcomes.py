@@ -68,8 +68,8 @@ class Change:
     job: Job
     now: datetime
 
-    def begin_staging(self, sealed_key: bytes) -> None:
-        """Remember that new files may lie on the target from now on."""
+    def begin_staging(self, sealed_key: bytes | None) -> None:
+        """Remember that new files may lie on the target from now on; there is no key where that was made there."""
         self.row.phase, self.row.sealed_key = Phase.STAGING, sealed_key
 
     def begin_binding(self, undo: Part, *, served_before: list[str | None]) -> None:
@@ -84,6 +84,9 @@ class Change:
         renewal = await store.lock_renewal(self.tx, row.order_id)
         row.state, row.phase = State.DEPLOYED, Phase.TIDYING
         row.deployed_at, row.repairs = self.now, 0
+        # Keys that were made for older certificates of this slot wait in vain.
+        await store.key_is_bound(self.tx, order_id=row.order_id, now=self.now)
+        await store.clear_keys(self.tx, binding_id=row.binding_id, older_than=row.renewed_at, now=self.now)
         row.sealed_key = row.failure = row.failed_step = row.reason = row.restored = None
         places = [
             Place(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -83,6 +83,15 @@ Slot_contra = TypeVar("Slot_contra", bound=Slot, contravariant=True)
 Undo = TypeVar("Undo", bound=Part)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WantedKey:
+    """A key pair that is to be made on the target: for which order, for whom, and of which kind (`ecdsa-p256`)."""
+
+    order_id: str
+    names: Sequence[str]
+    key_type: str
+
+
 class Target(Protocol[Options_contra, Slot_contra, Undo]):
     """Something certificates are put into. Methods raise `domain.DeploymentError`."""
 
@@ -122,3 +131,18 @@ class Target(Protocol[Options_contra, Slot_contra, Undo]):
 
     async def tidy(self, *, undo: Undo) -> None:
         """Remove what was kept for a way back."""
+
+
+@runtime_checkable
+class MakesKeys(Protocol[Slot_contra]):
+    """A power of a target: the key pair is made there, and waits beside the present one until `stage` takes it."""
+
+    @classmethod
+    def cannot_make_key(cls, slot: Slot_contra) -> str | None:
+        """Say why no key can be made for a slot, or return None."""
+
+    async def make_key(self, slot: Slot_contra, *, wanted: WantedKey) -> str:
+        """Make the key, or find it again, and return its certification request in PEM: nothing else leaves the target."""
+
+    async def drop_key(self, slot: Slot_contra, *, order_id: str) -> None:
+        """Remove the key that waits for an order, where there is one."""

@@ -91,3 +91,5 @@ class FilesUndo(Part):
     """What was there before, file by file."""
 
     files: list[KeptFile]
+    waiting: str | None = None
+    """The file of a key that was made on the host, and is put in place."""

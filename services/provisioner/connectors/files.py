@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar, Self
 
-from services.provisioner.connectors import Access, Check, Part, Report, Slot
+from services.provisioner.connectors import Access, Check, Part, Report, Slot, WantedKey
 from services.provisioner.connectors.file_slots import PEM, FilesOptions, FilesSlot, FilesUndo, KeptFile
 from services.provisioner.connectors.formats import Content, contents, leaf
+from services.provisioner.connectors.host_keys import HostKey
 from services.provisioner.connectors.ssh import Session, connect
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
@@ -58,12 +59,52 @@ class Files:
         """Write the new files beside the present ones, then see whether the present state is sane."""
         present = await self._keystore(slot)
         wanted = contents(slot, material, present=present, passwords=self._passwords)
+        waiting = await self._waiting(slot, material, report=report) if material.waiting else None
         kept = [await self._stage(each) for each in wanted]
+        if waiting is not None:
+            kept.append(await self._stage_waiting(waiting))
         report("stage", f"Wrote {', '.join(file.path + NEW for file in kept)}.")
         # Where a file is missing, the configuration that names it cannot pass yet.
         if all(file.existed for file in kept):
             await self._test(slot, step="test", report=report)
-        return FilesUndo(files=kept)
+        return FilesUndo(files=kept, waiting=waiting.path if waiting is not None else None)
+
+    @classmethod
+    def cannot_make_key(cls, slot: FilesSlot) -> str | None:
+        """Say why no key can be made for a slot, or return None."""
+        if slot.format == PEM and slot.key_path is not None:
+            return None
+        return f"The key of {slot.key} is not in a file of its own."
+
+    async def make_key(self, slot: FilesSlot, *, wanted: WantedKey) -> str:
+        """Make the key beside the present one by the host's openssl, and return its request in PEM."""
+        return await (await self._host_key(slot, order_id=wanted.order_id)).request(wanted)
+
+    async def drop_key(self, slot: FilesSlot, *, order_id: str) -> None:
+        """Remove the key that waits for an order, where there is one."""
+        await (await self._host_key(slot, order_id=order_id)).remove()
+
+    async def _host_key(self, slot: FilesSlot, *, order_id: str) -> HostKey:
+        if slot.key_path is None:
+            raise DeploymentError(Failure.KEY_NOT_MADE, f"{slot.key} has no key file.", step="make key")
+        path = await self._session.real_path(slot.key_path)
+        return HostKey(self._session, beside=path, order_id=order_id)
+
+    async def _waiting(self, slot: FilesSlot, material: Material, *, report: Report) -> HostKey:
+        """Return the key that waits for the order, seen to be the certificate's."""
+        key = await self._host_key(slot, order_id=material.waiting or "")
+        await key.must_be_of(material.chain[0])
+        report("compare keys", f"{key.path} is the certificate's private key.")
+        return key
+
+    async def _stage_waiting(self, key: HostKey) -> KeptFile:
+        session, path = self._session, key.beside
+        present = await session.attributes(path)
+        await session.remove(path + NEW)
+        await session.remove(path + OLD)
+        # A second name: the first is there for the next attempt, if this one has to be taken back.
+        await session.link_there(key.path, path + NEW)
+        return KeptFile(path=path, existed=present is not None)
 
     async def _keystore(self, slot: FilesSlot) -> bytes | None:
         """Return the keystore that is there, which its new content is made from; None where there is none."""
@@ -95,7 +136,8 @@ class Files:
             return  # an earlier bind came as far as the renames: what is in place is not what was there before
         for file in undo.files:
             if file.existed and await self._session.attributes(file.path + OLD) is None:
-                await self._session.link_or_copy(file.path, file.path + OLD)
+                keep = self._session.link_there if undo.waiting else self._session.link_or_copy
+                await keep(file.path, file.path + OLD)
 
     async def _with(self, undo: FilesUndo, ending: str) -> list[str]:
         return [
@@ -144,6 +186,8 @@ class Files:
         for file in undo.files:
             await self._session.remove(file.path + OLD)
             await self._session.remove(file.path + NEW)
+        if undo.waiting is not None:
+            await self._session.remove(undo.waiting)
 
     async def _test(self, slot: FilesSlot, *, step: str, report: Report) -> None:
         command = slot.test_command or self._options.test_command

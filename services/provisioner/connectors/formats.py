@@ -44,9 +44,11 @@ def _pem(slot: FilesSlot, material: Material) -> Iterator[Content]:
         yield Content(path=slot.chain_path, content=intermediates, mode=_PUBLIC)
     if slot.key_path is not None:
         yield Content(path=slot.certificate_path, content=certificates, mode=_PUBLIC)
-        yield Content(path=slot.key_path, content=material.key_pem, mode=_PRIVATE)
+        if material.waiting is None:
+            yield Content(path=slot.key_path, content=material.private_pem, mode=_PRIVATE)
         return
-    parts = (material.key_pem, certificates) if slot.key_first else (certificates, material.key_pem)
+    key = material.private_pem
+    parts = (key, certificates) if slot.key_first else (certificates, key)
     yield Content(path=slot.certificate_path, content=b"".join(parts), mode=_PRIVATE)
 
 

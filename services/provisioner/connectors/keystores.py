@@ -53,7 +53,7 @@ def pkcs12_store(
     encryption: KeySerializationEncryption = NoEncryption()
     if password:
         encryption = BestAvailableEncryption(password.encode())
-    key = load_pem_private_key(material.key_pem, None)
+    key = load_pem_private_key(material.private_pem, None)
     return pkcs12.serialize_key_and_certificates(
         (alias or _ALIAS).encode(),
         key,  # type: ignore[arg-type]  # what is no key of a certificate was refused when the two were paired
@@ -190,7 +190,7 @@ def _has_key(entry: _Entry) -> bool:
 
 
 def _key_entry(alias: str, material: Material, *, password: str) -> bytes:
-    plain = load_pem_private_key(material.key_pem, None).private_bytes(
+    plain = load_pem_private_key(material.private_pem, None).private_bytes(
         Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
     )
     hidden = _sequence(_sequence(_PROTECTOR), _der(0x04, _hidden(plain, password=password)))

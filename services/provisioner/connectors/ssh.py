@@ -1,6 +1,7 @@
 """One SSH connection to a target: files and commands, every failure named, and the host key always verified."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -95,6 +96,28 @@ class Session:
             like = await self.attributes(path)
             await self.write(beside, await self.read(path), like=like, mode=_PRIVATE)
 
+    async def link_there(self, path: str, beside: str) -> None:
+        """Keep a file under a second name, without its content leaving the host."""
+        try:
+            await self._do(self._sftp.link(path, beside), what=f"link {path}", path=path)
+        except DeploymentError as error:
+            if error.failure not in (Failure.WRITE_FAILED, Failure.PERMISSION_DENIED):
+                raise
+            ran = await self.run(f"umask 077; cp -p -- {shlex.quote(path)} {shlex.quote(beside)}")
+            if ran.status != 0:
+                raise
+
+    async def give(self, path: str, *, like: Attributes) -> None:
+        """Give a file the owner and mode of `like`."""
+
+        async def giving() -> None:
+            made = await self._sftp.stat(path)
+            if (made.uid, made.gid) != (like.uid, like.gid):
+                await self._sftp.chown(path, like.uid, like.gid)
+            await self._sftp.chmod(path, like.mode)
+
+        await self._do(giving(), what=f"give {path} its owner", path=path)
+
     async def replace(self, moves: list[tuple[str, str]]) -> None:
         """Rename files over others, each atomically, all requests sent at once."""
         # The requests leave in one write, so a connection that is cut has hardly ever cut between them.
@@ -113,8 +136,8 @@ class Session:
         except _Absent:
             return
 
-    async def run(self, command: str) -> Ran:
-        """Run a command; how it ends is for the caller to judge."""
+    async def run(self, command: str, *, keep: int = OUTPUT) -> Ran:
+        """Run a command; how it ends is for the caller to judge. The last `keep` characters of its words are kept."""
         seconds = self._limits.command.total_seconds()
         try:
             async with asyncio.timeout(seconds):
@@ -126,7 +149,7 @@ class Session:
             raise DeploymentError(
                 Failure.UNREACHABLE, "The connection was lost while a command ran.", step="connect"
             )
-        return Ran(status=done.exit_status, output=_shortened(_text(done.stdout) + _text(done.stderr)))
+        return Ran(status=done.exit_status, output=_shortened(_text(done.stdout) + _text(done.stderr), keep))
 
     async def _do(self, work: Awaitable[T], *, what: str, path: str) -> T:
         try:
@@ -194,9 +217,9 @@ def _text(output: asyncssh.BytesOrStr | None) -> str:
     return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, keep: int) -> str:
     text = text.strip()
-    return text if len(text) <= OUTPUT else f"… {text[-OUTPUT:]}"
+    return text if len(text) <= keep else f"… {text[-keep:]}"
 
 
 @asynccontextmanager

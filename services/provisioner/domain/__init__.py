@@ -76,6 +76,8 @@ class Failure(StrEnum):
     WRITE_FAILED = "write_failed"
     KEY_UNAVAILABLE = "key_unavailable"
     KEY_REFUSED = "key_refused"
+    KEY_NOT_MADE = "key_not_made"
+    """On the target, by its own programs."""
     PAIR_MISMATCH = "pair_mismatch"
     STORE_REFUSED = "store_refused"
     """The keystore that is there cannot be opened, or would lose what else it holds."""
@@ -100,6 +102,10 @@ _NEXT_STEPS = {
     Failure.WRITE_FAILED: "Look at the folder and the file system on the target.",
     Failure.KEY_UNAVAILABLE: "Check that renewal runs and can be reached.",
     Failure.KEY_REFUSED: "Look at the order in renewal: its key was not released to this deployment.",
+    Failure.KEY_NOT_MADE: (
+        "Install openssl on the target, and let its account write the folder of the key; or use a profile whose key "
+        "custody is central."
+    ),
     Failure.PAIR_MISMATCH: "Renew again: this key does not belong to this certificate.",
     Failure.STORE_REFUSED: (
         "Put the keystore's password into store_passwords of the target's credential, and keep what else it holds "
@@ -162,7 +168,19 @@ class Material:
     """What is put in place: leaf and intermediates as DER, and the key that was checked to be the leaf's."""
 
     chain: tuple[bytes, ...]
-    key_pem: bytes = field(repr=False)
+    key_pem: bytes | None = field(repr=False)
+    waiting: str | None = None
+    """The order whose key waits on the target; then there is no `key_pem`."""
+
+    @property
+    def private_pem(self) -> bytes:
+        """Return the key. Raises `DeploymentError` (key_not_made) where it is on the target."""
+        if self.key_pem is None:
+            reason = (
+                "The key was made on the target for a file of its own, and here it is a part of another file."
+            )
+            raise DeploymentError(Failure.KEY_NOT_MADE, reason, step="stage")
+        return self.key_pem
 
     @property
     def fingerprint(self) -> str:

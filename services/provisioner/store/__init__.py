@@ -8,6 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.provisioner.domain import OPEN, Phase, State
+from services.provisioner.store.key_requests import (
+    claim_key,
+    clear_keys,
+    end_all_key_leases,
+    held_key,
+    is_any_key_due,
+    key_is_bound,
+)
 from services.provisioner.store.proposals import (
     Bound,
     bound,
@@ -22,6 +30,7 @@ from services.provisioner.store.tables import (
     LINEAGES,
     Binding,
     Deployment,
+    KeyRequest,
     Proposal,
     Renewal,
     SealingKey,
@@ -37,6 +46,7 @@ __all__ = [
     "Binding",
     "Bound",
     "Deployment",
+    "KeyRequest",
     "Proposal",
     "Renewal",
     "SealingKey",
@@ -44,7 +54,13 @@ __all__ = [
     "Table",
     "Target",
     "bound",
+    "claim_key",
+    "clear_keys",
+    "end_all_key_leases",
+    "held_key",
+    "is_any_key_due",
     "keep_proposal",
+    "key_is_bound",
     "proposal_at",
     "proposal_to_accept",
     "proposals",

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from shared.store import Instant, Json
+from shared.store import Instant, Json, Sealed
 from shared.store.scopes import ToldGroups
 
 
@@ -31,7 +31,7 @@ class Target(Table, table=True):
     port: int
     username: str = Field(max_length=100)
     host_key: str = Field(sa_type=sa.Text)
-    credential: bytes
+    credential: bytes = Field(sa_type=Sealed)
     """Sealed."""
     options: dict[str, Any] = Field(sa_type=Json)
     groups: list[str] = Field(default_factory=list, sa_type=Json)
@@ -72,6 +72,37 @@ class Renewal(Table, table=True):
     """DER in base64, leaf first."""
     names: list[str] = Field(sa_type=Json)
     renewed_at: datetime = Field(sa_type=Instant)
+    key_is_on_target: bool = False
+    """Whether the key was made on the target, where it waits."""
+
+
+class KeyRequest(Table, table=True):
+    """A key that is made on a target for an order of renewal's; the lease says which process works on it now."""
+
+    __tablename__ = "key_requests"
+    __table_args__ = (sa.Index("ix_key_requests_due", "next_attempt_at"),)
+
+    order_id: str = Field(primary_key=True, max_length=100)
+    lineage_id: str = Field(max_length=100)
+    names: list[str] = Field(sa_type=Json)
+    key_type: str = Field(max_length=30)
+    expires_at: datetime = Field(sa_type=Instant)
+    told_at: datetime = Field(sa_type=Instant)
+    """When renewal has asked for it last."""
+    state: str = Field(max_length=20)
+    binding_id: str | None = Field(default=None, max_length=36, index=True)
+    target_id: str | None = Field(default=None, max_length=36)
+    """Where something may wait; empty before that."""
+    slot: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """The binding's, which may be gone when the key is removed."""
+    attempts: int = 0
+    """How many attempts have failed."""
+    last_error: str | None = Field(default=None, sa_type=sa.Text)
+    next_attempt_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When a worker takes it up; empty where no worker shall."""
+    lease: str | None = Field(default=None, max_length=36)
+    lease_until: datetime | None = Field(default=None, sa_type=Instant)
+    updated_at: datetime = Field(sa_type=Instant)
 
 
 class Deployment(Table, table=True):
@@ -133,7 +164,7 @@ class SealingKey(Table, table=True):
 
     name: str = Field(primary_key=True, max_length=20)
     public_key: bytes
-    private_key: bytes
+    private_key: bytes = Field(sa_type=Sealed)
     """Sealed."""
     created_at: datetime = Field(sa_type=Instant)
 

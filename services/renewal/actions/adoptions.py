@@ -14,6 +14,7 @@ from services.renewal.connectors import Challenge
 from services.renewal.connectors.inventory import Inventory, KnownCertificate
 from services.renewal.domain.adoption import Facts, Fit, Offer, fits, like
 from services.renewal.domain.keys import KeyType
+from services.renewal.domain.policy import Custody, Trust
 from shared.access import Principal
 from shared.errors import Conflict, EverleafError
 from shared.store import Database
@@ -66,12 +67,12 @@ class Adoptions:
         self._profiles = profiles
         self._enrolments = enrolments
 
-    async def propose(self, fingerprint: str, *, caller: Principal) -> Proposal:
+    async def propose(self, fingerprint: str, *, caller: Principal, now: datetime) -> Proposal:
         """Return how a certificate would be renewed. Raises `NotFound`, `Conflict` or `Unavailable`."""
         known = await self._inventory.certificate(fingerprint, caller=caller)
-        facts = _facts(known)
+        facts = facts_of(known)
         async with self._database.read() as session:
-            found = fits(facts, await _offers(session, scope=caller.scope))
+            found = fits(facts, await offers_to(session, scope=caller.scope), now=now)
             enrolled = await session.get(store.Enrolment, known.lineage_id)
         obstacle, next_step = _in_the_way(found)
         best = next((fit for fit in found if fit.obstacle is None), None)
@@ -95,7 +96,7 @@ class Adoptions:
 
         Raises `NotFound`, `Conflict` where no profile fits, `Invalid` or `Unavailable`.
         """
-        proposal = await self.propose(fingerprint, caller=caller)
+        proposal = await self.propose(fingerprint, caller=caller, now=now)
         profile = wish.profile or await self._made(proposal, wish, caller=caller, now=now)
         if profile is None:
             profile = _fitting(proposal)
@@ -123,7 +124,8 @@ class Adoptions:
         return (await self._profiles.create(new, caller=caller, now=now)).row.name
 
 
-def _facts(known: KnownCertificate) -> Facts:
+def facts_of(known: KnownCertificate) -> Facts:
+    """Return what a profile has to fit. Raises `Conflict` where the certificate cannot be renewed."""
     reason = None
     if known.finding is not None:
         reason = f"It cannot be read: {known.finding}"
@@ -145,7 +147,8 @@ def _facts(known: KnownCertificate) -> Facts:
     )
 
 
-async def _offers(session: AsyncSession, *, scope: frozenset[str] | None) -> list[Offer]:
+async def offers_to(session: AsyncSession, *, scope: frozenset[str] | None) -> list[Offer]:
+    """Return the profiles that a scope may use, as offers."""
     rows = await store.newest(session, store.Profile, scope=scope, after=None, limit=MOST_PROFILES)
     authorities = {
         row.id: row
@@ -161,6 +164,8 @@ async def _offers(session: AsyncSession, *, scope: frozenset[str] | None) -> lis
             lifetime=timedelta(seconds=row.lifetime),
             allowed_names=row.allowed_names,
             issuers=issuers[row.authority_id],
+            trust=Trust(authorities[row.authority_id].trust),
+            custody=Custody(row.key_custody),
         )
         for row in rows
         if row.authority_id in authorities

@@ -4,26 +4,28 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.renewal import store
-from services.renewal.actions.orders import Orders, add_step, forget_request, is_open
+from services.renewal.actions.orders import Orders, add_step, end_without, is_open, judged
 from services.renewal.actions.profiles import profile_named
+from services.renewal.actions.schedules import OURSELVES, Schedules
 from services.renewal.actions.scopes import require_lineage, sees_lineage
-from services.renewal.domain.names import canonical, check_allowed
-from services.renewal.domain.orders import NoticeFacts, State, needs_order, supersedes
+from services.renewal.actions.timing import forget, known_by_notice, learn, present, retime, schedule_for
+from services.renewal.domain.names import canonical
+from services.renewal.domain.orders import NoticeFacts, State, is_urgent, needs_order, supersedes
+from services.renewal.domain.schedule import Reason
 from shared.access import Principal
 from shared.errors import NotFound
 from shared.events.inventory import CertificateExpiring, CertificateReplaced, LineagesGrouped, Urgency
-from shared.events.renewal import LineageEnrolled, LineageWithdrawn
+from shared.events.renewal import LineageEnrolled, LineageWithdrawn, RequestWithdrawn
 from shared.store import Database, Transaction
-
-OURSELVES = "renewal"
 
 
 class Enrolments:
     """Lineages that are renewed by themselves."""
 
-    def __init__(self, database: Database, orders: Orders) -> None:
+    def __init__(self, database: Database, orders: Orders, schedules: Schedules) -> None:
         self._database = database
         self._orders = orders
+        self._schedules = schedules
 
     async def enrol(
         self,
@@ -36,7 +38,7 @@ class Enrolments:
     ) -> tuple[store.Enrolment, str]:
         """Enrol a lineage, or change how; return it and its profile's name.
 
-        Where the lineage runs out already it is ordered at once. Raises `Invalid` where the names
+        Where the lineage is due already it is ordered at once. Raises `Invalid` where the names
         (or, with none, those inventory has told) are not allowed by the profile, and `NotFound` where the caller does not see the lineage.
         """
         async with self._database.transaction() as tx:
@@ -46,9 +48,11 @@ class Enrolments:
             written = canonical(names) if names is not None else None
             notice = await tx.session.get(store.Notice, lineage_id)
             told = canonical(notice.names) if notice is not None and notice.is_open and notice.names else ()
-            check_allowed(written or told, patterns=row.allowed_names)
+            authority = await tx.session.get_one(store.Authority, row.authority_id)
+            await judged(tx.session, row, authority, written or told, lineage_id=lineage_id, now=now)
             enrolment = await self._keep(tx, lineage_id, profile=row, names=written, by=caller.id, now=now)
-            await self._order(tx, enrolment, notice, now=now)
+            if not await self._schedule(tx, enrolment, row, now=now):
+                await self._order(tx, enrolment, notice, now=now)
             tx.emit(LineageEnrolled(lineage_id=lineage_id, profile=row.name, enrolled_at=now), now=now)
         return enrolment, row.name
 
@@ -68,10 +72,22 @@ class Enrolments:
                 lineage_id=lineage_id, profile_id=profile.id, created_at=now, created_by=by, updated_at=now
             )
             tx.session.add(enrolment)
-        enrolment.profile_id, enrolment.updated_at = profile.id, now
+        enrolment.profile_id, enrolment.updated_at, enrolment.updated_by = profile.id, now, by
         enrolment.names = list(names) if names is not None else None
         await tx.session.flush()
         return enrolment
+
+    async def _schedule(
+        self, tx: Transaction, enrolment: store.Enrolment, profile: store.Profile, *, now: datetime
+    ) -> bool:
+        """Have it known when the lineage is due, without asking anybody; return whether that is now, and it is ordered."""
+        schedule = await schedule_for(tx, enrolment.lineage_id, now=now)
+        known = await present(tx, enrolment.lineage_id)
+        if known is not None and (schedule.not_after is None or known.fingerprint == schedule.fingerprint):
+            await learn(tx, schedule, known, profile=profile, now=now)
+        else:
+            retime(schedule, profile, now=now)
+        return await self._schedules.order(tx, schedule, now=now) is not None
 
     async def page(
         self, *, after: str | None, limit: int, caller: Principal
@@ -95,6 +111,9 @@ class Enrolments:
             is_seen = await sees_lineage(tx.session, lineage_id, caller=caller)
             row = await tx.session.get(store.Enrolment, lineage_id, with_for_update=True)
             await tx.session.delete(_found(row if is_seen else None, lineage_id))
+            schedule = await tx.session.get(store.Schedule, lineage_id)
+            if schedule is not None:
+                await tx.session.delete(schedule)
             tx.emit(LineageWithdrawn(lineage_id=lineage_id, withdrawn_at=now), now=now)
 
     async def grouped(self, tx: Transaction, told: LineagesGrouped, *, at: datetime) -> None:
@@ -113,12 +132,32 @@ class Enrolments:
         notice = _notice(told, now=now)
         tx.session.add(notice)
         enrolment = await tx.session.get(store.Enrolment, told.lineage_id)
-        if enrolment is not None:
+        if enrolment is not None and not await self._time(tx, enrolment, notice, now=now):
             await self._order(tx, enrolment, notice, now=now)
+
+    async def _time(
+        self, tx: Transaction, enrolment: store.Enrolment, notice: store.Notice, *, now: datetime
+    ) -> bool:
+        """Take in what a notice says of the certificate, unless the schedule is for one that lasts longer.
+
+        Return whether it is due by that, and ordered.
+        """
+        schedule = await schedule_for(tx, enrolment.lineage_id, now=now)
+        known = known_by_notice(notice)
+        is_newer = schedule.not_after is None or notice.not_after > schedule.not_after
+        if known is not None and (is_newer or known.fingerprint == schedule.fingerprint):
+            profile = await tx.session.get_one(store.Profile, enrolment.profile_id)
+            await learn(tx, schedule, known, profile=profile, now=now)
+        return await self._schedules.order(tx, schedule, now=now) is not None
 
     async def _order(
         self, tx: Transaction, enrolment: store.Enrolment, notice: store.Notice | None, *, now: datetime
     ) -> None:
+        """Order for what runs out, if the schedule has not: the net below it.
+
+        It is there for what the schedule does not know yet, for an order that has failed for good meanwhile, and for a
+        certificate that inventory finds urgent, whatever its schedule says.
+        """
         if notice is None or not notice.is_open:
             return
         if await store.open_order(tx.session, enrolment.lineage_id) is not None:
@@ -126,10 +165,13 @@ class Enrolments:
         latest = await store.latest_order(
             tx.session, lineage_id=enrolment.lineage_id, old_fingerprint=notice.fingerprint
         )
-        if needs_order(State(latest.state) if latest is not None else None):
-            profile = await tx.session.get_one(store.Profile, enrolment.profile_id)
-            names = enrolment.names if enrolment.names is not None else notice.names
-            await self._orders.begin(tx, profile, notice=notice, names=names, by=OURSELVES, now=now)
+        if not needs_order(State(latest.state) if latest is not None else None):
+            return
+        schedule = await schedule_for(tx, enrolment.lineage_id, now=now)
+        if latest is None and not is_urgent(Urgency(notice.urgency)) and schedule.renew_at != store.NEVER:
+            return
+        schedule.fingerprint, schedule.names = notice.fingerprint, notice.names
+        await self._orders.renew(tx, enrolment, schedule, reason=Reason.EXPIRING, by=OURSELVES, now=now)
 
     async def replaced(self, tx: Transaction, told: CertificateReplaced, *, now: datetime) -> None:
         """Close a lineage's notice; what was obtained for it was seen, and what waits for it is void."""
@@ -143,6 +185,10 @@ class Enrolments:
         order = await store.open_order(tx.session, told.lineage_id)
         if order is not None and order.old_fingerprint == told.old_fingerprint and order.lease is None:
             _void(tx, order, now=now)
+        await tx.session.flush()  # orders before schedules, as everybody locks them
+        schedule = await tx.session.get(store.Schedule, told.lineage_id, with_for_update=True)
+        if schedule is not None and schedule.fingerprint == told.old_fingerprint:
+            forget(schedule, now=now)
 
 
 def _void(tx: Transaction, order: store.Order, *, now: datetime) -> None:
@@ -150,8 +196,9 @@ def _void(tx: Transaction, order: store.Order, *, now: datetime) -> None:
         return
     order.last_error = "The certificate was seen to be replaced by another one; this order is not needed."
     order.next_step = "Nothing is to be done."
-    store.finish(order, state=State.FAILED)
-    forget_request(order)
+    if order.request_until is not None:
+        tx.emit(RequestWithdrawn(order_id=order.id, lineage_id=order.lineage_id), now=now)
+    end_without(order)
     add_step(tx, order, "void", order.last_error, now=now)
 
 
@@ -177,6 +224,8 @@ def _notice(told: CertificateExpiring, *, now: datetime) -> store.Notice:
         lineage_id=told.lineage_id,
         fingerprint=told.fingerprint,
         names=told.names,
+        not_before=told.not_before,
+        issuer=told.issuer_name,
         not_after=told.not_after,
         urgency=told.urgency,
         is_open=True,

@@ -85,6 +85,16 @@ def _sealing_key(caller: Principal) -> bytes:
 def _kept(order: store.Order) -> bytes:
     if order.state != State.RENEWED:
         raise Conflict(f"The order is {order.state}.", next_step="Wait until it is renewed.")
+    if order.request_until is not None:
+        raise Conflict(
+            "The key was made on the target and never was here.",
+            next_step="Put the certificate in place where that key is.",
+        )
+    if order.given_csr is not None:
+        raise Conflict(
+            "The key was made by whoever brought the request, and never was here.",
+            next_step="Put the certificate in place where that key is.",
+        )
     if order.private_key is None:
         raise Conflict(
             "The private key is deleted: a newer certificate has long been in place.",

@@ -1,5 +1,6 @@
 """The verbs on orders, but for the work itself: begin, look at, try again."""
 
+import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,16 +8,25 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.renewal import store
-from services.renewal.actions.profiles import profile_named
+from services.renewal.actions.profiles import profile_named, rules_of
 from services.renewal.actions.scopes import require_lineage, sees_lineage
-from services.renewal.domain.names import canonical, check_allowed
+from services.renewal.domain.brought import read_csr
+from services.renewal.domain.budgets import is_loop, loop_window
+from services.renewal.domain.names import canonical
 from services.renewal.domain.orders import OPEN, State
+from services.renewal.domain.policy import Key, Wanted, judge
+from services.renewal.domain.schedule import Reason
+from shared import x509
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.events.renewal import RenewalFailed
 from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
+
+ANOTHER_AUTHORITY = (
+    "Give the profile another authority, or a fallback, with PUT /v1/profiles/{id}; then try again."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +38,8 @@ class NewOrder:
     lineage_id: str | None
     groups: Sequence[str] = ()
     """Of the new lineage."""
+    csr: str | None = None
+    """A request of the caller's own, in PEM: its key never comes here."""
 
 
 class Orders:
@@ -39,7 +51,10 @@ class Orders:
 
     async def create(self, new: NewOrder, *, caller: Principal, now: datetime) -> store.Order:
         """Order now. Raises `Invalid`, `Forbidden`, `NotFound`, or `Conflict` where the lineage has an open order."""
-        names = canonical(new.names)
+        brought = read_csr(new.csr) if new.csr is not None else None
+        names = canonical(new.names if brought is None else brought.names)
+        if brought is not None and new.names and set(canonical(new.names)) != set(names):
+            raise _other_names(names)
         lineage_id = new.lineage_id or new_id()
         groups = _groups(new, caller=caller)
         async with self._database.transaction() as tx:
@@ -48,41 +63,65 @@ class Orders:
                 await store.LINEAGES.add(tx, lineage_id, groups, at=now)
             await require_lineage(tx.session, lineage_id, caller=caller)
             profile = await profile_named(tx.session, new.profile, caller=caller)
-            check_allowed(names, patterns=profile.allowed_names)
+            authority = await trusted_authority(tx.session, profile)
+            key = brought.key if brought is not None else None
+            notes = await judged(
+                tx.session, profile, authority, names, key=key, lineage_id=lineage_id, now=now
+            )
             await refuse_second(tx, lineage_id)
             old = await _present_fingerprint(tx, lineage_id)
             order = await new_order(
-                tx, profile, lineage_id=lineage_id, names=names, old=old, by=caller.id, now=now
+                tx, profile, authority, lineage_id=lineage_id, names=names, old=old, by=caller.id, now=now
             )
-            order.groups = groups
+            order.groups, order.given_csr = groups, brought.der if brought is not None else None
+            _note(tx, order, notes, now=now)
             tx.after_commit(self._ring)
         return order
 
-    async def begin(
+    async def renew(
         self,
         tx: Transaction,
-        profile: store.Profile,
+        enrolment: store.Enrolment,
+        schedule: store.Schedule,
         *,
-        notice: store.Notice,
-        names: Sequence[str],
+        reason: Reason,
         by: str,
+        is_by_hand: bool = False,
         now: datetime,
     ) -> store.Order:
-        """Order for an enrolled lineage that runs out; where its names may not be, that has failed already."""
+        """Order for an enrolled lineage without an open order, whose lock is held.
+
+        Where the policy forbids it, or nobody who is trusted may issue, the order has failed already; where the lineage
+        is renewed round and round it is held, unless a person asks.
+        """
+        profile = await tx.session.get_one(store.Profile, enrolment.profile_id)
+        authority, fault = await _authority_for(tx.session, profile)
+        names = enrolment.names if enrolment.names is not None else schedule.names or []
         order = await new_order(
             tx,
             profile,
-            lineage_id=notice.lineage_id,
+            authority,
+            lineage_id=enrolment.lineage_id,
             names=tuple(names),
-            old=notice.fingerprint,
+            old=schedule.fingerprint,
             by=by,
             now=now,
         )
+        order.reason = reason
+        schedule.ordered_at, schedule.look_at = now, None
         try:
             order.names = list(canonical(names))
-            check_allowed(order.names, patterns=profile.allowed_names)
-        except Invalid as error:
+            if fault is not None:
+                raise fault
+            notes = await judged(
+                tx.session, profile, authority, order.names, lineage_id=order.lineage_id, now=now
+            )
+            _note(tx, order, notes, now=now)
+        except (Conflict, Invalid) as error:
             give_up(tx, order, reason=error.detail, what_to_do=error.next_step, now=now)
+        else:
+            if not is_by_hand:
+                await _hold_a_loop(tx, order, schedule, now=now)
         tx.after_commit(self._ring)
         return order
 
@@ -114,7 +153,10 @@ class Orders:
             return row, await store.steps_of(session, order_id)
 
     async def retry(self, order_id: str, *, caller: Principal, now: datetime) -> store.Order:
-        """Try again at once, with all waits again. Raises `Conflict` where there is nothing to try."""
+        """Try again at once, with all waits again.
+
+        Raises `Conflict` where there is nothing to try, and `Invalid` where the policy does not allow it (any more).
+        """
         async with self._database.transaction() as tx:
             row = await tx.session.get(store.Order, order_id)
             order = await seen(tx.session, row, order_id, caller=caller)
@@ -126,10 +168,20 @@ class Orders:
                 raise Conflict(
                     f"The order is {order.state}.", next_step="Only one that failed or waits is tried again."
                 )
+            if order.state == State.FAILED and order.fingerprint is not None:
+                raise Conflict(
+                    "The order has a certificate, which was not accepted.",
+                    next_step="Have that revoked with POST /v1/revocations, and order anew.",
+                )
+            if order.placed_at is None:
+                profile = await tx.session.get_one(store.Profile, order.profile_id)
+                authority = await tx.session.get_one(store.Authority, order.authority_id)
+                names = canonical(order.names)
+                await judged(tx.session, profile, authority, names, lineage_id=order.lineage_id, now=now)
             if order.state == State.FAILED:
                 await refuse_second(tx, order.lineage_id)
                 order.attempts = 0
-            order.state, order.next_attempt_at = State.PENDING, now
+            order.state, order.next_attempt_at, order.held_by = State.PENDING, now, None
             add_step(tx, order, "retry", f"{caller.name} has it tried again.", now=now)
             tx.after_commit(self._ring)
         return order
@@ -138,6 +190,7 @@ class Orders:
 async def new_order(
     tx: Transaction,
     profile: store.Profile,
+    authority: store.Authority,
     *,
     lineage_id: str,
     names: Sequence[str],
@@ -146,8 +199,23 @@ async def new_order(
     now: datetime,
 ) -> store.Order:
     """Add an order, due at once."""
-    authority = await tx.session.get_one(store.Authority, profile.authority_id)
-    order = store.Order(
+    order = _order(profile, authority, lineage_id=lineage_id, names=names, old=old, by=by, now=now)
+    tx.session.add(order)
+    await tx.session.flush()
+    return order
+
+
+def _order(
+    profile: store.Profile,
+    authority: store.Authority,
+    *,
+    lineage_id: str,
+    names: Sequence[str],
+    old: str | None,
+    by: str,
+    now: datetime,
+) -> store.Order:
+    return store.Order(
         id=new_id(),
         lineage_id=lineage_id,
         profile_id=profile.id,
@@ -160,9 +228,113 @@ async def new_order(
         created_at=now,
         created_by=by,
     )
-    tx.session.add(order)
+
+
+async def new_orders(
+    tx: Transaction, items: Sequence[store.CampaignItem], *, by: str, now: datetime
+) -> dict[str, store.Order]:
+    """Order for lineages that have none open; return the orders by lineage. What policy forbids has failed already."""
+    profiles = {
+        profile.id: (profile, await _authority_for(tx.session, profile))
+        for profile in await store.profiles_of(tx.session, {each.profile_id for each in items})
+    }
+    made = {}
+    for each in items:
+        profile, (authority, fault) = profiles[each.profile_id or ""]
+        order = made[each.lineage_id] = _order(
+            profile,
+            authority,
+            lineage_id=each.lineage_id,
+            names=each.names,
+            old=each.fingerprint,
+            by=by,
+            now=now,
+        )
+        order.reason = Reason.ASKED
+        tx.session.add(order)
+        try:
+            if fault is not None:
+                raise fault
+            judge(Wanted(names=each.names), rules_of(profile, authority), now=now).require()
+        except (Conflict, Invalid) as error:
+            await tx.session.flush()
+            give_up(tx, order, reason=error.detail, what_to_do=error.next_step, now=now)
     await tx.session.flush()
-    return order
+    return made
+
+
+async def trusted_authority(session: AsyncSession, profile: store.Profile) -> store.Authority:
+    """Return who issues for a profile: its fallback, where the authority is distrusted. Raises `Conflict`."""
+    authority, fault = await _authority_for(session, profile)
+    if fault is not None:
+        raise fault
+    return authority
+
+
+async def _authority_for(
+    session: AsyncSession, profile: store.Profile
+) -> tuple[store.Authority, Conflict | None]:
+    distrusted = await distrusted_authorities(session)
+    for authority_id in (profile.authority_id, profile.fallback_authority_id):
+        if authority_id is not None and authority_id not in distrusted:
+            return await session.get_one(store.Authority, authority_id), None
+    authority = await session.get_one(store.Authority, profile.authority_id)
+    text = f"The authority {authority.name} is not trusted any more, and the profile {profile.name} has no other."
+    return authority, Conflict(text, next_step=ANOTHER_AUTHORITY)
+
+
+async def distrusted_authorities(session: AsyncSession) -> frozenset[str]:
+    """Return the ids of the authorities that are not to issue."""
+    return frozenset(each.authority_id for each in await store.distrusts(session) if each.authority_id)
+
+
+async def judged(
+    session: AsyncSession,
+    profile: store.Profile,
+    authority: store.Authority,
+    names: Sequence[str],
+    *,
+    key: Key | None = None,
+    lineage_id: str,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Return the policy's notes on what may be had. Raises `Invalid` where a rule of it is broken."""
+    chains = await store.chains_of(session, lineage_id=lineage_id) if key is not None else ()
+    known = frozenset(x509.read(base64.b64decode(der)).key_fingerprint for der in chains)
+    verdict = judge(Wanted(names=names, key=key, known_keys=known), rules_of(profile, authority), now=now)
+    verdict.require()
+    return verdict.notes
+
+
+async def _hold_a_loop(
+    tx: Transaction, order: store.Order, schedule: store.Schedule, *, now: datetime
+) -> None:
+    """Let an order wait for a person where its lineage is renewed again and again and never seen in place."""
+    if schedule.not_before is None or schedule.not_after is None:
+        return
+    window = loop_window(schedule.not_after - schedule.not_before)
+    unseen = await store.renewed_unseen(tx.session, lineage_id=order.lineage_id, since=now - window)
+    if not is_loop(unseen):
+        return
+    order.state, order.next_attempt_at, order.held_by = State.WAITING, None, "loop"
+    order.last_error = f"It was renewed {unseen} times within {window} and never seen in place."
+    order.next_step = (
+        "Find out why what is issued is not put in place, then have this order tried again with "
+        f"POST /v1/orders/{order.id}/retry."
+    )
+    add_step(tx, order, "held", order.last_error, now=now)
+    tell_failed(tx, order, now=now)
+
+
+def _note(tx: Transaction, order: store.Order, notes: Sequence[str], *, now: datetime) -> None:
+    for text in notes:
+        add_step(tx, order, "policy", text, now=now)
+
+
+def _other_names(names: Sequence[str]) -> Invalid:
+    text = f"The request in `csr` is for {', '.join(names)}, and `names` says something else."
+    faults = [Fault(pointer="/body/names", message=text)]
+    return Invalid(text, next_step="Leave `names` out, or name the same.", faults=faults)
 
 
 async def refuse_second(tx: Transaction, lineage_id: str) -> None:
@@ -188,15 +360,22 @@ def give_up(tx: Transaction, order: store.Order, *, reason: str, what_to_do: str
     """Let an order fail for good, and tell."""
     order.attempts += 1
     order.last_error, order.next_step = reason, what_to_do
-    store.finish(order, state=State.FAILED)
-    forget_request(order)
+    end_without(order)
     add_step(tx, order, "failed", reason, now=now)
     tell_failed(tx, order, now=now)
 
 
+def end_without(order: store.Order) -> None:
+    """Let an order end without a certificate: if it is tried again, the target is asked for a new request too."""
+    store.finish(order, state=State.FAILED)
+    forget_request(order)
+    if order.request_until is not None:
+        order.given_csr = order.request_until = None
+
+
 def forget_request(order: store.Order) -> None:
     """Forget key, request and progress: what is tried next is a new request, with a key of its own."""
-    order.private_key = order.csr = order.progress = None
+    order.private_key = order.csr = order.progress = order.placed_at = None
 
 
 def tell_failed(tx: Transaction, order: store.Order, *, now: datetime) -> None:

@@ -15,13 +15,18 @@ def is_for(caller: Principal, row: store.Authority | store.Profile) -> bool:
     return EVERYBODY in row.groups or caller.sees(row.groups)
 
 
-def put_into(row: store.Authority | store.Profile, groups: Sequence[str], *, caller: Principal) -> None:
-    """Put what the caller sees into these groups. Raises `Forbidden` where it is the caller's as everybody's only."""
+def require_own(row: store.Authority | store.Profile, *, caller: Principal) -> None:
+    """Raise `Forbidden` where what the caller sees is the caller's as everybody's only: that is used, not changed."""
     if not caller.sees(row.groups):
         raise Forbidden(
             f"{row.name} is for everybody, and in none of your groups.",
             next_step="Ask an administrator whose roles are not limited to groups.",
         )
+
+
+def put_into(row: store.Authority | store.Profile, groups: Sequence[str], *, caller: Principal) -> None:
+    """Put what the caller sees into these groups. Raises `Forbidden` where it is the caller's as everybody's only."""
+    require_own(row, caller=caller)
     row.groups = listed(caller.grouped(groups, before=row.groups))
 
 

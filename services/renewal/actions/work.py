@@ -1,5 +1,6 @@
 """The work on orders: which one is taken up by whom, and that it is let go of again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,20 +9,23 @@ import structlog
 
 from services.renewal import store
 from services.renewal.actions.attempt import Attempt, Means
+from services.renewal.actions.batches import MOST, Batch, may_be_batched
 from services.renewal.domain.orders import State
 from shared.clock import Clock
 from shared.ids import new_id
-from shared.store import Database
+from shared.store import Database, Transaction
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """An order that this process works on, as long as it keeps the lease."""
+    """An order, or several alike, that this process works on as long as it keeps the lease."""
 
     order_id: str
     lease: str
+    is_batch: bool = False
+    """Whether others of the same profile are on the same lease."""
 
 
 class Work:
@@ -45,12 +49,21 @@ class Work:
             if not await store.is_any_due(session, now):
                 return None
         async with self._database.transaction() as tx:
-            lease = new_id()
-            order = await store.claim(tx, lease=lease, until=now + self._lease, now=now)
+            lease, until = new_id(), now + self._lease
+            order = await store.claim(tx, lease=lease, until=until, now=now)
             if order is None:
                 return None
             order.state = State.ISSUING
-            return Claim(order_id=order.id, lease=lease)
+            is_fresh = order.csr is None and order.given_csr is None and order.held_by is None
+            is_batch = is_fresh and await self._claim_alike(tx, order, until=until, now=now)
+            return Claim(order_id=order.id, lease=lease, is_batch=is_batch)
+
+    async def _claim_alike(
+        self, tx: Transaction, order: store.Order, *, until: datetime, now: datetime
+    ) -> bool:
+        if not await may_be_batched(tx, order, means=self._means):
+            return False
+        return await store.claim_alike(tx, order, until=until, now=now, limit=MOST - 1) > 0
 
     async def run(self, claim: Claim) -> None:
         """Work on a claimed order until it is over, or waits for something."""
@@ -68,15 +81,21 @@ class Work:
             await self._let_go(claim)
 
     async def _attempt(self, claim: Claim) -> bool:
-        attempt = Attempt(
-            self._database, claim.order_id, lease=claim.lease, means=self._means, clock=self._clock
-        )
         try:
-            await attempt.run()
+            for order_id in await self._left_of(claim):
+                attempt = Attempt(
+                    self._database, order_id, lease=claim.lease, means=self._means, clock=self._clock
+                )
+                await attempt.run()
         except Exception as error:
             log.warning("order.broken_off", order_id=claim.order_id, exc_info=error)
             return False
         return True
+
+    async def _left_of(self, claim: Claim) -> Sequence[str]:
+        if not claim.is_batch:
+            return [claim.order_id]
+        return await Batch(self._database, lease=claim.lease, means=self._means, clock=self._clock).run()
 
     async def _keep(self, claim: Claim, work: anyio.CancelScope) -> None:
         """Keep the lease while there is work; end the work where the lease is lost."""

@@ -95,7 +95,7 @@ def adoption_routes(adoptions: Adoptions, *, once: Once, clock: Clock) -> Routes
 
     @routes.get("/{fingerprint}", summary="Show how a certificate that was found would be renewed")
     async def propose_adoption(caller: Reader, fingerprint: Fingerprint) -> AdoptionProposalView:
-        return _proposed(await adoptions.propose(fingerprint.lower(), caller=caller))
+        return _proposed(await adoptions.propose(fingerprint.lower(), caller=caller, now=clock()))
 
     @routes.post("", status_code=201, summary="Have a certificate that was found renewed by itself")
     async def adopt_certificate(

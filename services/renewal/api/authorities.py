@@ -7,6 +7,7 @@ from fastapi import Depends, Request, Response
 from pydantic import Field, JsonValue, SecretStr
 
 from services.renewal.actions.authorities import Authorities, NewAuthority
+from services.renewal.domain.policy import Trust
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import OpenGroups
@@ -37,6 +38,12 @@ class AuthorityBody(Body):
     secrets: dict[str, SecretStr] = Field(
         default_factory=dict, description="As the kind of authority wants them; never shown.", examples=[{}]
     )
+    trust: Trust | None = Field(
+        None,
+        description="`public` where browsers trust it: then the CA/Browser Forum's rules hold. "
+        "Left out: public for the ACME directories that are known to be.",
+        examples=["private"],
+    )
     groups: OpenGroups = Field(default=[])
 
 
@@ -46,6 +53,14 @@ class GroupsBody(Body):
     groups: OpenGroups
 
 
+class SecretsBody(Body):
+    """The secrets that an authority is to have, all of them."""
+
+    secrets: dict[str, SecretStr] = Field(
+        description="As the kind of authority wants them; never shown.", examples=[{"token": "…"}]
+    )
+
+
 class AuthorityView(View):
     """An authority, without its secrets."""
 
@@ -53,6 +68,7 @@ class AuthorityView(View):
     name: str
     kind: str
     options: dict[str, Any]
+    trust: Trust
     groups: list[str] = Field(description="Who sees it; `*` is everybody.")
     created_at: datetime
     created_by: str
@@ -67,9 +83,7 @@ def authority_routes(authorities: Authorities, *, once: Once, clock: Clock) -> R
         caller: Writer, request: Request, body: AuthorityBody, key: IdempotencyKey = None
     ) -> AuthorityView:
         async def create() -> AuthorityView:
-            new = NewAuthority(
-                name=body.name, kind=body.kind, options=body.options, secrets=body.secrets, groups=body.groups
-            )
+            new = NewAuthority(**{name: getattr(body, name) for name in AuthorityBody.model_fields})
             return AuthorityView.model_validate(await authorities.create(new, caller=caller, now=clock()))
 
         return await once.run(request, key=key, caller=caller, body=body, view=AuthorityView, create=create)
@@ -87,6 +101,11 @@ def authority_routes(authorities: Authorities, *, once: Once, clock: Clock) -> R
     @routes.put("/{authority_id}/groups", summary="Put an authority into these groups, and no others")
     async def put_authority_groups(caller: Writer, authority_id: str, body: GroupsBody) -> AuthorityView:
         row = await authorities.put_into(authority_id, body.groups, caller=caller)
+        return AuthorityView.model_validate(row)
+
+    @routes.put("/{authority_id}/secrets", summary="Give an authority new secrets, in place of all it had")
+    async def put_authority_secrets(caller: Writer, authority_id: str, body: SecretsBody) -> AuthorityView:
+        row = await authorities.renew_secrets(authority_id, body.secrets, caller=caller, now=clock())
         return AuthorityView.model_validate(row)
 
     @routes.get(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from services.renewal.actions.orders import NewOrder, Orders
 from services.renewal.domain.orders import State
+from services.renewal.domain.schedule import Reason
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
@@ -22,10 +23,21 @@ AllPages = Annotated[Paging, Depends()]
 class OrderBody(Body):
     """A certificate to be obtained now."""
 
-    names: list[str] = Field(min_length=1, max_length=100, examples=[["shop.example.com"]])
+    names: list[str] = Field(
+        default=[],
+        max_length=100,
+        description="May be left out where a request is brought in `csr`.",
+        examples=[["shop.example.com"]],
+    )
     profile: str = Field(max_length=200, description="A profile's name.", examples=["web"])
     lineage_id: str | None = Field(
         None, min_length=1, max_length=100, description="What it renews; left out, it begins a new lineage."
+    )
+    csr: str | None = Field(
+        None,
+        max_length=32_768,
+        description="A request of your own (PKCS#10) in PEM: its key never comes here, and nobody puts it in place for you.",
+        examples=[None],
     )
     groups: Groups = Field(default=[])
 
@@ -38,6 +50,8 @@ class OrderView(View):
     state: State
     names: list[str]
     authority: str
+    reason: Reason | None = Field(description="Why it was ordered, where the schedule or `renew-now` did.")
+    held_by: str | None = Field(description="What it waits for without having failed: `budget` or `loop`.")
     old_fingerprint: str | None
     fingerprint: str | None
     not_before: datetime | None
@@ -78,9 +92,7 @@ def order_routes(orders: Orders, *, once: Once, clock: Clock) -> Routes:
         caller: Writer, request: Request, body: OrderBody, key: IdempotencyKey = None
     ) -> OrderView:
         async def create() -> OrderView:
-            new = NewOrder(
-                names=body.names, profile=body.profile, lineage_id=body.lineage_id, groups=body.groups
-            )
+            new = NewOrder(**{name: getattr(body, name) for name in OrderBody.model_fields})
             return OrderView.model_validate(await orders.create(new, caller=caller, now=clock()))
 
         return await once.run(request, key=key, caller=caller, body=body, view=OrderView, create=create)

@@ -1,29 +1,32 @@
 """The routes of profiles."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request, Response
 from pydantic import Field
 
 from services.renewal.actions.profiles import NamedProfile, NewProfile, Profiles
 from services.renewal.api.authorities import GroupsBody
 from services.renewal.connectors import Challenge
 from services.renewal.domain.keys import KeyType
+from services.renewal.domain.policy import Custody, Trust
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.groups import OpenGroups
-from shared.http import Body, Page, Paging, Routes, View
+from shared.events.inventory import RuleSeverity
+from shared.groups import GroupId, OpenGroups
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
 from shared.validity import exceeded
 
 Reader = Annotated[Principal, requires("profiles:read")]
 Writer = Annotated[Principal, requires("profiles:write")]
 AllPages = Annotated[Paging, Depends()]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Pattern = Annotated[str, Field(min_length=1, max_length=255)]
 
 
-class ProfileBody(Body):
+class ProfileTerms(Body):
     """On which terms, and for which names, certificates are to be ordered."""
 
     name: str = Field(min_length=1, max_length=200, examples=["web"])
@@ -43,6 +46,61 @@ class ProfileBody(Body):
         examples=[["*.example.com", "example.com", "10.0.0.0/8"]],
     )
     challenge: Challenge | None = Field(None, description="How an ACME authority is shown control.")
+    fallback_authority: str | None = Field(
+        None,
+        max_length=200,
+        description="Asked where the authority keeps failing and time runs out.",
+        examples=[None],
+    )
+    authority_profile: str | None = Field(
+        None,
+        max_length=200,
+        description="What the authority calls its terms: a profile, a template, a product.",
+        examples=[None],
+    )
+    renew_before: timedelta | None = Field(
+        None,
+        ge=timedelta(minutes=1),
+        description="ISO 8601: how long before the end it is renewed. Only for a lifetime of more than 200 days.",
+        examples=[None],
+    )
+    renew_fraction: float | None = Field(
+        None,
+        ge=0.1,
+        le=0.95,
+        description="The part of the lifetime after which it is renewed. Left out: two thirds, half below 10 days.",
+        examples=[0.66],
+    )
+    renew_noncompliant: RuleSeverity | None = Field(
+        None,
+        description="Renew at once what breaks a rule of a policy that is at least as bad; left out, never.",
+        examples=[None],
+    )
+    key_custody: Custody = Field(
+        Custody.CENTRAL, description="Where keys are made and kept; so far `central` or `target`."
+    )
+    reuse_key: bool = Field(False, description="Renew with the same key instead of a new one each time.")
+    reuse_key_reason: str | None = Field(None, max_length=1000, examples=[None])
+    approvals_needed: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="How many people, none of them who asks, have to agree to each order. Unchanged automated renewal goes on without.",
+    )
+    approver_groups: list[GroupId] = Field(
+        default=[], max_length=100, description="They are in one of these groups; with none, in any."
+    )
+    approver_roles: list[Literal["approver", "admin"]] = Field(
+        default=[], description="They have one of these roles; with none, any right to approve will do."
+    )
+    revoke_replaced: bool = Field(
+        default=False, description="Revoke a certificate some days after another was seen in all its places."
+    )
+
+
+class ProfileBody(ProfileTerms):
+    """A new profile."""
+
     groups: OpenGroups = Field(default=[])
 
 
@@ -63,6 +121,20 @@ class ProfileView(View):
     lifetime: timedelta
     allowed_names: list[str]
     challenge: Challenge | None
+    trust: Trust = Field(description="Of its authority: the CA/Browser Forum's rules hold for a public one.")
+    fallback_authority: str | None
+    authority_profile: str | None
+    renew_before: timedelta | None
+    renew_fraction: float | None
+    renew_noncompliant: RuleSeverity | None
+    key_custody: Custody
+    reuse_key: bool
+    reuse_key_reason: str | None
+    approvals_needed: int
+    approver_groups: list[str]
+    approver_roles: list[str]
+    revoke_replaced: bool
+    version: int
     groups: list[str] = Field(description="Who may order by it; `*` is everybody.")
     exceeds: list[CeilingView] = Field(
         description="Ceilings of the CA/Browser Forum, in force or to come, that `lifetime` is over. They hold where the authority is publicly trusted: then the profile breaks on that day."
@@ -91,6 +163,23 @@ def profile_routes(profiles: Profiles, *, once: Once, clock: Clock) -> Routes:
         found = await profiles.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([_shown(each, now=clock()) for each in found], key=lambda view: [view.id])
 
+    @routes.get("/{profile_id}", summary="Show a profile")
+    async def get_profile(caller: Reader, profile_id: str, response: Response) -> ProfileView:
+        found = await profiles.get(profile_id, caller=caller)
+        response.headers["ETag"] = etag(found.row.version)
+        return _shown(found, now=clock())
+
+    @routes.put("/{profile_id}", summary="Change a profile: on which terms is ordered from here on")
+    async def replace_profile(
+        caller: Writer, profile_id: str, body: ProfileTerms, response: Response, if_match: IfMatch = None
+    ) -> ProfileView:
+        present = (await profiles.get(profile_id, caller=caller)).row.version
+        check_if_match(if_match, version=present)
+        new = NewProfile(**{name: getattr(body, name) for name in ProfileTerms.model_fields})
+        found = await profiles.replace(profile_id, new, expected=present, caller=caller)
+        response.headers["ETag"] = etag(found.row.version)
+        return _shown(found, now=clock())
+
     @routes.put("/{profile_id}/groups", summary="Put a profile into these groups, and no others")
     async def put_profile_groups(caller: Writer, profile_id: str, body: GroupsBody) -> ProfileView:
         return _shown(await profiles.put_into(profile_id, body.groups, caller=caller), now=clock())
@@ -98,19 +187,37 @@ def profile_routes(profiles: Profiles, *, once: Once, clock: Clock) -> Routes:
     return routes
 
 
+_AS_THEY_ARE = (
+    "id",
+    "name",
+    "key_type",
+    "allowed_names",
+    "challenge",
+    "authority_profile",
+    "renew_before",
+    "renew_fraction",
+    "renew_noncompliant",
+    "key_custody",
+    "reuse_key",
+    "reuse_key_reason",
+    "approvals_needed",
+    "approver_groups",
+    "approver_roles",
+    "revoke_replaced",
+    "version",
+    "groups",
+    "created_at",
+    "created_by",
+)
+
+
 def _shown(profile: NamedProfile, *, now: datetime) -> ProfileView:
-    row = profile.row
-    lifetime = timedelta(seconds=row.lifetime)
+    lifetime = timedelta(seconds=profile.row.lifetime)
     return ProfileView(
-        id=row.id,
-        name=row.name,
+        **{name: getattr(profile.row, name) for name in _AS_THEY_ARE},
         authority=profile.authority,
-        key_type=KeyType(row.key_type),
+        fallback_authority=profile.fallback_authority,
+        trust=profile.trust,
         lifetime=lifetime,
         exceeds=[CeilingView.model_validate(each) for each in exceeded(lifetime, at=now)],
-        allowed_names=row.allowed_names,
-        challenge=Challenge(row.challenge) if row.challenge is not None else None,
-        groups=row.groups,
-        created_at=row.created_at,
-        created_by=row.created_by,
     )

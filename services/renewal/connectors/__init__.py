@@ -4,22 +4,27 @@ An authority is a step machine. Each call does one thing outside and returns wha
 bytes that are kept before the next call: a process that dies anywhere goes on from there. The step
 that was under way may have been done or not, so the first call after a break says `resumed`.
 
-What not every authority can do is a Protocol of its own (`Revokes`, `TellsWhen`, `ListsIssued`): who can, has the methods.
+What not every authority can do is a Protocol of its own (`Revokes`, `TellsWhen`, `ListsIssued`, `ChangesKey`): who can, has
+the methods.
+An authority of our own has its keys, its books and its publications here: `FoundedHere`, `Publishes`, `IssuesAtOnce`.
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
+from cryptography.x509 import ObjectIdentifier
 from pydantic import BaseModel, ConfigDict
 
-from shared.errors import Unavailable
+from shared.errors import Refused, Unavailable
 from shared.events.renewal import RevocationReason
 from shared.outbound import Policy
+from shared.pkcs11 import Token
 
 
 class Part(BaseModel):
@@ -37,6 +42,7 @@ class Challenge(StrEnum):
 
     HTTP_01 = "http-01"
     DNS_01 = "dns-01"
+    TLS_ALPN_01 = "tls-alpn-01"
 
 
 class HttpChallenges(Protocol):
@@ -49,13 +55,59 @@ class HttpChallenges(Protocol):
         """Answer no more."""
 
 
+class TlsChallenges(Protocol):
+    """What our tls-alpn-01 listener shows (RFC 8737 §3)."""
+
+    async def put(self, name: str, authorization: str) -> None:
+        """Show this key authorization when asked for the name (or address)."""
+
+    async def remove(self, name: str, authorization: str) -> None:
+        """Show it no more; what was put for the name since stays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A certificate (DER) that an authority of our own has signed, and the request that it answers, by its hash."""
+
+    request: str
+    certificate: bytes
+
+
+class Ledger(Protocol):
+    """The books of one authority of our own: what it has issued and revoked."""
+
+    @property
+    def url(self) -> str | None:
+        """Where it publishes: below it are `crl`, `ocsp` and `certificate`. None where it has no public address."""
+
+    async def find(self, requests: Sequence[str]) -> dict[str, bytes]:
+        """Return the certificates that were issued for these requests already."""
+
+    async def add(self, entries: Sequence[Entry], *, now: datetime) -> None:
+        """Write down what was signed: only then may it be given out."""
+
+    async def revoke(self, serial: int, *, reason: RevocationReason, now: datetime) -> bool:
+        """Write down that it is revoked, where that is not so yet; return False where it is none of ours."""
+
+    def since(self, since: datetime) -> "AsyncIterator[Listed]":
+        """Return what was issued at or after this moment, oldest first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What an authority reaches others by: which addresses it may, whom it trusts, and our listener, if any."""
+    """What an authority reaches others by: which addresses it may, whom it trusts, and our listeners, if any.
+
+    For an authority of our own it has the books that it keeps, and the token that it may have its keys in.
+    """
 
     policy: Policy
     tls: ssl.SSLContext
     http01: HttpChallenges | None
+    tls_alpn01: TlsChallenges | None = None
+    commands: Path | None = None
+    """The folder with the programs that may be run, if any."""
+    ledger: Ledger | None = None
+    token: Token | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +140,8 @@ class Request:
     terms: Terms
     key: str = ""
     """The order's own: whoever is asked twice with the same one issues once, where the authority has such a thing."""
+    anew: Callable[[Sequence[tuple[ObjectIdentifier, bytes]]], bytes] | None = field(default=None, repr=False)
+    """Makes the request again with attributes (RFC 2986 §4.1) in it, for this once; empty where the key is not here."""
     replaces: bytes | None = None
     """The certificate, in DER, whose place the new one takes (RFC 9773 §5); empty where it is not known."""
 
@@ -211,3 +265,84 @@ class ListsIssued(Protocol):
 
     def issued_since(self, since: datetime) -> AsyncIterator[Listed]:
         """Return what was issued at or after this moment, oldest first. Raises `NotNow`."""
+
+
+@runtime_checkable
+class ChangesKey(Protocol):
+    """An authority that knows us by a key, and takes a fresh one in its place (RFC 8555 §7.3.5)."""
+
+    @classmethod
+    def with_next_key(cls, private: bytes) -> bytes:
+        """Return the identity with a fresh key beside the present one, to be kept before the authority is asked.
+
+        One that is there already, because we were interrupted, stays.
+        """
+
+    async def change_key(self) -> bytes:
+        """Have the authority take the fresh key; return the identity with it alone. Twice is right.
+
+        Raises `shared.errors.Refused` or `NotNow`: then either key may be the right one, and both are kept.
+        """
+
+
+@runtime_checkable
+class FoundedHere(Protocol[Options_contra]):
+    """An authority of our own: it is made where it will live, and not by `found`."""
+
+    @classmethod
+    async def found_here(
+        cls, options: Options_contra, *, name: str, network: Network, now: datetime
+    ) -> Identity:
+        """Make its keys and certificates. Raises `shared.errors.Invalid`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revoked:
+    """A line of a CRL."""
+
+    serial: int
+    at: datetime
+    reason: RevocationReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Responder:
+    """Who answers OCSP for an authority: a key (PKCS#8 in DER) and the certificate (DER) that appoints it."""
+
+    private: bytes = field(repr=False)
+    certificate: bytes
+    until: datetime
+
+
+@runtime_checkable
+class Publishes(Protocol):
+    """An authority of our own: it says itself which of its certificates are revoked."""
+
+    @property
+    def issuer(self) -> bytes:
+        """The certificate (DER) that it signs with; raises `NotNow` where it has none yet."""
+
+    async def crl(self, revoked: Sequence[Revoked], *, number: int, now: datetime, until: datetime) -> bytes:
+        """Return a signed CRL (RFC 5280 §5) in DER."""
+
+    async def responder(self, *, now: datetime) -> Responder:
+        """Appoint a new OCSP responder (RFC 6960 §4.2.2.2)."""
+
+
+@runtime_checkable
+class SignedByOthers(Protocol):
+    """An authority of our own below somebody else's: its certificate is asked for there, and brought here."""
+
+    async def signing_request(self) -> bytes:
+        """Return the PKCS#10 request for its certificate, in DER. Raises `shared.errors.Conflict` where it needs none."""
+
+    def certified(self, chain: Sequence[bytes], *, now: datetime) -> Identity:
+        """Return its identity with its certificate and those above it (DER). Raises `shared.errors.Invalid`."""
+
+
+@runtime_checkable
+class IssuesAtOnce(Protocol):
+    """An authority that needs one step for a certificate, and no longer for many at a time."""
+
+    async def issue_all(self, requests: Sequence[Request], *, now: datetime) -> Sequence[Issued | Refused]:
+        """Return what it issues for each request, in their order; or why not. Raises `NotNow` for all of them."""

@@ -6,7 +6,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from shared.access import Principal
-from shared.errors import EverleafError, NotFound, Unavailable
+from shared.errors import EverleafError, Fault, Invalid, NotFound, Unavailable
 
 
 class KnownOwner(BaseModel):
@@ -34,6 +34,13 @@ class KnownCertificate(BaseModel):
     groups: list[str] = []
 
 
+class KnownPage(BaseModel):
+    """A page of certificates."""
+
+    items: list[KnownCertificate]
+    next_cursor: str | None = None
+
+
 class Inventory:
     """The part of inventory's API that renewal uses."""
 
@@ -45,10 +52,7 @@ class Inventory:
 
         Inventory is asked in our own name, so whether the caller may see it is decided here.
         """
-        try:
-            answer = await self._client.get(f"/v1/certificates/{fingerprint}")
-        except (EverleafError, httpx.HTTPError) as error:
-            raise _no_answer(str(error) or type(error).__name__) from error
+        answer = await self._ask(f"/v1/certificates/{fingerprint}")
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise _unknown(fingerprint)
         try:
@@ -59,6 +63,53 @@ class Inventory:
             raise _unknown(fingerprint)
         return known
 
+    async def current(self, lineage_id: str) -> KnownCertificate | None:
+        """Return the certificate of a lineage whose expiry matters, the longest lasting one; None where there is none.
+
+        Raises `Unavailable`. It is for our own work, not for showing to anybody.
+        """
+        asked = {"lineage_id": lineage_id, "current": "true", "sort": "-expires", "limit": "1"}
+        found = _page(await self._ask("/v1/certificates", **asked))
+        return next(iter(found.items), None)
+
+    async def in_use(self, query: str, *, cursor: str | None, limit: int) -> KnownPage:
+        """Return a page of the certificates in use that a query finds, whoever may see them.
+
+        Raises `Invalid` where inventory does not understand the query, and `Unavailable`.
+        """
+        asked = {"query": query, "current": "true", "limit": str(limit)}
+        answer = await self._ask("/v1/certificates", **asked, **({"cursor": cursor} if cursor else {}))
+        if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            raise _not_understood(answer)
+        return _page(answer)
+
+    async def _ask(self, path: str, **asked: str) -> httpx.Response:
+        try:
+            return await self._client.get(path, params=asked)
+        except (EverleafError, httpx.HTTPError) as error:
+            raise _no_answer(str(error) or type(error).__name__) from error
+
+
+def _page(answer: httpx.Response) -> KnownPage:
+    try:
+        return KnownPage.model_validate_json(answer.content)
+    except ValidationError as error:
+        raise _no_answer(f"it answered {answer.status_code}") from error
+
+
+class _Problem(BaseModel):
+    detail: str
+    next_step: str
+
+
+def _not_understood(answer: httpx.Response) -> EverleafError:
+    try:
+        problem = _Problem.model_validate_json(answer.content)
+    except ValidationError:
+        return _no_answer(f"it answered {answer.status_code}")
+    fault = Fault(pointer="/body/query", message=problem.detail)
+    return Invalid(problem.detail, next_step=problem.next_step, faults=[fault])
+
 
 def _unknown(fingerprint: str) -> NotFound:
     return NotFound(
@@ -68,6 +119,4 @@ def _unknown(fingerprint: str) -> NotFound:
 
 
 def _no_answer(reason: str) -> Unavailable:
-    return Unavailable(
-        f"Inventory did not say what is known of the certificate: {reason}.", next_step="Try again shortly."
-    )
+    return Unavailable(f"Inventory did not say what it knows: {reason}.", next_step="Try again shortly.")

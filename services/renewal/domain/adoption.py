@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.renewal.domain.keys import KeyType
-from services.renewal.domain.names import canonical, check_allowed
+from services.renewal.domain.names import canonical
+from services.renewal.domain.policy import Custody, Rules, Trust, Wanted, judge
 from shared.errors import EverleafError
 
 _RSA_BITS = 2048
@@ -33,6 +34,19 @@ class Offer:
     lifetime: timedelta
     allowed_names: Sequence[str]
     issuers: frozenset[str] = frozenset()
+    trust: Trust = Trust.PRIVATE
+    custody: Custody = Custody.CENTRAL
+
+    @property
+    def rules(self) -> Rules:
+        """What the policy goes by."""
+        return Rules(
+            allowed_names=self.allowed_names,
+            key_type=self.key_type,
+            lifetime=self.lifetime,
+            trust=self.trust,
+            custody=self.custody,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +71,13 @@ def like(key_type: str, bits: int) -> KeyType | None:
     return KeyType(key_type) if key_type in {*KeyType} else None
 
 
-def fits(facts: Facts, offers: Iterable[Offer]) -> list[Fit]:
+def fits(facts: Facts, offers: Iterable[Offer], *, now: datetime) -> list[Fit]:
     """Return how well profiles fit, the best first: names first, then who has issued it, then its key."""
     wanted = like(facts.key_type, facts.key_bits)
     found = [
         Fit(
             offer=offer,
-            obstacle=_obstacle(facts.names, offer),
+            obstacle=_obstacle(facts.names, offer, now=now),
             is_same_issuer=facts.issuer in offer.issuers,
             is_same_key=offer.key_type == wanted,
         )
@@ -72,9 +86,10 @@ def fits(facts: Facts, offers: Iterable[Offer]) -> list[Fit]:
     return sorted(found, key=lambda fit: fit.rank)
 
 
-def _obstacle(names: Sequence[str], offer: Offer) -> str | None:
+def _obstacle(names: Sequence[str], offer: Offer, *, now: datetime) -> str | None:
+    """Return what the policy has against a renewal on these terms: the function that decides when it is ordered, too."""
     try:
-        check_allowed(canonical(names), patterns=offer.allowed_names)
+        judge(Wanted(names=canonical(names)), offer.rules, now=now).require()
     except EverleafError as error:
         return error.detail
     return None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -53,9 +54,15 @@ def _parsed(chain: Sequence[bytes]) -> list[x509.Certificate]:
     if not 1 <= len(chain) <= LONGEST_CHAIN:
         raise wrong(f"the chain has {len(chain)} certificates")
     try:
-        return [shared_x509.load(der) for der in chain]
+        return [shared_x509.load(chain[0]), *map(_authority, chain[1:])]
     except Invalid as error:
         raise wrong("a part of the chain is not a certificate") from error
+
+
+@lru_cache(maxsize=256)
+def _authority(der: bytes) -> x509.Certificate:
+    """Return an issuer's certificate: there are few, and each is looked at for every order."""
+    return shared_x509.load(der)
 
 
 def _check_leaf(leaf: x509.Certificate, *, expected: Expected) -> None:
@@ -64,9 +71,10 @@ def _check_leaf(leaf: x509.Certificate, *, expected: Expected) -> None:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise wrong(f"it cannot be read ({error})") from error
     if not _same_key(key, x509.load_der_x509_csr(expected.csr).public_key()):
-        raise wrong("it is for another key than ours")
+        raise wrong("it is for another key than ours", rule="RFC 2986 §4")
     if set(names) != set(expected.names):
-        raise wrong(f"it is for {', '.join(names) or 'no name'} instead of {', '.join(expected.names)}")
+        told = f"it is for {', '.join(names) or 'no name'} instead of {', '.join(expected.names)}"
+        raise wrong(told, rule="RFC 9525 §6.3")
     _check_purpose(extensions)
 
 
@@ -84,12 +92,12 @@ def _check_purpose(extensions: x509.Extensions) -> None:
     try:
         usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
-        raise wrong("it does not say that it is for servers") from None
+        raise wrong("it does not say that it is for servers", rule="RFC 5280 §4.2.1.12") from None
     if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
-        raise wrong("it is not for servers")
+        raise wrong("it is not for servers", rule="RFC 5280 §4.2.1.12")
     try:
         if extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-            raise wrong("it is an authority's own certificate")
+            raise wrong("it is an authority's own certificate", rule="RFC 5280 §4.2.1.9")
     except x509.ExtensionNotFound:
         return
 
@@ -97,11 +105,11 @@ def _check_purpose(extensions: x509.Extensions) -> None:
 def _check_validity(leaf: x509.Certificate, *, expected: Expected, now: datetime) -> None:
     begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if begins > now + SKEW:
-        raise wrong(f"it is not valid before {begins:%Y-%m-%d %H:%M:%S} UTC")
+        raise wrong(f"it is not valid before {begins:%Y-%m-%d %H:%M:%S} UTC", rule="RFC 5280 §4.1.2.5")
     if ends <= now:
-        raise wrong(f"it has expired at {ends:%Y-%m-%d %H:%M:%S} UTC")
+        raise wrong(f"it has expired at {ends:%Y-%m-%d %H:%M:%S} UTC", rule="RFC 5280 §4.1.2.5")
     if expected.lifetime is not None and ends - begins > expected.lifetime + SLACK:
-        raise wrong(f"it is valid for {ends - begins} instead of {expected.lifetime}")
+        raise wrong(f"it is valid for {ends - begins} instead of {expected.lifetime}", rule="the profile")
 
 
 def _check_links(certificates: Sequence[x509.Certificate], *, now: datetime) -> None:
@@ -114,7 +122,7 @@ def _check_links(certificates: Sequence[x509.Certificate], *, now: datetime) -> 
 
 def _check_end(certificates: Sequence[x509.Certificate], *, roots: Sequence[bytes], now: datetime) -> None:
     # What comes after a certificate of a root of ours, such as that root signed by another, does not count.
-    known = [shared_x509.load(root) for root in roots]
+    known = [_authority(root) for root in roots]
     for below, last in enumerate(certificates):
         if any(_is_issued_by(last, root) and _may_issue(root, below=below, now=now) for root in known):
             return
@@ -138,6 +146,7 @@ def _extension(certificate: x509.Certificate, kind: type[X]) -> X | None:
         return None
 
 
+@lru_cache(maxsize=256)
 def _is_issued_by(one: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         one.verify_directly_issued_by(issuer)
@@ -146,13 +155,14 @@ def _is_issued_by(one: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
+@lru_cache(maxsize=256)
 def _is_root(certificate: x509.Certificate) -> bool:
     return certificate.subject == certificate.issuer and _is_issued_by(certificate, certificate)
 
 
-def wrong(reason: str) -> Refused:
-    """Return the error for an answer that is not what was asked for."""
+def wrong(reason: str, *, rule: str = "RFC 5280 §6.1") -> Refused:
+    """Return the error for an answer that is not what was asked for, or against a rule: its source."""
     return Refused(
-        f"The authority issued a certificate that is not accepted: {reason}.",
-        next_step="Look at the authority; then try the order again.",
+        f"The authority issued a certificate that is not accepted: {reason} ({rule}).",
+        next_step="Look at the authority; have the certificate revoked with POST /v1/revocations, and order anew.",
     )

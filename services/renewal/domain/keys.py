@@ -17,6 +17,8 @@ from shared.x509 import general_name
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 _EXPONENT = 65537
+_LONGEST = 64
+"""X.520 ub-common-name."""
 
 
 class KeyType(StrEnum):
@@ -58,9 +60,20 @@ def from_pem(pem: bytes) -> PrivateKey:
     return key
 
 
-def new_request(key: PrivateKey, names: Sequence[str]) -> bytes:
-    """Return a certification request (PKCS#10, RFC 2986) in DER: the names are in its SAN alone."""
+def new_request(
+    key: PrivateKey, names: Sequence[str], *, attributes: Sequence[tuple[x509.ObjectIdentifier, bytes]] = ()
+) -> bytes:
+    """Return a certification request (PKCS#10, RFC 2986) in DER: the names are in its SAN.
+
+    The first DNS name that fits is its common name too: some authorities take no request without a subject.
+    """
     alternatives = x509.SubjectAlternativeName([general_name(name) for name in names])
-    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(alternatives, critical=False)
+    short = [
+        each.value for each in alternatives if isinstance(each, x509.DNSName) and len(each.value) <= _LONGEST
+    ]
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name) for name in short[:1]])
+    builder = x509.CertificateSigningRequestBuilder(subject).add_extension(alternatives, critical=False)
+    for oid, value in attributes:
+        builder = builder.add_attribute(oid, value)
     algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return builder.sign(key, algorithm).public_bytes(Encoding.DER)

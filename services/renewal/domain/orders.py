@@ -17,13 +17,16 @@ class State(StrEnum):
     """Where an order is."""
 
     PENDING = "pending"
+    AWAITING_REQUEST = "awaiting_request"
+    """The key is being made on the target, from where the request comes."""
+    AWAITING_APPROVAL = "awaiting_approval"
     ISSUING = "issuing"
     WAITING = "waiting"
     RENEWED = "renewed"
     FAILED = "failed"
 
 
-OPEN = (State.PENDING, State.ISSUING, State.WAITING)
+OPEN = (State.PENDING, State.AWAITING_REQUEST, State.AWAITING_APPROVAL, State.ISSUING, State.WAITING)
 """A lineage has at most one order in these states."""
 
 
@@ -64,6 +67,11 @@ def supersedes(told: NoticeFacts, known: NoticeFacts | None) -> bool:
     if told.fingerprint != known.fingerprint:
         return told.not_after > known.not_after
     return known.is_open and _BY_URGENCY.index(told.urgency) > _BY_URGENCY.index(known.urgency)
+
+
+def is_urgent(urgency: Urgency) -> bool:
+    """Return whether so little is left that a lineage is ordered even where its schedule says later."""
+    return _BY_URGENCY.index(urgency) >= _BY_URGENCY.index(Urgency.ERROR)
 
 
 def needs_order(latest: State | None) -> bool:

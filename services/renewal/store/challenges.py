@@ -1,4 +1,4 @@
-"""What the http-01 listener answers."""
+"""What the listeners of http-01 and tls-alpn-01 answer."""
 
 from datetime import timedelta
 
@@ -19,6 +19,9 @@ async def put_challenge(tx: Transaction, challenge: HttpChallenge) -> None:
     )
 
 
-async def remove_challenge(tx: Transaction, token: str) -> None:
-    """Let the listener answer no more."""
-    await tx.session.execute(sa.delete(HttpChallenge).where(col(HttpChallenge.token) == token))
+async def remove_challenge(tx: Transaction, token: str, *, answer: str | None = None) -> None:
+    """Let the listener answer no more; where an answer is named, only as long as it is that one."""
+    removed = sa.delete(HttpChallenge).where(col(HttpChallenge.token) == token)
+    if answer is not None:
+        removed = removed.where(col(HttpChallenge.answer) == answer)
+    await tx.session.execute(removed)

@@ -1,12 +1,13 @@
 """Pages of what renewal remembers, as far as a caller sees it, and what has a name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from services.renewal.store.campaign_tables import Campaign
 from services.renewal.store.tables import LINEAGES, Authority, Enrolment, KeyRelease, Order, Profile
 from shared.groups import EVERYBODY
 from shared.store.scopes import Scope, within
@@ -33,6 +34,8 @@ async def newest(
 def _in_scope(table: type[Any], scope: Scope) -> sa.ColumnElement[bool]:
     if scope is None:
         return sa.true()
+    if table is Campaign:
+        return within(table.groups, scope)
     if table in (Authority, Profile):
         return within(table.groups, {*scope, EVERYBODY})
     if table is KeyRelease:
@@ -64,7 +67,24 @@ async def authority_named(session: AsyncSession, name: str) -> Authority | None:
     return found
 
 
+async def authorities_of(session: AsyncSession, profiles: Sequence[Profile]) -> dict[str, Authority]:
+    """Return the authorities of profiles, fallbacks included, by their ids."""
+    ids = {each.authority_id for each in profiles} | {each.fallback_authority_id for each in profiles}
+    rows = await session.scalars(sa.select(Authority).where(col(Authority.id).in_(ids - {None})))
+    return {row.id: row for row in rows}
+
+
 async def names_of(session: AsyncSession, table: type[Any], ids: set[str]) -> dict[str, str]:
     """Return the names of rows by their ids."""
     rows = await session.execute(sa.select(table.id, table.name).where(table.id.in_(ids)))
     return {row.id: row.name for row in rows}
+
+
+async def profiles_by_name(session: AsyncSession) -> dict[str, Profile]:
+    """Return all profiles by their names."""
+    return {row.name: row for row in await session.scalars(sa.select(Profile))}
+
+
+async def profiles_of(session: AsyncSession, ids: Collection[str | None]) -> Sequence[Profile]:
+    """Return profiles by their ids."""
+    return (await session.scalars(sa.select(Profile).where(col(Profile.id).in_(ids)))).all()

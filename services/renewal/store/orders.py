@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -18,6 +19,15 @@ async def lock_lineage(tx: Transaction, lineage_id: str) -> None:
     if tx.session.get_bind().dialect.name == "postgresql":
         key = sa.func.hashtextextended(f"renewal {lineage_id}", 0)
         await tx.session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+async def lock_lineages(tx: Transaction, lineages: Sequence[str]) -> None:
+    """Let one transaction at a time decide on these lineages; everybody takes them in the same order."""
+    if tx.session.get_bind().dialect.name == "postgresql" and lineages:
+        each = sa.func.unnest(sa.cast([f"renewal {one}" for one in sorted(lineages)], ARRAY(sa.Text)))
+        given = sa.select(each.label("one")).subquery()
+        key = sa.func.hashtextextended(given.c.one, 0)
+        await tx.session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)).select_from(given))
 
 
 async def open_order(session: AsyncSession, lineage_id: str) -> Order | None:
@@ -45,6 +55,45 @@ async def expiry_of(session: AsyncSession, *, lineage_id: str, fingerprint: str 
     return order.not_after if order is not None else None
 
 
+async def certificate_of(session: AsyncSession, *, lineage_id: str, fingerprint: str | None) -> Order | None:
+    """Return the order that a lineage's certificate came by, where it was one of ours."""
+    if fingerprint is None:
+        return None
+    return await latest_order(session, lineage_id=lineage_id, fingerprint=fingerprint)
+
+
+async def last_key(session: AsyncSession, *, lineage_id: str) -> Order | None:
+    """Return the newest order of a lineage that was renewed and whose key is still here."""
+    query = sa.select(Order).where(
+        col(Order.lineage_id) == lineage_id,
+        col(Order.state) == State.RENEWED,
+        col(Order.private_key).is_not(None),
+    )
+    found: Order | None = await session.scalar(query.order_by(col(Order.id).desc()).limit(1))
+    return found
+
+
+async def renewed_unseen(session: AsyncSession, *, lineage_id: str, since: datetime) -> int:
+    """Return how often a lineage was renewed since then without that being seen in place."""
+    query = sa.select(sa.func.count()).where(
+        col(Order.lineage_id) == lineage_id,
+        col(Order.state) == State.RENEWED,
+        col(Order.old_fingerprint).is_not(None),
+        col(Order.renewed_at) > since,
+        col(Order.observed_at).is_(None),
+    )
+    return await session.scalar(query) or 0
+
+
+async def chains_of(session: AsyncSession, *, lineage_id: str) -> Sequence[str]:
+    """Return the newest certificates, DER in base64, that a lineage has got by orders of ours."""
+    query = sa.select(col(Order.chain)).where(
+        col(Order.lineage_id) == lineage_id, col(Order.state) == State.RENEWED
+    )
+    rows = await session.scalars(query.order_by(col(Order.id).desc()).limit(20))
+    return [chain[0] for chain in rows if chain]
+
+
 def _due(now: datetime) -> sa.Select[str]:
     is_free = sa.or_(col(Order.lease).is_(None), col(Order.lease_until) < now)
     return (
@@ -68,6 +117,49 @@ async def claim(tx: Transaction, *, lease: str, until: datetime, now: datetime) 
     order = await tx.session.get_one(Order, order_id)
     order.lease, order.lease_until = lease, until
     return order
+
+
+_IS_FRESH = (
+    col(Order.csr).is_(None),
+    col(Order.given_csr).is_(None),
+    col(Order.held_by).is_(None),
+    col(Order.placed_at).is_(None),
+)
+
+
+async def claim_alike(tx: Transaction, order: Order, *, until: datetime, now: datetime, limit: int) -> int:
+    """Take other due orders of the same profile on the same lease, fresh ones only; return how many."""
+    alike = (
+        _due(now)
+        .where(
+            col(Order.profile_id) == order.profile_id,
+            col(Order.authority_id) == order.authority_id,
+            *_IS_FRESH,
+            col(Order.id) != order.id,
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = (await tx.session.scalars(alike)).all()
+    if ids:
+        taken = sa.update(Order).where(col(Order.id).in_(ids))
+        await tx.session.execute(
+            taken.values(lease=order.lease, lease_until=until, state=State.ISSUING),
+            execution_options={"synchronize_session": False},
+        )
+    return len(ids)
+
+
+async def orders_of_lease(session: AsyncSession, *, lease: str) -> Sequence[Order]:
+    """Return the orders of a lease."""
+    query = sa.select(Order).where(col(Order.lease) == lease)
+    return (await session.scalars(query.order_by(col(Order.id)))).all()
+
+
+async def held_orders(tx: Transaction, *, lease: str) -> Sequence[Order]:
+    """Return the orders of a lease, for changing."""
+    query = sa.select(Order).where(col(Order.lease) == lease).order_by(col(Order.id))
+    return (await tx.session.scalars(query.with_for_update())).all()
 
 
 async def extend_lease(tx: Transaction, *, lease: str, until: datetime) -> bool:

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from shared.store import Instant, Json
+from shared.store import Instant, Json, Sealed
 from shared.store.scopes import ToldGroups
 
-_IS_OPEN = sa.text("state IN ('pending', 'issuing', 'waiting')")
+_IS_OPEN = sa.text("state IN ('pending', 'awaiting_request', 'awaiting_approval', 'issuing', 'waiting')")
 
 
 class Table(SQLModel, registry=registry()):
@@ -30,12 +30,16 @@ class Authority(Table, table=True):
     name: str = Field(max_length=200, unique=True)
     kind: str = Field(max_length=50)
     options: dict[str, Any] = Field(sa_type=Json)
-    secrets: bytes
+    secrets: bytes = Field(sa_type=Sealed)
     """Sealed: what we were given."""
-    private: bytes
+    private: bytes = Field(sa_type=Sealed)
     """Sealed: what we made, such as the root's or the account's key."""
     roots: list[str] = Field(sa_type=Json)
     """DER in base64."""
+    trust: str = Field(default="private", max_length=10)
+    """Whether browsers trust it: `public` or `private`; the CA/Browser Forum's rules hold for a public one."""
+    budget: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What may be asked of it in a while; empty where nobody has said."""
     groups: list[str] = Field(default_factory=list, sa_type=Json)
     """`*` among them is everybody."""
     created_at: datetime = Field(sa_type=Instant)
@@ -55,6 +59,28 @@ class Profile(Table, table=True):
     """Seconds."""
     allowed_names: list[str] = Field(sa_type=Json)
     challenge: str | None = Field(default=None, max_length=20)
+    fallback_authority_id: str | None = Field(default=None, max_length=36)
+    """Who is asked where the authority keeps failing and time runs out."""
+    authority_profile: str | None = Field(default=None, max_length=200)
+    """What the authority calls the terms it is to issue on."""
+    renew_before: int | None = None
+    """Seconds before the end; only for more than 200 days of lifetime."""
+    renew_fraction: float | None = None
+    """The part of the lifetime after which it is renewed."""
+    renew_noncompliant: str | None = Field(default=None, max_length=10)
+    """How bad a broken rule of a policy has to be for a renewal; empty for never."""
+    key_custody: str = Field(default="central", max_length=10)
+    reuse_key: bool = False
+    reuse_key_reason: str | None = Field(default=None, sa_type=sa.Text)
+    approvals_needed: int = 0
+    """How many people have to agree before anything is ordered by it, but for unchanged automated renewal."""
+    approver_groups: list[str] = Field(default_factory=list, sa_type=Json)
+    """They are in one of these; where there are none, in any."""
+    approver_roles: list[str] = Field(default_factory=list, sa_type=Json)
+    """They have one of these; where there are none, any that may approve."""
+    revoke_replaced: bool = False
+    """Whether a certificate is revoked once another was seen in all its places."""
+    version: int = 1
     groups: list[str] = Field(default_factory=list, sa_type=Json)
     """`*` among them is everybody."""
     created_at: datetime = Field(sa_type=Instant)
@@ -69,6 +95,9 @@ class Notice(Table, table=True):
     lineage_id: str = Field(primary_key=True, max_length=100)
     fingerprint: str = Field(max_length=64)
     names: list[str] = Field(sa_type=Json)
+    not_before: datetime | None = Field(default=None, sa_type=Instant)
+    """Empty where it was told before this was kept."""
+    issuer: str | None = Field(default=None, sa_type=sa.Text)
     not_after: datetime = Field(sa_type=Instant)
     urgency: str = Field(max_length=20)
     is_open: bool
@@ -86,6 +115,8 @@ class Enrolment(Table, table=True):
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
     updated_at: datetime = Field(sa_type=Instant)
+    updated_by: str | None = Field(default=None, max_length=100)
+    """Who has said last how it is renewed."""
 
 
 class Order(Table, table=True):
@@ -114,10 +145,22 @@ class Order(Table, table=True):
     """Those that its lineage was begun in by this order; of a lineage that was there before, none."""
     state: str = Field(max_length=20, index=True)
     old_fingerprint: str | None = Field(default=None, max_length=64)
-    private_key: bytes | None = None
+    reason: str | None = Field(default=None, max_length=20)
+    """Why it was ordered, as the schedule says; empty where somebody ordered it as such."""
+    held_by: str | None = Field(default=None, max_length=20)
+    """What it waits for without having failed: `budget` or `loop`."""
+    placed_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When the authority's budget was spent for the request that there is now."""
+    given_csr: bytes | None = None
+    """A request that somebody brought: its key was never here."""
+    request_until: datetime | None = Field(default=None, sa_type=Instant)
+    """Until when the request may come from the target; empty where it is made here, or was brought with the order."""
+    private_key: bytes | None = Field(default=None, sa_type=Sealed)
     """Sealed PKCS#8 in PEM; empty before it is made, and when nobody needs it any more."""
     csr: bytes | None = None
-    progress: bytes | None = None
+    terms: str | None = Field(default=None, max_length=64)
+    """The digest of what it was let pass with, without its key: an automated renewal with the same is approved before."""
+    progress: bytes | None = Field(default=None, sa_type=Sealed)
     """Sealed: where the authority's steps go on."""
     fingerprint: str | None = Field(default=None, max_length=64, index=True)
     chain: list[str] | None = Field(default=None, sa_type=Json)

@@ -82,9 +82,22 @@ async def _listed(
     return items
 
 
+async def hook(estate: Estate, group: str) -> Made:
+    """Make a hook that decisions are passed on by."""
+    name = f"desk {new_id()}"
+    body = {
+        "name": name,
+        "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA",
+        "approvers": [{"external": "ann@estate.test", "principal": "ann"}],
+    }
+    made = await _post(estate, "/v1/approval-hooks", body, group=group, permission="approval-hooks:admin")
+    return Made(ids={"hook_id": made["id"]}, traces=(name,))
+
+
 MAKERS: dict[tuple[str, str], Maker] = {
     ("notifier", "/v1/channels/{channel_id}"): channel,
     ("notifier", "/v1/rules/{rule_id}"): rule,
+    ("notifier", "/v1/approval-hooks/{hook_id}"): hook,
     ("notifier", "/v1/alerts/{alert_id}"): alert,
     ("notifier", "/v1/deliveries/{delivery_id}"): alert,
 }
@@ -100,5 +113,6 @@ NOT_REFERENCES: dict[tuple[str, str, str], str] = {
     ("notifier", "POST /v1/channels", "body.groups"): _OWN_GROUPS,
     ("notifier", "PATCH /v1/channels/{channel_id}", "body.groups"): _OWN_GROUPS,
     ("notifier", "POST /v1/rules", "body.groups"): _OWN_GROUPS,
+    ("notifier", "POST /v1/approval-hooks", "body.groups"): _OWN_GROUPS,
     ("notifier", "PATCH /v1/rules/{rule_id}", "body.groups"): _OWN_GROUPS,
 }

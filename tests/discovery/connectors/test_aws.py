@@ -16,9 +16,9 @@ from services.discovery.connectors.aws.actions import ALWAYS_PERMITTED, CALLS
 from services.discovery.connectors.aws.join import Using
 from services.discovery.connectors.aws.settings import AwsCredential, AwsSettings
 from services.discovery.connectors.aws.source import AwsAccounts
-from services.discovery.connectors.aws.transport import Sender, client_of, isolated_session
 from services.discovery.domain.holdings import Gap, Holding, Listener
 from shared import x509
+from shared.aws.transport import Sender, client_of, isolated_session
 from shared.errors import Refused, Unavailable
 from shared.outbound import Policy
 from tests.builders import LOOPBACK
@@ -424,6 +424,7 @@ async def test_a_call_that_is_not_one_of_ours_is_not_sent(shop: Accounts):
         keys={"aws_access_key_id": "A" * 16, "aws_secret_access_key": "s", "aws_session_token": None},
         endpoint_url=shop.aws.url,
         sender=cast("Sender", None),
+        calls=CALLS,
     )
     before = len(shop.aws.calls())
     with pytest.raises(Refused, match="PutObject"):

@@ -15,7 +15,6 @@ import yaml
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from services.discovery.connectors import web
 from services.discovery.connectors.kubernetes import KubernetesCluster, login
 from services.discovery.connectors.kubernetes.options import KubernetesCredential, KubernetesSettings
 from services.discovery.domain.holdings import Gap, Holding, Listener, Page
@@ -346,7 +345,7 @@ async def test_secrets_that_are_too_large_together_are_read_in_smaller_parts(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ):
     put = cluster.put(60)
-    monkeypatch.setattr(web, "MOST_BYTES", 40_000)
+    monkeypatch.setattr("shared.web.MOST_BYTES", 40_000)
     holdings, gaps = await read(cluster)
     assert holdings.keys() == put.keys()
     assert gaps == []

@@ -11,8 +11,8 @@ import pytest
 
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.targets import Asked
-from services.discovery.scanner.depth import side_by_side
 from services.discovery.scanner.numbers import SUITES_12
+from services.discovery.scanner.parts import side_by_side
 from shared.x509 import fingerprint
 from tests.discovery.scanner.looking import look, look_deep
 from tests.servers.processes import free_port, program

@@ -35,9 +35,10 @@ MODERN: dict[str, Any] = {
 
 def subject(tls: dict[str, Any] | None = MODERN, **changes: Any) -> Subject:
     """Return a good subject with these facts, but for what changes."""
+    spoken = full(TlsFacts.model_validate(tls)) if tls is not None else None
     known: dict[str, Any] = {
         "server_name": "shop.test",
-        "tls": full(TlsFacts.model_validate(tls)) if tls is not None else None,
+        "tls": spoken,
         "names": ("shop.test",),
         "not_before": BEGAN,
         "not_after": BEGAN + timedelta(days=60),
@@ -48,7 +49,7 @@ def subject(tls: dict[str, Any] | None = MODERN, **changes: Any) -> Subject:
         "is_trusted": True,
         "is_revoked": False,
         "is_chain_complete": True,
-        "hsts_max_age": timedelta(days=730),
+        "hsts_max_age": spoken.hsts_max_age if tls and spoken and "hsts" in tls else timedelta(days=730),
     }
     return Subject(**{**known, **changes})
 

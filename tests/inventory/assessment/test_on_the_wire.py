@@ -30,6 +30,7 @@ MENDED = """
 ssl_protocols TLSv1.2 TLSv1.3;
 ssl_ciphers "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384";
 ssl_ecdh_curve X25519:prime256v1:secp384r1;
+add_header Strict-Transport-Security "max-age=63072000; includeSubDomains" always;
 """
 
 
@@ -56,8 +57,10 @@ async def test_a_weak_server_fails_until_it_is_mended(
             "beast": "CBC with TLSv1",
             "insecure-suites": "TLS_RSA_WITH_NULL_SHA",
             "no-tls-1.3": "TLSv1.3 is not offered",
+            "hsts": "HSTS is not in force",
         }
-        assert "robot" in found.details["not_checked"]
+        looked_for = {"heartbleed", "ccs-injection", "ticketbleed", "robot", "hsts"}
+        assert looked_for.isdisjoint(found.details["not_checked"])
         [said] = await court.ledger.said(CertificateNoncompliant)
         assert (said.fingerprint, said.places) == (issued.fingerprint, [where])
         evidence = {rule.rule: rule.evidence for rule in said.rules}
@@ -66,7 +69,7 @@ async def test_a_weak_server_fails_until_it_is_mended(
 
         await _looked_at(nginx, MENDED, discovery, court)
         found = await court.of(where)
-        assert (found.row.grade, found.details["reasons"]) == ("A", [])
+        assert (found.row.grade, found.details["reasons"]) == ("A+", [])
         assert await court.verdicts(where) == {STRICT: "pass"}
         [over] = await court.ledger.said(CertificateCompliant)
         assert (over.policy, over.fingerprint) == (STRICT, issued.fingerprint)

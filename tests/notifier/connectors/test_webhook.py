@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from services.notifier.connectors import Delivered, Later, Never, Progress, Sent
-from services.notifier.connectors.webhook import LIMIT, Options, Secrets, Webhook, retry_after, signed
+from services.notifier.connectors.webhook import LIMIT, Options, Secrets, Webhook, retry_after
 from services.notifier.domain.alerts import Details
 from services.notifier.domain.notices import Turn
+from shared.webhooks import signed
 from tests.notifier.notices import notice
 from tests.notifier.workshop import KEY, NOON, SIGNING_SECRET, network
 from tests.servers.webhook import Answer, Request

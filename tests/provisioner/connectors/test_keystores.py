@@ -46,7 +46,7 @@ def test_java_opens_what_was_written_with_every_key_that_is_in_it(
     assert taken.cert is not None
     shown = [each.certificate for each in (taken.cert, *taken.additional_certs)]
     assert tuple(each.public_bytes(Encoding.DER) for each in shown) == new.chain
-    assert pair(new.chain, new.key_pem) == new
+    assert pair(new.chain, new.private_pem) == new
     assert java_leaf(store.read_bytes(), alias="www") == new.chain[0]
     assert java_leaf(store.read_bytes(), alias="other") == old.chain[0]
 

@@ -1,19 +1,42 @@
 """The PKI engine: issuers, and what they issued; `has_pages` makes it OpenBao's.
 
-From "PKI secrets engine (API)": List certificates, Read certificate, Read issuer, List issuers; from OpenBao's
-`certs/detailed`, and its `after` and `limit`. As the real ones it gives single certificates to anybody.
+From "PKI secrets engine (API)" (https://developer.hashicorp.com/vault/api-docs/secret/pki): List certificates, Read
+certificate, Read issuer, List issuers, Sign certificate, Revoke certificate; from OpenBao's `certs/detailed`, and its
+`after` and `limit`. As the real ones it gives single certificates to anybody, cuts a `ttl` to the role's `max_ttl`,
+revokes what is revoked again without a word, and takes names from the request where the role says so (the default).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.servers.tls import CertificateAuthority
+from tests.servers.tls import CertificateAuthority, names_of
 from tests.servers.tls import Issued as Made
 from tests.servers.vault import Asked, Fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """What may be signed: "Create/Update role" of the API's documentation."""
+
+    allowed_domains: tuple[str, ...]
+    allow_subdomains: bool = True
+    allow_bare_domains: bool = False
+    max_ttl: timedelta = timedelta(days=365)
+    allow_ip_sans: bool = True
+
+    def allows(self, name: str) -> bool:
+        """Return whether a DNS name may be signed; a wildcard needs `allow_wildcard_certificates`, which is on."""
+        bare = name.removeprefix("*.")
+        return any(
+            (self.allow_bare_domains and name == domain)
+            or (self.allow_subdomains and (bare.endswith(f".{domain}") or (bare == domain and name != bare)))
+            for domain in self.allowed_domains
+        )
 
 
 class Pki:
@@ -28,6 +51,7 @@ class Pki:
         self.kept: dict[str, str] = {}
         """PEM by serial, with hyphens, as the real one stores it."""
         self.revoked: dict[str, int] = {}
+        self.roles: dict[str, Role] = {}
 
     def issue(self, name: str, *, ends_in: timedelta = timedelta(days=30)) -> Made:
         """Issue and keep one."""
@@ -61,9 +85,50 @@ class Pki:
                 if key not in self.kept:
                     return None
                 return {"certificate": self.kept[key], "revocation_time": self.revoked.get(key, 0)}
+            case "update", ["sign", role]:
+                return self._sign(role, asked.body)
+            case "update", ["revoke"]:
+                return self._revoke(asked.body)
             case "read" | "list", _:
                 raise Fault(404, "1 error occurred:\n\t* unsupported path\n\n")
         raise Fault(405, "1 error occurred:\n\t* unsupported operation\n\n")
+
+    def _sign(self, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        role = self.roles.get(name)
+        if role is None:
+            raise Fault(400, f"unknown role: {name}")
+        try:
+            csr = x509.load_pem_x509_csr(str(body.get("csr", "")).encode())
+        except ValueError as error:
+            raise Fault(400, "certificate request could not be parsed") from error
+        common_name = str(body.get("common_name", ""))
+        if not common_name:
+            raise Fault(
+                400,
+                "the common_name field is required, or must be provided in a CSR with use_csr_common_name",
+            )
+        for each in (common_name, *names_of(csr)):
+            if not (role.allow_ip_sans if each[-1].isdigit() else role.allows(each)):
+                raise Fault(400, f"common name {each} not allowed by this role")
+        ttl = min(timedelta(seconds=int(str(body["ttl"]).removesuffix("s"))), role.max_ttl)
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+        signed = self.authority.sign(csr, lifetime=ttl, subject=subject)
+        key = hyphened(signed)
+        self.kept[key] = signed.public_bytes(Encoding.PEM).decode().strip()
+        return {
+            "certificate": self.kept[key],
+            "issuing_ca": self._chain()[0],
+            "ca_chain": self._chain(),
+            "serial_number": _said(key),
+            "expiration": int(signed.not_valid_after_utc.timestamp()),
+        }
+
+    def _revoke(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        key = str(body.get("serial_number", "")).replace(":", "-").lower()
+        if key not in self.kept:
+            raise Fault(400, f"certificate with serial {_said(key)} not found.")
+        self.revoked.setdefault(key, int(datetime.now(UTC).timestamp()))
+        return {"revocation_time": self.revoked[key], "state": "revoked"}
 
     def _listed(self, asked: Asked) -> Sequence[str]:
         keys = sorted(self.kept)
@@ -83,7 +148,12 @@ class Pki:
 
 def serial(made: Made) -> str:
     """Return a serial as the store has it."""
-    digits = f"{made.certificate.serial_number:x}"
+    return hyphened(made.certificate)
+
+
+def hyphened(certificate: x509.Certificate) -> str:
+    """Return a serial as the store has it."""
+    digits = f"{certificate.serial_number:x}"
     return bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2)).hex("-")
 
 

@@ -165,10 +165,16 @@ async def test_a_transaction_without_events_does_not_wake_the_relay(database: Da
     assert not database.outbox_bell.is_set()
 
 
-async def test_what_a_reading_session_writes_is_never_kept(database: Database):
-    async with database.read() as session:
-        await session.execute(sa.insert(TREES).values(name="oak"))
-    assert await kept(database) == ([], [])
+@pytest.mark.parametrize(
+    "statement", [sa.insert(TREES).values(name="oak"), sa.update(TREES).values(name="oak"), sa.delete(TREES)]
+)
+async def test_a_reading_session_refuses_to_write(database: Database, statement: sa.Executable):
+    async with database.transaction() as tx:
+        await plant(tx, "elm")
+    with pytest.raises(RuntimeError, match="does not write"):
+        async with database.read() as session:
+            await session.execute(statement)
+    assert await kept(database) == (["elm"], ["elm"])
 
 
 async def test_an_instant_comes_back_aware_and_in_utc(database: Database):

@@ -10,9 +10,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from services.discovery.connectors.aws.actions import CALLS, Calls
-from services.discovery.connectors.aws.errors import Declined, Expired, UnknownKey, error_of
 from services.discovery.connectors.aws.settings import AssumedRole
-from services.discovery.connectors.aws.transport import Sender, client_of
+from shared.aws.errors import Declined, Expired, UnknownKey, error_of
+from shared.aws.transport import Sender, client_of
 from shared.errors import Unavailable
 
 MOST_LISTED = 20_000

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
-from services.discovery.connectors.aws.errors import Declined
 from services.discovery.connectors.aws.join import unexplained
 from services.discovery.connectors.aws.shelves import Shelf, chain_of, unreadable
 from services.discovery.domain.holdings import Gap, Holding
+from shared.aws.errors import Declined
 from shared.errors import Invalid, NotFound
 
 # What ACM lists unasked is RSA up to 2048 bits only, and neither what ACME brought nor the N2 roots issued

@@ -3,10 +3,10 @@
 A source of certificates asks `CALLS`, and a secret store `STORE_CALLS`: neither can ask what is the other's.
 """
 
-from collections.abc import Mapping
+from shared.aws.transport import Calls
 
-Calls = Mapping[str, Mapping[str, str]]
-"""By service and botocore's name of the call: the IAM action."""
+__all__ = ["CALLS", "STORE_CALLS", "Calls"]
+
 CALLS: Calls = {
     "sts": {
         "get_caller_identity": "sts:GetCallerIdentity",

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 from services.discovery.connectors.aws.account import Account
-from services.discovery.connectors.aws.errors import Declined
 from services.discovery.domain.holdings import Listener, Use
+from shared.aws.errors import Declined
 from shared.errors import NotFound
 
 _PROTOCOL = "Protocol-"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.discovery.connectors.aws.account import Account
-from services.discovery.connectors.aws.errors import Declined
 from services.discovery.domain.holdings import Listener, Use
+from shared.aws.errors import Declined
 from shared.errors import NotFound
 
 _VERIFICATION = {"verify": "required", "passthrough": "optional"}

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from services.discovery.connectors.aws.errors import Declined
 from services.discovery.connectors.aws.settings import Service
 from services.discovery.domain.holdings import Gap, Use
 from services.discovery.domain.targets import is_address
 from shared import x509
+from shared.aws.errors import Declined
 from shared.errors import Invalid
 
 EDGE_REGION = "us-east-1"

@@ -9,8 +9,8 @@ from services.discovery.connectors import Access
 from services.discovery.connectors.aws.account import Login
 from services.discovery.connectors.aws.actions import CALLS, Calls
 from services.discovery.connectors.aws.settings import AwsCredential
-from services.discovery.connectors.aws.transport import Sender, isolated_session
 from services.discovery.connectors.web import trusting
+from shared.aws.transport import Sender, isolated_session
 from shared.outbound import guarded_client
 
 

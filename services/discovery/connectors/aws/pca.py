@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import anyio.to_thread
 
 from services.discovery.connectors.aws.account import MOST_LISTED, Account
-from services.discovery.connectors.aws.errors import Declined
 from services.discovery.connectors.aws.join import Using
 from services.discovery.connectors.aws.settings import AuditReports
 from services.discovery.connectors.aws.shelves import Shelf, chain_of, unreadable
 from services.discovery.domain.holdings import Gap, Holding
+from shared.aws.errors import Declined
 from shared.errors import Invalid, NotFound
 
 _WITHOUT_CERTIFICATE = ("CREATING", "PENDING_CERTIFICATE", "FAILED")

@@ -11,7 +11,6 @@ from services.discovery.connectors import Access, Check
 from services.discovery.connectors.aws import apigateway, cloudfront, elb, elbv2
 from services.discovery.connectors.aws.account import Account, Login, assumed_account, own_account
 from services.discovery.connectors.aws.acm import AcmShelf
-from services.discovery.connectors.aws.errors import Declined
 from services.discovery.connectors.aws.iam import IamShelf
 from services.discovery.connectors.aws.join import EDGE_REGION, Using
 from services.discovery.connectors.aws.login import login_with
@@ -19,6 +18,7 @@ from services.discovery.connectors.aws.pca import PcaShelf
 from services.discovery.connectors.aws.settings import AssumedRole, AwsCredential, AwsSettings, Service
 from services.discovery.connectors.aws.shelves import Shelf
 from services.discovery.domain.holdings import Gap, Holding, Page, Use
+from shared.aws.errors import Declined
 from shared.errors import NotFound, Unavailable
 
 PER_PAGE = 100

@@ -21,6 +21,12 @@ from services.inventory.domain.assessment.suites import Suite, suite, versions_w
 
 HSTS_LEAST = timedelta(days=180)
 _LEAST_BITS = 112
+FLAWS = {
+    "heartbleed": "Heartbleed, CVE-2014-0160",
+    "ccs-injection": "CCS injection, CVE-2014-0224",
+    "ticketbleed": "Ticketbleed, CVE-2016-9244",
+    "robot": "ROBOT, a Bleichenbacher oracle",
+}
 _F_KEY, _B_KEY = 40, 80
 """Scores of keys: at most this much is capped."""
 
@@ -51,6 +57,7 @@ def caps(subject: Subject, *, key_score: float | None, now: datetime) -> Iterato
         yield from _of_suites(subject.tls)
         if subject.tls.compresses:
             yield Reason(code="crime", cap="C", evidence="it takes TLS compression")
+        yield from _of_flaws(subject.tls)
 
 
 def warnings(subject: Subject) -> Iterator[Reason]:
@@ -62,7 +69,12 @@ def warnings(subject: Subject) -> Iterator[Reason]:
         yield Reason(code="no-secure-renegotiation", cap="A-", evidence="RFC 5746 is not supported")
     if subject.hsts_max_age is not None and subject.hsts_max_age < HSTS_LEAST:
         days = subject.hsts_max_age.days
-        yield Reason(code="hsts", cap="A-", evidence=f"HSTS lasts {days} days, which is less than 180")
+        lasts = (
+            f"HSTS lasts {days} days, which is less than 180"
+            if subject.hsts_max_age
+            else "HSTS is not in force"
+        )
+        yield Reason(code="hsts", cap="A-", evidence=lasts)
 
 
 def unchecked(subject: Subject) -> tuple[str, ...]:
@@ -96,11 +108,14 @@ def _may_be_http(subject: Subject) -> bool:
 
 
 def _vulnerabilities(tls: Tls | None) -> Iterator[str]:
-    """Name those that no hello shows, where the server speaks what they are of."""
+    """Name those that nobody has looked for, or could not, where the server speaks what they are of."""
+    names = []
     if tls is None or not tls.knows_all or versions_with_renegotiation(tls.versions):
-        yield from ("heartbleed", "ccs-injection", "ticketbleed")
+        names += ["heartbleed", "ccs-injection", "ticketbleed"]
     if tls is None or not tls.knows_all or any(suite(name).is_rsa_transport for name in tls.all_suites):
-        yield "robot"
+        names += ["robot"]
+    known = tls.flaws if tls is not None else {}
+    yield from (name for name in names if name not in known)
 
 
 def _of_trust(subject: Subject, *, now: datetime) -> Iterator[Reason]:
@@ -170,6 +185,13 @@ def _of_versions(tls: Tls) -> Iterator[Reason]:
     ]
     if with_beast:
         yield Reason(code="beast", cap="B", evidence=f"CBC with {listed(with_beast)}")
+
+
+def _of_flaws(tls: Tls) -> Iterator[Reason]:
+    for name, title in FLAWS.items():
+        if tls.flaws.get(name):
+            shown = tls.flaw_reasons.get(name)
+            yield Reason(code=name, cap="F", evidence=f"{title}: {shown}" if shown else title)
 
 
 def _of_suites(tls: Tls) -> Iterator[Reason]:

@@ -53,6 +53,11 @@ class Tls:
     resumes_by_ticket: bool | None = None
     server_order: Mapping[str, bool] = field(default_factory=dict)
     """By version: whether the server's order of suites decides."""
+    flaws: Mapping[str, bool] = field(default_factory=dict)
+    """By name: whether it has a known weakness; what could not be checked is not named."""
+    flaw_reasons: Mapping[str, str] = field(default_factory=dict)
+    hsts_max_age: timedelta | None = None
+    """Nothing at all where HSTS is known not to be sent."""
 
     @property
     def knows_all(self) -> bool:
@@ -85,7 +90,7 @@ def full(facts: TlsFacts) -> Tls:
         suites={version: tuple(names) for version, names in facts.suites.items()},
         groups=tuple(facts.groups),
         dh_bits=tuple(facts.dh_bits),
-        is_http=any(each.startswith(("h2", "http/")) for each in facts.alpn) if facts.alpn else None,
+        is_http=_is_http(facts),
         is_stapled=facts.is_stapled,
         compresses=facts.compresses,
         secure_renegotiation=facts.secure_renegotiation,
@@ -94,7 +99,27 @@ def full(facts: TlsFacts) -> Tls:
         resumes_by_id=facts.resumes_by_id,
         resumes_by_ticket=facts.resumes_by_ticket,
         server_order={version: whose == "server" for version, whose in facts.preference.items()},
+        flaws={
+            name: flaw.finding == "vulnerable"
+            for name, flaw in facts.flaws.items()
+            if flaw.finding != "unchecked"
+        },
+        flaw_reasons={name: flaw.reason for name, flaw in facts.flaws.items()},
+        hsts_max_age=_hsts_max_age(facts),
     )
+
+
+def _is_http(facts: TlsFacts) -> bool | None:
+    """Return whether HTTP is spoken: by the answer to a request, else by the protocols that are offered."""
+    if facts.hsts is not None and facts.hsts.header != "unchecked":
+        return facts.hsts.header != "not_http"
+    return any(each.startswith(("h2", "http/")) for each in facts.alpn) if facts.alpn else None
+
+
+def _hsts_max_age(facts: TlsFacts) -> timedelta | None:
+    if facts.hsts is None or facts.hsts.header not in ("sent", "absent"):
+        return None
+    return timedelta(seconds=facts.hsts.max_age or 0)
 
 
 def fast(*, version: str | None, suite: str | None, group: str | None) -> Tls | None:

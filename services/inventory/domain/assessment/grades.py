@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.inventory.domain.assessment import suites
-from services.inventory.domain.assessment.caps import Reason, caps, unchecked, warnings
+from services.inventory.domain.assessment.caps import FLAWS, Reason, caps, unchecked, warnings
 from services.inventory.domain.assessment.facts import SSL2, SSL3, TLS10, TLS11, TLS12, TLS13, Subject, Tls
 
-RULES = "ssllabs-2009r.1"
+RULES = "ssllabs-2009r.2"
 """The version of the rules; it changes whenever the same facts may give another letter."""
 LETTERS = ("A+", "A", "A-", "B", "C", "D", "E", "F", "M", "T")
 """The best first: M is another name than was asked for, T is no trust."""
@@ -24,7 +24,7 @@ _OF_CURVE = ((110, 20), (123, 40), (163, 80), (225, 90))
 _OF_CIPHER = ((1, 0), (128, 20), (256, 80))
 _SURE_WITHOUT_DEPTH = ("T", "M", "F")
 """No fact that is yet to come makes it better."""
-_NEEDED_FOR_PLUS = frozenset({"hsts", "key", "missed-connections"})
+_NEEDED_FOR_PLUS = frozenset({"hsts", "key", "missed-connections", *FLAWS})
 _BITS_OF_GROUP = {"secp192r1": 192, "secp224r1": 224}
 _EXPORT, _ANONYMOUS = 40, 0
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.inventory.domain.chains.links import is_authority, link
+from services.inventory.domain.chains.links import link
 from services.inventory.domain.chains.verdicts import ChainState, Problem, Roots, Verdict, judge
-from services.inventory.domain.revocation.words import Sources, sources
+from shared.extensions import is_authority
+from shared.revocation.words import Sources, sources
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,18 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from shared.errors import Invalid
+from shared.extensions import access_urls, extension
 from shared.x509 import fingerprint, load
 
 _NETWORK = (ipaddress.IPv4Network, ipaddress.IPv6Network)
 _ADDRESS = (ipaddress.IPv4Address, ipaddress.IPv6Address)
-E = TypeVar("E", bound=x509.ExtensionType)
 _UNREADABLE = (
     ValueError,
     TypeError,
@@ -99,57 +98,14 @@ def link(der: bytes, *, store: str | None = None) -> Link | None:
         return None
 
 
-def storable(text: str, *, most: int) -> str:
-    """Return text that every database takes: no NUL, and no half of a character that BMPString can hold."""
-    return text[:most].encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
-
-
 def name_digest(name: x509.Name) -> str:
     """Return what a name is looked up by."""
     return sha256(name.public_bytes()).hexdigest()
 
 
-def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
-    """Return an extension where it is there. Raises `ValueError` where the extensions cannot be read."""
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
-    except _UNREADABLE as error:
-        raise ValueError(str(error)) from error
-
-
-def is_authority(certificate: x509.Certificate) -> bool:
-    """Return whether a certificate says that it may issue others."""
-    try:
-        constraints = extension(certificate, x509.BasicConstraints)
-    except ValueError:
-        return False
-    return constraints is not None and constraints.ca
-
-
 def issuer_urls(certificate: x509.Certificate) -> tuple[str, ...]:
     """Return where the certificate of its issuer is said to be (RFC 5280 §4.2.2.1, caIssuers)."""
     return access_urls(certificate, AuthorityInformationAccessOID.CA_ISSUERS)
-
-
-def access_urls(certificate: x509.Certificate, method: x509.ObjectIdentifier) -> tuple[str, ...]:
-    """Return the HTTP addresses of one access method; of others we speak no protocol."""
-    try:
-        access = extension(certificate, x509.AuthorityInformationAccess)
-    except ValueError:
-        return ()
-    found = [
-        each.access_location.value
-        for each in access or ()
-        if each.access_method == method and isinstance(each.access_location, x509.UniformResourceIdentifier)
-    ]
-    return tuple(url for url in found if is_http(url))
-
-
-def is_http(url: str) -> bool:
-    """Return whether an address is one that we follow."""
-    return url.lower().startswith(("http://", "https://"))
 
 
 def faults(path: Sequence[Link]) -> Iterator[str]:

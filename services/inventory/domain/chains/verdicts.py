@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.inventory.domain.chains.links import Link, faults, is_authority, issuer_urls, link, storable
+from services.inventory.domain.chains.links import Link, faults, issuer_urls, link
 from services.inventory.domain.chains.paths import Path, Search, best, unserved
+from shared.extensions import is_authority, storable
 
 PUBLIC = "public"
 """The name of the trust store whose roots make a certificate a public one."""

@@ -12,12 +12,12 @@ from enum import StrEnum
 from services.inventory.domain.assessment.grades import LETTERS
 from services.inventory.domain.assessment.quantum import KeyExchange
 from services.inventory.domain.chains.verdicts import OWN, PUBLIC, ChainState
-from services.inventory.domain.linting import Severity
 from services.inventory.domain.oddities import Code
 from services.inventory.domain.query.tree import Operator
 from services.inventory.domain.replacements import State
-from services.inventory.domain.revocation.words import Revocation
 from shared.events.inventory import Flaw, Urgency
+from shared.lint import Severity
+from shared.revocation.words import Revocation
 
 
 class ValueKind(StrEnum):

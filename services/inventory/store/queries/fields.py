@@ -13,10 +13,8 @@ from sqlmodel import col
 
 from services.inventory.domain.assessment.facts import Result
 from services.inventory.domain.assessment.grades import LETTERS
-from services.inventory.domain.linting import Severity
 from services.inventory.domain.query import Operator, Term
 from services.inventory.domain.query.fields import ORDER
-from services.inventory.domain.revocation.words import Revocation
 from services.inventory.store.assessment_tables import AssessmentRow, PolicyRow, VerdictRow
 from services.inventory.store.association_tables import OddityRow
 from services.inventory.store.organised import CertificateTag, FieldValue, GroupMember, TeamRow
@@ -43,6 +41,8 @@ from services.inventory.store.tables import (
     Sighting,
 )
 from shared.events.inventory import Urgency
+from shared.lint import Severity
+from shared.revocation.words import Revocation
 
 Build = Callable[[Term, datetime], Condition]
 

@@ -1,0 +1,1 @@
+"""A distrusted CA is replaced on thousands of endpoints while parts of the platform are killed."""

@@ -1,0 +1,1 @@
+"""What the inventory answers at a million certificates, and how fast."""

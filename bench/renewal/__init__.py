@@ -1,0 +1,1 @@
+"""What renewal costs in a large estate."""

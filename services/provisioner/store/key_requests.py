@@ -1,0 +1,68 @@
+"""Keys that are made on targets: which is due and whose, and which are not needed any more."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from services.provisioner.domain.key_requests import KeyState
+from services.provisioner.store.tables import KeyRequest
+from shared.store import Transaction
+
+_ALIVE = (KeyState.WANTED, KeyState.BROUGHT)
+
+
+def _due(now: datetime) -> sa.Select[str]:
+    is_free = sa.or_(col(KeyRequest.lease).is_(None), col(KeyRequest.lease_until) < now)
+    return (
+        sa.select(col(KeyRequest.order_id))
+        .where(col(KeyRequest.next_attempt_at) <= now, is_free)
+        .order_by(col(KeyRequest.next_attempt_at), col(KeyRequest.order_id))
+        .limit(1)
+    )
+
+
+async def is_any_key_due(session: AsyncSession, now: datetime) -> bool:
+    """Return whether there is something to claim, without locking anything."""
+    return await session.scalar(_due(now)) is not None
+
+
+async def claim_key(tx: Transaction, *, lease: str, until: datetime, now: datetime) -> KeyRequest | None:
+    """Take the lease on a due request for a key and return it, or None."""
+    order_id = await tx.session.scalar(_due(now).with_for_update(skip_locked=True))
+    if order_id is None:
+        return None
+    row = await tx.session.get_one(KeyRequest, order_id)
+    row.lease, row.lease_until = lease, until
+    return row
+
+
+async def held_key(tx: Transaction, order_id: str, *, lease: str) -> KeyRequest | None:
+    """Return a request for changing, or None where another process works on it now."""
+    query = sa.select(KeyRequest).where(col(KeyRequest.order_id) == order_id, col(KeyRequest.lease) == lease)
+    found: KeyRequest | None = await tx.session.scalar(query.with_for_update())
+    return found
+
+
+async def end_all_key_leases(tx: Transaction) -> None:
+    """Let go of every request: right only where no other process can be at work."""
+    await tx.session.execute(sa.update(KeyRequest).values(lease=None, lease_until=None))
+
+
+async def clear_keys(
+    tx: Transaction, *, binding_id: str, now: datetime, older_than: datetime | None = None
+) -> None:
+    """Have the keys removed that wait for the certificates of a binding: all, or those asked for before a time."""
+    stale = sa.update(KeyRequest).where(col(KeyRequest.binding_id) == binding_id)
+    if older_than is None:
+        stale = stale.where(col(KeyRequest.state) == KeyState.BROUGHT)
+    else:
+        stale = stale.where(col(KeyRequest.state).in_(_ALIVE), col(KeyRequest.told_at) < older_than)
+    await tx.session.execute(stale.values(state=KeyState.CLEARING, attempts=0, next_attempt_at=now))
+
+
+async def key_is_bound(tx: Transaction, *, order_id: str, now: datetime) -> None:
+    """Remember that the key of an order waits no more: it is in place."""
+    done = sa.update(KeyRequest).where(col(KeyRequest.order_id) == order_id)
+    await tx.session.execute(done.values(state=KeyState.OVER, next_attempt_at=None, updated_at=now))

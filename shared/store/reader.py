@@ -1,0 +1,224 @@
+"""Reading by the driver itself, for what is asked most: SQLAlchemy writes the statement, asyncpg runs it.
+
+To execute a statement through SQLAlchemy's session costs ten times what the driver takes for it, and a list of fifty
+rows twice. The rows are as a session would give them: columns are attributes, with the types that they have in the table.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+Found = SimpleNamespace
+"""A row; its columns are attributes, and `vars` makes a dictionary of it."""
+_DOUBLE = 701
+"""PostgreSQL's number for the one type of numbers with a fraction that our tables have; for other types it is not asked."""
+_Converters = Mapping[str, Callable[[Any], Any]]
+
+
+class TookTooLong(Exception):
+    """A statement was given up after the time that it might take."""
+
+
+class Reader(Protocol):
+    """Asks the database."""
+
+    async def rows(self, statement: "Fixed", **values: Any) -> list[Found]:
+        """Return the rows of a statement; `values` are those of its parameters.
+
+        Raises `DBAPIError`, and `TookTooLong` where the reader was opened with a limit.
+        """
+
+    async def listed(self, query: sa.Select[Any], columns: "Columns") -> list[Found]:
+        """Return what a query finds that was made of `columns.selected`. Raises what `rows` does."""
+
+
+class Fixed:
+    """A statement of which nothing changes but the values of its parameters: it is compiled once."""
+
+    def __init__(self, statement: sa.SelectBase) -> None:
+        self.statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+
+    def compiled(self, dialect: sa.Dialect) -> "_Compiled":
+        """Return it as the driver takes it."""
+        if dialect.name not in self._compiled:
+            self._compiled[dialect.name] = _compile(self.statement, dialect, _given(self.statement, dialect))
+        return self._compiled[dialect.name]
+
+
+class Columns:
+    """What a list shows of a table: it is written out once, which is half the work of writing a statement."""
+
+    def __init__(self, table: Any, *columns: Any) -> None:
+        self.selected: sa.Select[Any] = sa.select(*columns)
+        """What a query begins with; its conditions and its order come after."""
+        self._table = table
+        self._columns = columns
+        self._written: dict[str, tuple[Any, _Converters]] = {}
+
+    def compiled(self, query: sa.Select[Any], dialect: sa.Dialect) -> "_Compiled":
+        """Return a query that was made of `selected` as the driver takes it."""
+        if dialect.name not in self._written:
+            text = ", ".join(str(column.compile(dialect=dialect)) for column in self._columns)
+            self._written[dialect.name] = sa.literal_column(text), _given(self.selected, dialect)
+        written, given = self._written[dialect.name]
+        return _compile(query.with_only_columns(written).select_from(self._table), dialect, given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compiled:
+    text: str
+    names: Sequence[str]
+    """Of the parameters, in order."""
+    values: Mapping[str, Any]
+    """Of those that the statement brings along."""
+    taken: _Converters
+    given: _Converters
+    """How values are written for the driver, and what of its rows is to be read otherwise."""
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        every = {**self.values, **values}
+        return [self.taken[name](every[name]) if name in self.taken else every[name] for name in self.names]
+
+    def row(self, record: Any) -> Found:
+        found = Found(**record)
+        for name, convert in self.given.items():
+            setattr(found, name, convert(getattr(found, name)))
+        return found
+
+
+def _given(statement: Any, dialect: sa.Dialect) -> _Converters:
+    every = {
+        column.key: column.type.dialect_impl(dialect).result_processor(dialect, _DOUBLE)
+        for column in statement.selected_columns
+    }
+    return {name: convert for name, convert in every.items() if convert is not None}
+
+
+def _compile(statement: Any, dialect: sa.Dialect, given: _Converters) -> _Compiled:
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    taken = {
+        name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()
+    }
+    return _Compiled(
+        text=str(compiled),
+        names=compiled.positiontup or (),
+        values=compiled.params,
+        taken={name: convert for name, convert in taken.items() if convert is not None},
+        given=given,
+    )
+
+
+class _Driver:
+    """Reads on a connection of asyncpg."""
+
+    def __init__(self, connection: Any, dialect: sa.Dialect, longest: timedelta | None) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._longest = longest
+
+    async def rows(self, statement: Fixed, **values: Any) -> list[Found]:
+        return await self._found(statement.compiled(self._dialect), values)
+
+    async def listed(self, query: sa.Select[Any], columns: Columns) -> list[Found]:
+        return await self._found(columns.compiled(query, self._dialect), {})
+
+    async def _found(self, ready: _Compiled, values: Mapping[str, Any]) -> list[Found]:
+        try:
+            records = await self._fetch(ready.text, ready.arguments(values))
+        except TimeoutError as error:
+            raise TookTooLong from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            is_lost = self._connection.is_closed()
+            raise sa.exc.DBAPIError(
+                ready.text, None, error, hide_parameters=True, connection_invalidated=is_lost
+            ) from error
+        return [ready.row(record) for record in records]
+
+    async def _fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any]:
+        if self._longest is None:
+            found: Sequence[Any] = await self._connection.fetch(text, *arguments)
+            return found
+        # A statement without a name is planned for the values it has: a plan for any value would be a bad one for
+        # what somebody has typed.
+        prepared = await self._connection.prepare(text, name="")
+        planned: Sequence[Any] = await prepared.fetch(*arguments, timeout=self._longest.total_seconds())
+        return planned
+
+
+class _Session:
+    """Reads in a session, where the driver is no such thing."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def rows(self, statement: Fixed, **values: Any) -> list[Found]:
+        return await self._found(statement.statement, values)
+
+    async def listed(self, query: sa.Select[Any], columns: Columns) -> list[Found]:  # noqa: ARG002 - they are in it
+        return await self._found(query, {})
+
+    async def _found(self, query: Any, values: Mapping[str, Any]) -> list[Found]:
+        return [Found(**row) for row in (await self._session.execute(query, values)).mappings()]
+
+
+@asynccontextmanager
+async def reader_on(engine: AsyncEngine, *, longest: timedelta | None) -> AsyncIterator[Reader]:
+    """Open a reader on PostgreSQL; a statement that takes longer raises `TookTooLong`."""
+    borrowed = await engine.raw_connection()
+    try:
+        yield _Driver(borrowed.driver_connection, engine.dialect, longest)
+    finally:
+        # Nothing was begun on it that would have to be waited for.
+        borrowed.close()
+
+
+def reader_in(session: AsyncSession) -> Reader:
+    """Return a reader in a session."""
+    return _Session(session)
+
+
+class Texts(sa.TypeDecorator[Sequence[str]]):
+    """Many texts as one value: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Choose the form that the database can go through."""
+        array: sa.types.TypeEngine[Any] = postgresql.ARRAY(sa.String())
+        return dialect.type_descriptor(array if dialect.name == "postgresql" else sa.JSON())
+
+
+class among(FunctionElement[bool]):  # noqa: N801 - it is called as a function
+    """The condition that a column has one of the texts that the parameter of this name will hold."""
+
+    inherit_cache = True
+    type = sa.Boolean()
+    name = "among"
+
+    def __init__(self, column: Any, parameter: str) -> None:
+        super().__init__(column, sa.bindparam(parameter, type_=Texts()))
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: SQLCompiler, **given: Any) -> str:
+    column, texts = (compiler.process(each, **given) for each in element.clauses)
+    return f"{column} = ANY ({texts})"
+
+
+@compiles(among, "sqlite")
+def _among_sqlite(element: among, compiler: SQLCompiler, **given: Any) -> str:
+    column, texts = (compiler.process(each, **given) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - both are compiled

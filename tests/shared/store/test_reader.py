@@ -1,0 +1,121 @@
+"""Reading by the driver gives what a session gives, on either database."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+import sqlalchemy as sa
+
+from shared.store import Database, Instant, Json, is_away
+from shared.store.reader import Columns, Fixed, TookTooLong, among
+from tests.servers.postgres import Postgres
+
+TABLES = sa.MetaData()
+TREES = sa.Table(
+    "trees",
+    TABLES,
+    sa.Column("name", sa.String(50), primary_key=True),
+    sa.Column("planted_at", Instant),
+    sa.Column("fruits", Json),
+    sa.Column("height", sa.Float),
+    sa.Column("rings", sa.Integer),
+    sa.Column("is_tall", sa.Boolean),
+)
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+OAK = {
+    "name": "oak",
+    "planted_at": NOON,
+    "fruits": ["acorn"],
+    "height": 12.5,
+    "rings": 90,
+    "is_tall": True,
+}
+ELM = {"name": "elm", "planted_at": None, "fruits": None, "height": None, "rings": None, "is_tall": False}
+NAMED = Fixed(sa.select(*TREES.c).where(among(TREES.c.name, "names")).order_by(TREES.c.name))
+SINCE = Fixed(sa.select(TREES.c.name).where(TREES.c.planted_at >= sa.bindparam("at", type_=Instant())))
+LISTED = Columns(TREES, *TREES.c)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database of each kind with two trees."""
+    url = f"sqlite:///{tmp_path}/garden.db"
+    if request.param == "postgresql":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        url = postgres.database("garden").url
+    opened = Database(url, source="garden")
+    async with opened.engine.begin() as connection:
+        await connection.run_sync(TABLES.create_all)
+        await connection.execute(sa.insert(TREES), [OAK, ELM])
+    yield opened
+    await opened.close()
+
+
+async def test_rows_have_the_types_of_the_table(database: Database):
+    async with database.reader() as reader:
+        rows = await reader.rows(NAMED, names=["oak", "elm", "fir"])
+    assert [vars(row) for row in rows] == [ELM, OAK]
+    assert rows[1].planted_at.utcoffset() == timedelta(0)
+
+
+async def test_a_statement_is_asked_again_with_other_values(database: Database):
+    eastern = (NOON + timedelta(seconds=1)).astimezone().replace(microsecond=0)
+    async with database.reader() as reader:
+        assert [row.name for row in await reader.rows(SINCE, at=NOON)] == ["oak"]
+        assert await reader.rows(SINCE, at=eastern) == []
+        assert await reader.rows(NAMED, names=[]) == []
+
+
+@pytest.mark.parametrize("longest", [None, timedelta(seconds=20)])
+async def test_a_list_has_the_conditions_and_the_order_of_its_query(
+    database: Database, longest: timedelta | None
+):
+    query = LISTED.selected.where(TREES.c.name.in_(["oak", "elm", "it's"]), TREES.c.rings.is_not(None))
+    async with database.reader(longest=longest) as reader:
+        rows = await reader.listed(query.order_by(TREES.c.name).limit(5), LISTED)
+        everything = await reader.listed(LISTED.selected.order_by(TREES.c.name.desc()), LISTED)
+    assert [vars(row) for row in rows] == [OAK]
+    assert [row.name for row in everything] == ["oak", "elm"]
+
+
+async def test_what_the_database_refuses_is_an_error_that_tells_it_from_one_that_is_away(database: Database):
+    async with database.engine.begin() as connection:
+        await connection.execute(sa.text("DROP TABLE trees"))
+    with pytest.raises(sa.exc.DBAPIError) as raised:
+        async with database.reader() as reader:
+            await reader.rows(NAMED, names=["oak"])
+    if not database.is_sqlite:
+        assert not is_away(raised.value)
+        assert "oak" not in str(raised.value)
+
+
+async def test_postgresql_is_asked_no_longer_than_it_may_take_and_the_connection_is_good_afterwards(
+    postgres: Postgres,
+):
+    database = Database(postgres.database("garden").url, source="garden", pool_size=1)
+    slow = Fixed(sa.select(sa.func.pg_sleep(5).label("slept"), sa.literal_column("1").label("one")))
+    with pytest.raises(TookTooLong):
+        async with database.reader(longest=timedelta(milliseconds=20)) as reader:
+            await reader.rows(slow)
+    for _ in range(3):
+        async with database.reader() as reader:
+            [row] = await reader.rows(Fixed(sa.select(sa.literal_column("1").label("one"))))
+        assert row.one == 1
+    await database.close()
+
+
+async def test_a_connection_that_the_server_has_ended_is_not_given_out(postgres: Postgres):
+    database = Database(postgres.database("garden").url, source="garden", pool_size=1)
+    one = Fixed(sa.select(sa.literal_column("1").label("one")))
+    for read in range(3):
+        async with database.reader() as reader:
+            assert [row.one for row in await reader.rows(one)] == [1], read
+        async with database.read() as session:
+            assert await session.scalar(sa.text("SELECT 1")) == 1
+        name = database.url.database
+        postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        # The news of it is on its way.
+        await anyio.sleep(0.05)
+    await database.close()
