@@ -66,6 +66,25 @@ class Token:
             return RsaTokenKey(self, name, public)
         raise Unavailable(f"The key {name} is of a kind that is not used here.", next_step="Name another.")
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of the private keys whose names begin so."""
+
+        def work(session: Any) -> list[str]:
+            found = session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
+            return [each.label for each in found if each.label.startswith(prefix)]
+
+        return self._do(work)
+
+    def destroy(self, name: str) -> None:
+        """Destroy both halves of a key pair, as far as they are there."""
+
+        def work(session: Any) -> None:
+            for half in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+                for each in list(session.get_objects({Attribute.CLASS: half, Attribute.LABEL: name})):
+                    each.destroy()
+
+        self._do(work)
+
     def sign(self, name: str, data: bytes, mechanism: Mechanism) -> bytes:
         """Return the signature of the key over the data."""
         signed: bytes = self._do(

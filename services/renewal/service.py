@@ -33,6 +33,7 @@ from services.renewal.actions.requests import Requests
 from services.renewal.actions.revocations import Revocations, WaitingRevocations
 from services.renewal.actions.revoking import Revoking
 from services.renewal.actions.schedules import Schedules
+from services.renewal.actions.token_keys import TokenKeys
 from services.renewal.actions.validation import Validator
 from services.renewal.actions.windows import Windows
 from services.renewal.actions.work import Work
@@ -123,6 +124,7 @@ async def _assembled(
         schedule=Schedule(durations(settings.retry_after)),
         gate=OrderGate(approvals),
         validator=Validator(lookout),
+        token=surroundings.token,
         request_timeout=timedelta(seconds=settings.request_timeout),
     )
     work = Work(database, means=means, lease=timedelta(seconds=settings.lease), clock=clock)
@@ -165,6 +167,18 @@ async def _assembled(
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     keys = Keys(database, sealer=sealer, retention=timedelta(seconds=settings.key_retention))
     reminders = Worker("approvals", approvals.look_at_due, clock=clock, every=APPROVALS_EVERY)
+    token_keys = (
+        [
+            Worker(
+                "keys in the token",
+                TokenKeys(database, surroundings.token).sweep,
+                clock=clock,
+                every=DELETE_EVERY,
+            )
+        ]
+        if surroundings.token is not None
+        else []
+    )
     deletion = Worker("old keys", keys.delete_old, clock=clock, every=DELETE_EVERY)
     profiles = Profiles(database, authorities)
     budgets = Budgets(database)
@@ -218,6 +232,7 @@ async def _assembled(
             reactor.run,
             lanes.run,
             deletion.run,
+            *(worker.run for worker in token_keys),
             reminders.run,
             revocation_lanes.run,
             *(worker.run for worker in campaign_workers),

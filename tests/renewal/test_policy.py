@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.renewal.domain.brought import read_csr
 from services.renewal.domain.keys import KeyType
-from services.renewal.domain.policy import Custody, Key, Rules, Trust, Wanted, judge
+from services.renewal.domain.policy import Key, Rules, Trust, Wanted, judge
 from shared.errors import Invalid
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -81,12 +81,6 @@ def test_a_key_is_new_unless_the_profile_reuses_keys() -> None:
     known = frozenset({P256.fingerprint})
     assert broken(key=P256, known=known) == ["key-new"]
     assert broken(key=P256, known=known, reuses_key=True) == []
-
-
-def test_a_key_that_nobody_can_make_yet_is_brought_or_refused() -> None:
-    assert broken(custody=Custody.PKCS11) == ["key-custody"]
-    assert broken(custody=Custody.PKCS11, key=P256) == []
-    assert broken(custody=Custody.TARGET) == []
 
 
 def test_all_that_is_broken_is_told_at_once_with_its_remedies() -> None:

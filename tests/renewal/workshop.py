@@ -212,6 +212,7 @@ class Workshop:
             schedule=Schedule(WAITS),
             gate=OrderGate(self.approvals),
             validator=Validator(lookout, lint_public=lint_here),
+            token=self.token,
         )
         self.work = Work(self.database, means=means, lease=self.lease, clock=self.time)
         self.revocations = self.revocations_with()

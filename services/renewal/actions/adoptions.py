@@ -14,7 +14,7 @@ from services.renewal.connectors import Challenge
 from services.renewal.connectors.inventory import Inventory, KnownCertificate
 from services.renewal.domain.adoption import Facts, Fit, Offer, fits, like
 from services.renewal.domain.keys import KeyType
-from services.renewal.domain.policy import Custody, Trust
+from services.renewal.domain.policy import Trust
 from shared.access import Principal
 from shared.errors import Conflict, EverleafError
 from shared.store import Database
@@ -165,7 +165,6 @@ async def offers_to(session: AsyncSession, *, scope: frozenset[str] | None) -> l
             allowed_names=row.allowed_names,
             issuers=issuers[row.authority_id],
             trust=Trust(authorities[row.authority_id].trust),
-            custody=Custody(row.key_custody),
         )
         for row in rows
         if row.authority_id in authorities

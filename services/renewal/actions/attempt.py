@@ -29,6 +29,7 @@ from services.renewal.actions.orders import (
 )
 from services.renewal.actions.profiles import terms_of
 from services.renewal.actions.timing import known_by_order, learn, schedule_for
+from services.renewal.actions.token_keys import WHERE_TO_SET_IT, new_key_name
 from services.renewal.actions.validation import Validator
 from services.renewal.connectors import (
     CertificateAuthority,
@@ -48,6 +49,7 @@ from shared import x509
 from shared.clock import Clock
 from shared.errors import EverleafError, Invalid, Refused, Unavailable
 from shared.events.renewal import CertificateRenewed, RequestWanted, RequestWithdrawn
+from shared.pkcs11 import Token
 from shared.sealing import CannotOpen, Sealer
 from shared.store import Database, Transaction
 
@@ -66,6 +68,8 @@ class Means:
     schedule: Schedule
     gate: OrderGate
     validator: Validator
+    token: Token | None = None
+    """Where keys are made that stay there."""
     request_timeout: timedelta = timedelta(days=1)
     """How long a request may take to come from the target."""
 
@@ -195,6 +199,8 @@ class Attempt:
                 add_step(tx, held, "key", "The request that was brought is used.", now=now)
             return order.given_csr, None
         key_type = KeyType(profile.key_type)
+        if Custody(profile.key_custody) is Custody.PKCS11:
+            return await self._made_in_token(order, key_type), None
         kept = await self._kept_key(order) if profile.reuse_key else None
         key = kept if kept is not None else await anyio.to_thread.run_sync(new_key, key_type)
         text = f"A fresh {key_type} key is made."
@@ -209,6 +215,20 @@ class Attempt:
             held.private_key, held.csr = sealed, csr
             add_step(tx, held, "key", text, now=now)
         return csr, sealed
+
+    async def _made_in_token(self, order: store.Order, key_type: KeyType) -> bytes:
+        """Make a key that stays in the token, and a request that it signs; keep both and return the request."""
+        token = self._means.token
+        if token is None:
+            raise NotNow("There is no PKCS#11 token.", next_step=WHERE_TO_SET_IT)
+        name, names = new_key_name(), tuple(order.names)
+        key = await anyio.to_thread.run_sync(lambda: token.make_key(key_type, name=name))
+        csr = await anyio.to_thread.run_sync(new_request, key, names)
+        async with self._held() as (tx, held, now):
+            held.token_key, held.csr = name, csr
+            text = f"A fresh {key_type} key is made in the token, where it stays."
+            add_step(tx, held, "key", text, now=now)
+        return csr
 
     async def _may_go_out(self) -> bool:
         """Return whether what is made here may be sent to the authority; where not, the order waits for an approval."""

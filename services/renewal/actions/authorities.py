@@ -30,6 +30,7 @@ from shared.documents import read_document
 from shared.errors import Conflict, NotFound
 from shared.groups import listed
 from shared.ids import new_id
+from shared.pkcs11 import Token
 from shared.sealing import Sealer
 from shared.store import Database
 from shared.x509 import to_pem
@@ -155,6 +156,11 @@ class Authorities:
             terms=terms,
             network=self._network,
         )
+
+    @property
+    def token(self) -> Token | None:
+        """The PKCS#11 token that keys may be made in, if there is one."""
+        return self._network.token
 
     def issues_at_once(self, row: store.Authority) -> bool:
         """Return whether many orders of an authority take hardly longer than one."""

@@ -58,7 +58,7 @@ class Keys:
         async with self._database.transaction() as tx:
             orders = await store.orders_of_old_keys(tx, seen_before=now - self._retention, limit=_AT_ONCE)
             for order in orders:
-                order.private_key = None
+                order.private_key = order.token_key = None
                 text = "The private key is deleted: a newer certificate has been in place for long enough."
                 add_step(tx, order, "key", text, now=now)
         return len(orders) == _AT_ONCE
@@ -94,6 +94,11 @@ def _kept(order: store.Order) -> bytes:
         raise Conflict(
             "The key was made by whoever brought the request, and never was here.",
             next_step="Put the certificate in place where that key is.",
+        )
+    if order.token_key is not None:
+        raise Conflict(
+            "The private key is in the token (an HSM) and stays there.",
+            next_step="Have the server use that token; the certificate alone is to be put in place.",
         )
     if order.private_key is None:
         raise Conflict(

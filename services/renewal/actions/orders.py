@@ -375,7 +375,7 @@ def end_without(order: store.Order) -> None:
 
 def forget_request(order: store.Order) -> None:
     """Forget key, request and progress: what is tried next is a new request, with a key of its own."""
-    order.private_key = order.csr = order.progress = order.placed_at = None
+    order.private_key = order.token_key = order.csr = order.progress = order.placed_at = None
 
 
 def tell_failed(tx: Transaction, order: store.Order, *, now: datetime) -> None:

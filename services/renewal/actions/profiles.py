@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.renewal import store
 from services.renewal.actions.authorities import Authorities
 from services.renewal.actions.scopes import is_for, put_into, require_own
+from services.renewal.actions.token_keys import WHERE_TO_SET_IT
 from services.renewal.connectors import Challenge, Terms
 from services.renewal.domain.keys import KeyType
 from services.renewal.domain.names import pattern
@@ -111,7 +112,7 @@ class Profiles:
             return await _named(tx.session, row)
 
     async def _fill(self, tx: Transaction, row: store.Profile, new: NewProfile, *, caller: Principal) -> None:
-        _check(new)
+        _check(new, has_token=self._authorities.token is not None)
         authority = await self._authority(tx, new.authority, new, caller=caller, field="authority")
         fallback = None
         if new.fallback_authority is not None:
@@ -174,12 +175,11 @@ _AS_THEY_ARE = (
 )
 
 
-def _check(new: NewProfile) -> None:
+def _check(new: NewProfile, *, has_token: bool) -> None:
     """Raise `Invalid` where what a profile says contradicts itself."""
     if new.key_custody == Custody.PKCS11:
-        text = f"Keys cannot be kept by {new.key_custody} yet."
-        raise _wrong("key_custody", text, "Use central or target.")
-    if new.key_custody == Custody.TARGET and new.reuse_key:
+        _check_token(new, has_token=has_token)
+    if new.key_custody != Custody.CENTRAL and new.reuse_key:
         raise _wrong("reuse_key", "A key that is made on the target is new each time.", "Leave it out.")
     if new.renew_before is not None and new.renew_fraction is not None:
         raise _wrong("renew_before", "It is renewed at one time, not at two.", "Leave one of them out.")
@@ -195,6 +195,13 @@ def _check(new: NewProfile) -> None:
         raise _wrong("reuse_key_reason", "Keys are new each time unless there is a reason.", "Say why.")
     if new.fallback_authority == new.authority:
         raise _wrong("fallback_authority", "It is the authority itself.", "Name another, or none.")
+
+
+def _check_token(new: NewProfile, *, has_token: bool) -> None:
+    if not has_token:
+        raise _wrong("key_custody", "There is no PKCS#11 token.", WHERE_TO_SET_IT)
+    if new.key_type == KeyType.ED25519:
+        raise _wrong("key_type", f"No {new.key_type} key is made in a token.", "Choose ECDSA or RSA.")
 
 
 def _wrong(field: str, text: str, advice: str) -> Invalid:
@@ -248,7 +255,6 @@ def rules_of(profile: store.Profile, authority: store.Authority) -> Rules:
         key_type=KeyType(profile.key_type),
         lifetime=timedelta(seconds=profile.lifetime),
         trust=Trust(authority.trust),
-        custody=Custody(profile.key_custody),
         reuses_key=profile.reuse_key,
     )
 

@@ -77,7 +77,8 @@ class ProfileTerms(Body):
         examples=[None],
     )
     key_custody: Custody = Field(
-        Custody.CENTRAL, description="Where keys are made and kept; so far `central` or `target`."
+        Custody.CENTRAL,
+        description="Where keys are made and kept; `central`: sealed here, `target`: there, `pkcs11`: in the token.",
     )
     reuse_key: bool = Field(False, description="Renew with the same key instead of a new one each time.")
     reuse_key_reason: str | None = Field(None, max_length=1000, examples=[None])

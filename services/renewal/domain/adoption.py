@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.renewal.domain.keys import KeyType
 from services.renewal.domain.names import canonical
-from services.renewal.domain.policy import Custody, Rules, Trust, Wanted, judge
+from services.renewal.domain.policy import Rules, Trust, Wanted, judge
 from shared.errors import EverleafError
 
 _RSA_BITS = 2048
@@ -35,7 +35,6 @@ class Offer:
     allowed_names: Sequence[str]
     issuers: frozenset[str] = frozenset()
     trust: Trust = Trust.PRIVATE
-    custody: Custody = Custody.CENTRAL
 
     @property
     def rules(self) -> Rules:
@@ -45,7 +44,6 @@ class Offer:
             key_type=self.key_type,
             lifetime=self.lifetime,
             trust=self.trust,
-            custody=self.custody,
         )
 
 

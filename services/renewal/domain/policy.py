@@ -74,7 +74,6 @@ class Rules:
     key_type: KeyType
     lifetime: timedelta
     trust: Trust = Trust.PRIVATE
-    custody: Custody = Custody.CENTRAL
     reuses_key: bool = False
 
 
@@ -216,24 +215,12 @@ def _key_is_new(wanted: Wanted, rules: Rules) -> Iterator[Broken]:
         )
 
 
-def _custody_is_built(wanted: Wanted, rules: Rules) -> Iterator[Broken]:
-    if wanted.key is None and rules.custody is Custody.PKCS11:
-        yield Broken(
-            rule="key-custody",
-            at="/body/profile",
-            evidence=f"The profile keeps keys by {rules.custody}, and no such key can be made yet.",
-            remedy="Bring a request of your own in `csr`, or use a profile whose key custody is central or target.",
-            source="the profile",
-        )
-
-
 RULES: tuple[Rule, ...] = (
     _names_are_allowed,
     _names_are_public,
     _key_is_strong,
     _key_is_of_the_profile,
     _key_is_new,
-    _custody_is_built,
 )
 
 

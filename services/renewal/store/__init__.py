@@ -92,6 +92,7 @@ from services.renewal.store.orders import (
     orders_of_old_keys,
     renewed_unseen,
     steps_of,
+    token_keys,
 )
 from services.renewal.store.revocations import (
     Revocation,
@@ -241,6 +242,7 @@ __all__ = [
     "spend",
     "spent",
     "steps_of",
+    "token_keys",
     "try_lock_lineage",
     "unknown_schedules",
     "unlooked_schedules",

@@ -1,6 +1,6 @@
 """Orders: which is open, which is due and whose, and what was done for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -217,10 +217,15 @@ async def orders_of_old_keys(tx: Transaction, *, seen_before: datetime, limit: i
         )
         .exists()
     )
-    query = sa.select(Order).where(
-        col(Order.state) == State.RENEWED, col(Order.private_key).is_not(None), is_replaced
-    )
+    has_key = sa.or_(col(Order.private_key).is_not(None), col(Order.token_key).is_not(None))
+    query = sa.select(Order).where(col(Order.state) == State.RENEWED, has_key, is_replaced)
     return (await tx.session.scalars(query.limit(limit).with_for_update(skip_locked=True, of=Order))).all()
+
+
+async def token_keys(session: AsyncSession, names: Collection[str]) -> frozenset[str]:
+    """Return those of the names that keys of orders have in the token."""
+    query = sa.select(col(Order.token_key)).where(col(Order.token_key).in_(names))
+    return frozenset(name for name in await session.scalars(query) if name is not None)
 
 
 def finish(order: Order, *, state: State) -> None:

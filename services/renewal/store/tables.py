@@ -155,6 +155,8 @@ class Order(Table, table=True):
     """A request that somebody brought: its key was never here."""
     request_until: datetime | None = Field(default=None, sa_type=Instant)
     """Until when the request may come from the target; empty where it is made here, or was brought with the order."""
+    token_key: str | None = Field(default=None, max_length=100)
+    """The name of its private key in the PKCS#11 token, where it was made there and stays."""
     private_key: bytes | None = Field(default=None, sa_type=Sealed)
     """Sealed PKCS#8 in PEM; empty before it is made, and when nobody needs it any more."""
     csr: bytes | None = None
