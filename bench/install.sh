@@ -17,6 +17,8 @@ need nmap nmap
 need sslscan sslscan
 need cc "gcc libc6-dev"
 [ -x /usr/bin/time ] || missing="$missing time"
+gopath=/usr/share/gocode
+[ -d "$gopath/src/golang.org/x/crypto/acme" ] || missing="$missing golang-golang-x-crypto-dev"
 
 install_packages() {
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -58,6 +60,12 @@ build_goscan() {
         "$folder/venv/bin/go" build -o "$folder/goscan" "$here/scan/goscan.go"
 }
 
+build_acme() {
+    is_newer "$here/issue/acme.go" "$folder/acme" || return 0
+    GO111MODULE=off GOPATH="$gopath" CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='' GOCACHE="$folder/go-cache" \
+        "$folder/venv/bin/go" build -o "$folder/acme" "$here/issue/acme.go"
+}
+
 # As pip does with what it installs, unless that is editable; other installers leave it to the first import, which may
 # not be allowed to. Else every scan would compile what it imports.
 compile_everleaf() {
@@ -70,3 +78,4 @@ compile_everleaf
 (install_peers) || echo "Go and sslyze could not be installed: their rows are not measured." >&2
 (build_floor) || echo "The C floor could not be built: its rows are not measured." >&2
 (build_goscan) || echo "The Go scanner could not be built: its rows are not measured." >&2
+(build_acme) || echo "The Go ACME client could not be built: issue.pebble is not measured." >&2

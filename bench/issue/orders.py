@@ -45,16 +45,16 @@ async def main() -> None:
     with timed(count):
         while (claim := await work.claim(now=utc_now())) is not None:
             await work.run(claim)
-    await _check(database, count)
+    await check(database, count)
     await database.close()
 
 
 SEALER = Sealer([KeyEncryptionKey(b"k" * 32)])
 
 
-def authorities_of(database: Database) -> Authorities:
-    """Return the authorities of a database, with a public address."""
-    network = Network(policy=Policy(), tls=client_context(), http01=None)
+def authorities_of(database: Database, *, network: Network | None = None) -> Authorities:
+    """Return the authorities of a database, with a public address; without a network they reach nothing."""
+    network = network or Network(policy=Policy(), tls=client_context(), http01=None)
     return Authorities(database, sealer=SEALER, network=network, public_url=URL.partition("/v1/")[0])
 
 
@@ -76,10 +76,20 @@ async def _placed(database: Database, count: int) -> Work:
         challenge=None,
     )
     await Profiles(database, authorities).create(profile, caller=CALLER, now=utc_now())
+    await place(database, count)
+    return work_on(database, authorities)
+
+
+async def place(database: Database, count: int) -> None:
+    """Place orders of the profile `web`."""
     orders = Orders(database, ring=lambda: None)
     for number in range(count):
         new = NewOrder(names=[f"host{number}.example.test"], profile="web", lineage_id=None)
         await orders.create(new, caller=CALLER, now=utc_now())
+
+
+def work_on(database: Database, authorities: Authorities) -> Work:
+    """Return what takes up the orders."""
     patience = Patience(timeout=timedelta(days=1), reminder=timedelta(days=1))
     means = Means(
         sealer=SEALER,
@@ -91,7 +101,8 @@ async def _placed(database: Database, count: int) -> Work:
     return Work(database, means=means, lease=timedelta(minutes=1), clock=utc_now)
 
 
-async def _check(database: Database, count: int) -> None:
+async def check(database: Database, count: int) -> None:
+    """End with an error where not every order is renewed."""
     orders = Orders(database, ring=lambda: None)
     renewed = await orders.page(after=None, limit=count, caller=CALLER, state=State.RENEWED)
     if len(renewed) != count:

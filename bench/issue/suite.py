@@ -1,21 +1,30 @@
-"""The built-in authority, alone and from an order that is due to one that is renewed; and a change of the key-encryption key."""
+"""The built-in authority, alone and from an order that is due to one that is renewed; an ACME authority; a change of the key-encryption key."""
 
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from bench.measure import NotMeasured, Usage
 from bench.rows import SUBJECT, Contestant, Row, Sample, Scenario
+from tests.servers.pebble import Pebble, PebbleOptions
+from tests.servers.processes import MissingServer
+from tests.servers.tls import CertificateAuthority
 
-ORDERS, SECRETS = 2_000, 100_000
+ORDERS, SECRETS, ACME_ORDERS = 2_000, 100_000, 1_000
+AT_ONCE = 250
+"""ACME orders in flight, of either contestant."""
+PEBBLES_WAIT = 3
+"""Seconds that Pebble asks its clients to wait between two looks, by its own example configuration."""
 HOUR = 3600
 LIMIT = 600
 BARE = "bare cryptography"
+GO = "Go x/crypto/acme"
 
 
 def _cpu(sample: Sample) -> float:
@@ -24,6 +33,10 @@ def _cpu(sample: Sample) -> float:
 
 def _wall(sample: Sample) -> float:
     return sample.usage.wall
+
+
+def _wall_per_thousand(sample: Sample) -> float:
+    return sample.usage.wall / sample.asked * 1000
 
 
 ROWS = (
@@ -42,6 +55,14 @@ ROWS = (
         figure=_cpu,
         goal=2.0,
         baseline=BARE,
+    ),
+    Row(
+        name="issue.pebble",
+        scenario="acme",
+        unit="s/1,000",
+        figure=_wall_per_thousand,
+        goal=1.25,
+        baseline=GO,
     ),
     Row(
         name="rewrap.100k",
@@ -69,6 +90,10 @@ class IssueSuite:
             yield _rewrap(max(100, round(SECRETS * scale)), data)
             shutil.rmtree(data, ignore_errors=True)
             return
+        if name == "acme":
+            with _acme(max(20, round(ACME_ORDERS * scale)), folder) as scenario:
+                yield scenario
+            return
         count = max(100, round(ORDERS * scale))
         module, title = _SCENARIOS[name]
         contestants = (
@@ -86,22 +111,53 @@ def _rewrap(count: int, data: Path) -> Scenario:
     return Scenario(name="rewrap", title=title, contestants=(ours,))
 
 
+@contextmanager
+def _acme(count: int, folder: Path) -> Iterator[Scenario]:
+    """Start Pebble, which takes its time to validate and asks its clients to wait, as it does if not told otherwise."""
+    home, data, client = folder / "pebble", folder / "issue", folder / "acme"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    options = PebbleOptions(takes_its_time=True, retry_after=PEBBLES_WAIT)
+    pebble = Pebble(home, options=options, ca=CertificateAuthority("API root"))
+    ours = [pebble.dir_url, str(pebble.ca_pem), str(pebble.http01_port), str(AT_ONCE)]
+    theirs = {"-d": pebble.dir_url, "-ca": str(pebble.ca_pem), "-l": f"127.0.0.1:{pebble.http01_port}"}
+    theirs |= {"-n": str(count), "-c": str(AT_ONCE)}
+    contestants = (
+        Contestant(name=SUBJECT, run=lambda: _ours("bench.issue.acme_orders", count, data, *ours)),
+        Contestant(name=GO, run=lambda: _told([str(client), *chain.from_iterable(theirs.items())])),
+    )
+    try:
+        pebble.start()
+        yield Scenario(
+            name="acme", title=f"{count:,} certificates of Pebble by http-01", contestants=contestants
+        )
+    except MissingServer as error:
+        raise NotMeasured(str(error)) from error
+    finally:
+        pebble.close()
+        shutil.rmtree(data, ignore_errors=True)
+
+
 _SCENARIOS = {
     "authority": ("bench.issue.authority", "key, request, signature, and the books in SQLite"),
     "orders": ("bench.issue.orders", "from an order that is due to the event in the outbox, in SQLite"),
 }
 
 
-def _ours(module: str, count: int, folder: Path) -> Sample:
+def _ours(module: str, count: int, folder: Path, *words: str) -> Sample:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    return _sample(module, str(count), str(folder))
+    return _sample(module, str(count), str(folder), *words)
 
 
 def _sample(module: str, *words: str) -> Sample:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words], capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+    return _told([sys.executable, "-m", module, *words])
+
+
+def _told(command: Sequence[str]) -> Sample:
+    if shutil.which(command[0]) is None:
+        raise NotMeasured(f"{Path(command[0]).name} is missing")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
     if done.returncode:
         raise NotMeasured(f"it ended with {done.returncode}: {done.stderr[-300:]}")
     told = json.loads(done.stdout.splitlines()[-1])
