@@ -30,6 +30,7 @@ _SETTINGS = {
     "EVERLEAF_PROVISIONER_LEASE": "15",
     "EVERLEAF_PROVISIONER_RETRY_AFTER": "5,10,30",
 }
+_SCANS, _AT_ONCE = 5, 50
 _PATIENCE = 3600
 
 
@@ -113,23 +114,37 @@ class Estate:
             accepted(client.post("/provisioner/v1/bindings", json=body))
 
     def _found(self, client: httpx.Client) -> dict[str, str]:
-        """Return the lineages of all certificates by their names, once a scan has found them."""
-        body = {"targets": self.farm.networks, "ports": [self.farm.port]}
+        """Return the lineages of all certificates by their names, once scans have found them.
+
+        One server answers for all addresses: on a busy machine it stays silent to some, and they are asked again.
+        """
+        lineages: dict[str, str] = {}
+        for _ in range(_SCANS):
+            found = self._scan(client)
+
+            def is_known(found: int = found) -> bool:
+                known = accepted(client.get("/inventory/v1/certificates/count", params={"current": True}))
+                return bool(known["count"] >= found)
+
+            until(is_known, what="all that was found in inventory", within=_PATIENCE, every=1)
+            items = pages(client, "/inventory/v1/certificates")
+            lineages = {each["names"][0]: each["lineage_id"] for each in items}
+            if len(lineages) >= self.farm.size:
+                break
+        return lineages
+
+    def _scan(self, client: httpx.Client) -> int:
+        """Scan the farm; return how many certificates were found."""
+        body = {"targets": self.farm.networks, "ports": [self.farm.port], "concurrency": _AT_ONCE}
         scan = accepted(client.post("/discovery/v1/scans", json=body))
         path = f"/discovery/v1/scans/{scan['id']}"
-        until(
-            lambda: accepted(client.get(path))["state"] == "finished",
-            what="the scan",
-            within=_PATIENCE,
-            every=1,
-        )
 
-        def count() -> bool:
-            known = accepted(client.get("/inventory/v1/certificates/count", params={"current": True}))
-            return bool(known["count"] >= self.farm.size)
+        def finished() -> dict[str, Any] | None:
+            shown = accepted(client.get(path))
+            return shown if shown["state"] == "finished" else None
 
-        until(count, what="all certificates in inventory", within=_PATIENCE, every=1)
-        return {each["names"][0]: each["lineage_id"] for each in pages(client, "/inventory/v1/certificates")}
+        shown: dict[str, Any] = until(finished, what="the scan", within=_PATIENCE, every=1)
+        return int(shown["counts"]["found"])
 
     def _target(self, client: httpx.Client, number: int) -> str:
         body = {
