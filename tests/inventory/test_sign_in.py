@@ -84,6 +84,17 @@ def test_the_first_rule_that_fits_counts_and_none_is_added_to_it():
         of("sales")
 
 
+@pytest.mark.parametrize(
+    "sent",
+    ["*", "pk*", "web)(memberOf=pki", "*)(uid=*))(|(uid=*", "PKI", " pki", "pki\\00", "%", "' or '1'='1"],
+)
+def test_a_name_or_group_with_signs_of_a_question_is_compared_and_never_asked_with(sent: str):
+    rules = [RightsRule.parse(text) for text in RULES]
+    with pytest.raises(Forbidden):
+        sign_in.rights_of(person(sent, name=sent), rules)
+    assert sign_in.rights_of(person(sent, "web", name=sent), rules).roles == ("operator", "approver")
+
+
 def person(*values: str, name: str = "ada") -> Person:
     return Person(issuer=ISSUER, subject="7", name=name, values=values)
 
