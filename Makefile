@@ -2,14 +2,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PORTAL := services/portal/dist/index.html
+PORTAL_SOURCES := $(shell find portal -type f -not -path 'portal/node_modules/*' -not -path 'portal/src/contracts/*') \
+	$(wildcard services/*/openapi.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test bench fuzz check format contracts lock clean
+.PHONY: help install portal up demo test bench fuzz check format contracts lock clean
 
 help: ## Show what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Make .venv with the platform and its tools
+install: $(INSTALLED) $(PORTAL) ## Make .venv with the platform and its tools
 
 $(INSTALLED): requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Everleaf needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -17,6 +20,11 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+portal: $(PORTAL) ## Build the portal, where something of it has changed
+
+$(PORTAL): $(INSTALLED) $(PORTAL_SOURCES)
+	sh portal/build.sh $(BIN)/python build/node
 
 up: install ## Run the platform here: one process, everything included
 	$(BIN)/everleaf up
@@ -37,6 +45,7 @@ fuzz: install ## Fuzz what reads strangers' bytes, coverage-guided (SECONDS=60);
 	PYTHONPATH=.:build/fuzz/lib $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
 
 check: install ## Lint, types, import contracts, generated contracts: run it before every commit
+	[ ! -d portal/node_modules ] || (cd portal && node_modules/.bin/biome check --error-on-warnings .)
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
@@ -56,4 +65,4 @@ lock: ## Renew the locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header bench/requirements.in --output-file bench/requirements.lock
 
 clean: ## Remove what make made
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist portal/node_modules services/portal/dist

@@ -9,7 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import table
+from bench.alerts.suite import AlertSuite
 from bench.campaign.suite import CampaignSuite
+from bench.deploy.suite import DeploySuite
 from bench.ingest.suite import IngestSuite
 from bench.inventory.suite import InventorySuite
 from bench.issue.suite import IssueSuite
@@ -30,6 +32,8 @@ SUITES: tuple[Suite, ...] = (
     IngestSuite(),
     IssueSuite(),
     RenewalSuite(),
+    DeploySuite(),
+    AlertSuite(),
     CampaignSuite(),
 )
 NARROWEST = 130

@@ -3,7 +3,7 @@
 Each service has an `openapi.json` (its HTTP face) and an `asyncapi.json` (AsyncAPI 3: what it
 sends and receives), and the tables at the end of its README; the schemas of all events are in
 `shared/events/schemas/`, who says what to whom is in `docs/events.md`, and who may do what in
-`docs/authorisation.md`.
+`docs/authorisation.md`; what a consumer may subscribe to is in `docs/consumers.asyncapi.json`.
 """
 
 import json
@@ -16,10 +16,12 @@ import anyio
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
+from services.consumers import consumer_contract
 from services.program import NAMES, Program, migrate, open_services, service_module
 from shared.access import ROLES
 from shared.bus.sqlite import SqliteBus
 from shared.events import CONTENT_TYPE, Payload
+from shared.events.audit import SAID_BY_ALL
 from shared.service import Service
 from shared.settings import variable
 
@@ -31,7 +33,8 @@ EVENTS_PAGE = """# Events
 
 Every event is a CloudEvent 1.0 in structured JSON, routed by its `type` on the topic exchange `everleaf.events`. It is
 delivered at least once and in no promised order: keep the `id` of those you have handled. Ignore fields you do not know.
-No event holds a secret. `traceparent` ties together everything that one request has caused.
+No event holds a secret. `traceparent` ties together everything that one request has caused. How a consumer of your own gets them:
+[consume-events.md](how-to/consume-events.md).
 
 | event | from | to | meaning |
 |---|---|---|---|
@@ -90,6 +93,7 @@ def _all_files(services_dir: Path, services: list[Service]) -> Iterator[tuple[Pa
         for payload in service.emits:
             yield services_dir.parent / f"shared/events/schemas/{payload.type}.json", _json(schema(payload))
     yield services_dir.parent / "docs/events.md", conversation(services)
+    yield services_dir.parent / "docs/consumers.asyncapi.json", _json(consumer_contract())
     yield services_dir.parent / "docs/authorisation.md", authorisation(services)
 
 
@@ -140,6 +144,13 @@ def conversation(services: Sequence[Service]) -> str:
         f"| {(payload.__doc__ or '').splitlines()[0]} |"
         for service in services
         for payload in service.emits
+        if payload not in SAID_BY_ALL
+    ]
+    rows += [
+        f"| [`{payload.type}`](../shared/events/schemas/{payload.type}.json) | every service "
+        f"| {', '.join(s.name for s in services if payload in s.receives)} "
+        f"| {(payload.__doc__ or '').splitlines()[0]} |"
+        for payload in SAID_BY_ALL
     ]
     return EVENTS_PAGE + "\n".join(rows) + "\n"
 

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from shared.bus import Bus
@@ -19,8 +19,8 @@ from shared.errors import Conflict, EverleafError
 from shared.service import Service
 
 
-def front_door(services: Sequence[Service], bus: Bus) -> ASGIApp:
-    """Return the whole HTTP face of the process: the APIs, health and metrics."""
+def front_door(services: Sequence[Service], bus: Bus, *, portal: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """Return the whole HTTP face of the process: the APIs, health and metrics, and the portal where there is one."""
 
     async def live(_request: Request) -> Response:
         return JSONResponse({"status": "live"})
@@ -38,12 +38,12 @@ def front_door(services: Sequence[Service], bus: Bus) -> ASGIApp:
         contracts = {service.name: f"/{service.name}/openapi.json" for service in services}
         return JSONResponse({"everleaf": contracts})
 
-    routes = [
-        Route("/", index),
+    routes: list[BaseRoute] = [
         Route("/livez", live),
         Route("/readyz", ready),
         Route("/metrics", metrics),
         *(Mount(f"/{service.name}", service.api) for service in services),
+        *(portal or [Route("/", index)]),
     ]
     return Starlette(routes=routes)
 

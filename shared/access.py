@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from shared.acting import also
 from shared.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 
 AUDIENCE = "everleaf"
@@ -172,6 +173,10 @@ class Verifier:
         ):
             raise _untrusted("what its holder may do has changed since it was issued")
         return found.principal
+
+    async def until(self, token: str) -> datetime:
+        """Return when a token ends. Raises `Unauthenticated`."""
+        return datetime.fromtimestamp((await self._verified(token)).ends, UTC) - LEEWAY
 
     async def _verified(self, token: str) -> "_Verified":
         """Return what a token says, which a client sends with each of many requests: it is read once.
@@ -399,6 +404,7 @@ def requires(permission: str, *, everything: bool = False) -> Any:
         principal.require(permission)
         if everything:
             principal.require_everything()
+        also(id=principal.id, name=principal.name)
         return principal
 
     # Read by shared.http.Routes.

@@ -7,8 +7,10 @@ from fastapi import Query
 from pydantic import Field
 
 from shared.access import Principal, requires
+from shared.audit import Change
 from shared.bus import Bus, DeadLetter, Queue
 from shared.http import Body, Routes, View
+from shared.store import Database
 
 Reader = Annotated[Principal, requires("dead-letters:read", everything=True)]
 Writer = Annotated[Principal, requires("dead-letters:write", everything=True)]
@@ -62,7 +64,7 @@ class Moved(View):
     count: int
 
 
-def dead_letter_routes(bus: Bus, queue: Queue) -> Routes:
+def dead_letter_routes(bus: Bus, queue: Queue, database: Database) -> Routes:
     """Build the routes for one service's queue."""
     routes = Routes(prefix="/v1/dead-letters")
 
@@ -77,10 +79,18 @@ def dead_letter_routes(bus: Bus, queue: Queue) -> Routes:
 
     @routes.post("/redrive", summary="Put dead letters back for another try")
     async def redrive_dead_letters(_caller: Writer, body: Redrive) -> Moved:
+        await _record(database, queue, "redriven", body.ids)
         return Moved(count=await bus.redrive(queue, body.ids))
 
     @routes.post("/discard", summary="Throw dead letters away")
     async def discard_dead_letters(_caller: Writer, body: Discard) -> Moved:
+        await _record(database, queue, "discarded", body.ids)
         return Moved(count=await bus.discard(queue, body.ids))
 
     return routes
+
+
+async def _record(database: Database, queue: Queue, verb: str, ids: list[str] | None) -> None:
+    """Have it on record before it is done: what is not kept is not done."""
+    async with database.transaction() as tx:
+        tx.record(Change(kind="dead_letters", verb=verb, id=queue.name, after={"ids": ids or "all"}))

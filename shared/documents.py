@@ -41,3 +41,14 @@ def revealed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [revealed(each) for each in value]
     return value
+
+
+def holds_secret(value: Any) -> bool:
+    """Return whether there is a secret anywhere in a document."""
+    if isinstance(value, BaseModel):
+        return any(holds_secret(each) for _, each in value)
+    if isinstance(value, Mapping):
+        return any(holds_secret(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return any(holds_secret(each) for each in value)
+    return isinstance(value, SecretStr)

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import errors
 from shared.access import Declared, Verifier
+from shared.acting import Acting, acting_as, also
 from shared.store import is_away, is_unstorable
 from shared.telemetry import REQUESTS
 from shared.trace import following, trace_id
@@ -33,6 +34,10 @@ log = structlog.get_logger(__name__)
 PROBLEM = "application/problem+json"
 MAX_BODY = 4 * 1024 * 1024
 """Bytes a request may carry; a bulk upload is sent in several."""
+_MOST_AGENT = 300
+"""Characters that are kept of what a client calls itself."""
+_DIGITS = 19
+"""No number that a database keeps has more."""
 
 STATUS: dict[type[errors.EverleafError], int] = {
     errors.TooLarge: 422,
@@ -52,6 +57,12 @@ class Body(BaseModel):
     """What a caller sends; a field we do not know is an error, not a surprise."""
 
     model_config = ConfigDict(extra="forbid")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep why it is asked for, where the caller says so, with whatever is changed on it."""
+        super().model_post_init(context)
+        if isinstance(reason := getattr(self, "reason", None), str):
+            also(reason=reason)
 
 
 class View(BaseModel):
@@ -86,6 +97,16 @@ class Paging:
         if self.after is not None and len(self.after) != count:
             raise _not_ours()
         return self.after
+
+    def after_number(self) -> int | None:
+        """Return what the page starts after, where its key is a number. Raises `Invalid`."""
+        parts = self.after_parts(1)
+        if parts is None:
+            return None
+        [text] = parts
+        if not (text.isascii() and text.isdigit() and len(text) < _DIGITS):
+            raise _not_ours()
+        return int(text)
 
     def page(self, rows: Sequence[T], *, key: Callable[[T], Sequence[str]]) -> Page[T]:
         """Build a page from `limit + 1` rows; `key` gives what the next page starts after."""
@@ -399,7 +420,10 @@ class Limits:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        with following(headers.get(b"traceparent", b"").decode("latin-1")):
+        with (
+            following(headers.get(b"traceparent", b"").decode("latin-1")),
+            acting_as(_stranger(scope, headers)),
+        ):
             bounded = _bounded(receive, declared=headers.get(b"content-length", b"0"))
             await self._answered(scope, bounded, send)
 
@@ -419,6 +443,16 @@ class Limits:
             if has_started:
                 raise
             await answer(scope, receive, send)
+
+
+def _stranger(scope: Scope, headers: Mapping[bytes, bytes]) -> Acting:
+    """Return who is acting before any token is read."""
+    client = scope.get("client")
+    return Acting(
+        address=client[0] if client else None,
+        agent=headers.get(b"user-agent", b"").decode("latin-1")[:_MOST_AGENT] or None,
+        operation=f"{scope['method']} {scope['path']}"[:_MOST_AGENT],
+    )
 
 
 class Measured:

@@ -32,6 +32,8 @@ IdempotencyKey = Annotated[
     ),
 ]
 V = TypeVar("V", bound=BaseModel)
+_SECRET = {"credential"}
+"""Fields that hold secrets as free documents: a hash of one that is easily guessed would give it away. Typed secrets mask themselves."""
 
 
 class Once:
@@ -57,7 +59,7 @@ class Once:
         route = f"{request.method} {request.url.path}"[:200]
         row = {"principal": caller.id, "route": route, "key": key}
         # With the caller's groups: who has lost some since is not shown the answer of then.
-        asked = [body.model_dump_json(), *sorted(caller.groups)]
+        asked = [body.model_dump_json(exclude=_SECRET), *sorted(caller.groups)]
         fingerprint = sha256("\n".join(asked).encode()).hexdigest()
         earlier = await self._begin(row, fingerprint)
         if earlier is not None:

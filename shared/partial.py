@@ -1,24 +1,25 @@
 """What can be read of a certificate that nobody should have made: field by field, each on its own.
 
-A parser that says no to a certificate says no to all of it. Here its answer is taken for each field that it can give;
+One of the ordinary form is read at once (`shared.ordinary`). Of others: a parser that says no to a certificate says no to all of it. Here its answer is taken for each field that it can give;
 for the others the bytes are walked, and where that fails too the field is empty and the reason is kept. Nothing raises.
 """
 
 import ipaddress
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from re import compile as pattern
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from shared import der, oids
+from shared import der, oids, ordinary
 from shared import x509 as whole
 from shared.der import Malformed, Value
+from shared.fields import Fields, Partial
 
 MOST_EXTENSIONS = 1_000
 _DNS_NAME, _ADDRESS = 0x82, 0x87
@@ -27,43 +28,6 @@ _STRINGS = {0x0C: "utf-8", 0x1E: "utf-16-be", 0x1C: "utf-32-be"}
 _ONE_OCTET = (0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
 _TIME = pattern(r"(\d{10}|\d{12}|\d{14})(?:[.,]\d+)?(Z|[+-]\d{4})?")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fields:
-    """What a certificate says, as far as it can be read; the forms are those of `shared.x509.CertificateFacts`."""
-
-    serial: str | None = None
-    subject: str | None = None
-    issuer: str | None = None
-    names: tuple[str, ...] = ()
-    not_before: datetime | None = None
-    not_after: datetime | None = None
-    key_type: str | None = None
-    key_bits: int | None = None
-    key_fingerprint: str | None = None
-    signature_algorithm: str | None = None
-    is_ca: bool = False
-    is_self_issued: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Partial:
-    """The fields, why those are empty that are, and what is to be seen of the form of the bytes."""
-
-    fields: Fields
-    unread: Mapping[str, str] = field(default_factory=dict)
-    """Reasons by field; `whole` where there is no certificate to be seen in the bytes at all."""
-    refused: str | None = None
-    """Why a strict parser does not take it, where it does not."""
-    is_version_1: bool = False
-    trailing: int = 0
-    """Octets behind the certificate."""
-    repeated: tuple[str, ...] = ()
-    """Extensions that are there more than once."""
-    extension_size: int = 0
-    """Octets of the largest extension."""
-    rsa_exponent: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -86,15 +50,26 @@ def read(data: bytes) -> Partial:
     """Read what can be read. Takes time in proportion to the bytes, and never raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        parts = _parts(data)
         certificate, refused = _strictly(data)
-        if certificate is None and parts is None:
-            return Partial(
-                fields=Fields(), unread={"whole": refused or "it is no certificate"}, refused=refused
-            )
-        parts = parts or _Parts()
-        unread = dict(parts.faults)
-        fields = _fields(certificate, parts, unread)
+        if certificate is not None and (found := ordinary.read(data)) is not None:
+            return found
+        return _carefully(data, certificate, refused)
+
+
+def carefully(data: bytes) -> Partial:
+    """Read what can be read, field by field, also where the bytes are of the ordinary form."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _carefully(data, *_strictly(data))
+
+
+def _carefully(data: bytes, certificate: x509.Certificate | None, refused: str | None) -> Partial:
+    parts = _parts(data)
+    if certificate is None and parts is None:
+        return Partial(fields=Fields(), unread={"whole": refused or "it is no certificate"}, refused=refused)
+    parts = parts or _Parts()
+    unread = dict(parts.faults)
+    fields = _fields(certificate, parts, unread)
     seen = [oid for oid, _ in parts.extensions]
     return Partial(
         fields=fields,
@@ -260,7 +235,7 @@ def _time(part: Value) -> datetime:
     if found is None or (not is_short and part.tag != 0x18):  # noqa: PLR2004 - GeneralizedTime
         raise Malformed(f"{text[:40]!r} is no time")
     digits, zone = found.groups()
-    if is_short and len(digits) == 14:  # noqa: PLR2004
+    if is_short and len(digits) == 14:  # noqa: PLR2004 - what the standard writes them with
         raise Malformed(f"{text[:40]!r} is no UTCTime")
     if is_short:
         digits = ("19" if digits[:2] >= "50" else "20") + digits
@@ -386,8 +361,3 @@ def _length(key: Value) -> int:
 def _bits(key: Value) -> bytes:
     _, bits = key.expect(der.SEQUENCE).inside()
     return bits.expect(der.BIT_STRING).content[1:]
-
-
-def as_mapping(fields: Fields) -> dict[str, Any]:
-    """Return the fields by their names."""
-    return {name: getattr(fields, name) for name in Fields.__dataclass_fields__}

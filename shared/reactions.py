@@ -5,6 +5,7 @@ what needs the outside world becomes a row that a worker picks up. The inbox row
 written in the same transaction, so a repeated delivery finds it and has no second effect.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 import structlog
 from pydantic import ValidationError
 
+from shared.acting import Acting, acting_as
 from shared.bus import DEFAULT_BACKOFF, Bus, Delivery, Outcome, Queue, Verdict
 from shared.clock import Clock
 from shared.events import Event, Payload
@@ -34,8 +36,16 @@ class Reaction(Generic[P]):
 
     payload: type[P]
     handle: Callable[[Transaction, Event[P]], Awaitable[None]]
-    handle_usual: Callable[[Transaction, Sequence[Event[P]]], Awaitable[Sequence[Event[P]]]] | None = None
+    handle_usual: "Several[P] | None" = None
     """Deals at once with all that is usual, and returns the events that are left for `handle`."""
+    absorb: "Several[P] | None" = None
+    """Deals at once with what comes to the same however often it comes, and returns the events that are left.
+
+    What is dealt with here is not noted in the inbox, which would cost more than dealing with it.
+    """
+
+
+Several = Callable[[Transaction, Sequence[Event[P]]], Awaitable[Sequence[Event[P]]]]
 
 
 class Reactor:
@@ -50,9 +60,14 @@ class Reactor:
         clock: Clock,
         backoff: tuple[timedelta, ...] = DEFAULT_BACKOFF,
         batch: int = 100,
+        keep: Callable[[Transaction, Sequence[Event[Any]]], Awaitable[None]] | None = None,
     ) -> None:
-        """`batch` is how many events are taken into one transaction at most."""
+        """`batch` is how many events are taken into one transaction at most.
+
+        `keep` is shown all events before their reactions are; one that comes again is shown again.
+        """
         self._batch = batch
+        self._keep = keep
         self._database = database
         self._bus = bus
         self._clock = clock
@@ -66,9 +81,10 @@ class Reactor:
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Handle a batch in one transaction; where that fails as a whole, one by one."""
         outcomes = await self._in_as_few_transactions_as_possible(deliveries)
-        for delivery, outcome in zip(deliveries, outcomes, strict=True):
-            labels = (self._database.source, delivery.message.type, outcome.verdict.value)
-            EVENTS_HANDLED.labels(*labels).inc()
+        handled = zip(deliveries, outcomes, strict=True)
+        counts = Counter((delivery.message.type, outcome.verdict.value) for delivery, outcome in handled)
+        for labels, count in counts.items():
+            EVENTS_HANDLED.labels(self._database.source, *labels).inc(count)
         return outcomes
 
     async def _in_as_few_transactions_as_possible(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
@@ -95,21 +111,31 @@ class Reactor:
             else:
                 arrived.setdefault(event.id, _Arrival(number=number, reaction=reaction, event=event))
         async with self._database.transaction() as tx:
-            first = await self._first(tx, sorted(arrived))
-            for arrival in await self._unusual(tx, [arrived[id_] for id_ in arrived if id_ in first]):
+            left = await self._rest_of(tx, list(arrived.values()), lambda reaction: reaction.absorb)
+            first = await self._first(tx, sorted(arrival.event.id for arrival in left))
+            left = [arrival for arrival in left if arrival.event.id in first]
+            if self._keep is not None:
+                await self._keep(tx, [arrival.event for arrival in left])
+            for arrival in await self._rest_of(tx, left, lambda reaction: reaction.handle_usual):
                 outcomes[arrival.number] = await self._one(tx, arrival, deliveries[arrival.number])
         return outcomes
 
-    async def _unusual(self, tx: Transaction, arrivals: Sequence["_Arrival"]) -> Sequence["_Arrival"]:
-        """Let reactions deal with what is usual, and return the rest, in the order in which it came."""
+    async def _rest_of(
+        self,
+        tx: Transaction,
+        arrivals: Sequence["_Arrival"],
+        by: Callable[[Reaction[Any]], "Several[Any] | None"],
+    ) -> Sequence["_Arrival"]:
+        """Let reactions deal with several at once, and return the rest, in the order in which it came."""
         left = {arrival.event.id for arrival in arrivals}
         for reaction in {arrival.reaction.payload: arrival.reaction for arrival in arrivals}.values():
-            if reaction.handle_usual is None:
+            deal = by(reaction)
+            if deal is None:
                 continue
             events = [arrival.event for arrival in arrivals if arrival.reaction is reaction]
             try:
                 async with tx.savepoint():
-                    unusual = await reaction.handle_usual(tx, events)
+                    unusual = await deal(tx, events)
             except Exception as error:
                 if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
                     raise
@@ -119,7 +145,8 @@ class Reactor:
         return [arrival for arrival in arrivals if arrival.event.id in left]
 
     async def _one(self, tx: Transaction, arrival: "_Arrival", delivery: Delivery) -> Outcome:
-        with following(arrival.event.traceparent):
+        event = arrival.event
+        with following(event.traceparent), acting_as(Acting(cause=f"{event.type} {event.id}")):
             try:
                 async with tx.savepoint():
                     await arrival.reaction.handle(tx, arrival.event)

@@ -1,6 +1,6 @@
 """What a service is, and what a process hands to each of the services it runs."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,8 @@ import structlog
 from fastapi import FastAPI
 
 from shared.access import Verifier
+from shared.acting import Acting, acting_as
+from shared.audit import Audited
 from shared.bus import Bus, Queue
 from shared.clock import Clock
 from shared.errors import Unavailable
@@ -22,7 +24,7 @@ from shared.outbound import Policy
 from shared.pkcs11 import Token
 from shared.sealing import Sealer
 from shared.settings import ServiceSettings, SettingsSource
-from shared.store import Database, is_away
+from shared.store import Auditing, Database, is_away
 from shared.tls import client_context
 from shared.trace import following
 
@@ -71,12 +73,20 @@ class Surroundings:
     own_servers: tuple[Endpoint, ...] = ()
     """What the platform itself runs on: its bus, its databases, and where this process listens."""
 
-    def open_database(self, name: str, settings: ServiceSettings) -> Database:
-        """Open a service's own database: the one in its settings, else a file in the data folder."""
-        return open_database(name, settings, data_dir=self.data_dir)
+    def open_database(
+        self, name: str, settings: ServiceSettings, *, audited: Mapping[type[Any], Audited] | None = None
+    ) -> Database:
+        """Open a service's own database: the one in its settings, else a file in the data folder.
+
+        `audited` are the tables whose changes are recorded; who only prepares it says none.
+        """
+        auditing = Auditing(tables=audited, clock=self.clock) if audited is not None else None
+        return open_database(name, settings, data_dir=self.data_dir, auditing=auditing)
 
 
-def open_database(name: str, settings: ServiceSettings, *, data_dir: Path) -> Database:
+def open_database(
+    name: str, settings: ServiceSettings, *, data_dir: Path, auditing: Auditing | None = None
+) -> Database:
     """Open a service's own database: the one in its settings, else `<name>.db` in the data folder."""
     tls = None
     if settings.database_tls_ca is not None:
@@ -87,7 +97,7 @@ def open_database(name: str, settings: ServiceSettings, *, data_dir: Path) -> Da
         )
     password = settings.database_password.get_secret_value() if settings.database_password else None
     url = settings.database_url or f"sqlite:///{data_dir / name}.db"
-    return Database(url, source=name, password=password, tls=tls)
+    return Database(url, source=name, password=password, tls=tls, auditing=auditing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +165,8 @@ class Worker:
                 await self._bell.wait()
 
     async def _traced_step(self) -> bool:
-        with following(None):  # what one step does belongs together, and not with the step before
+        # What one step does belongs together, and not with the step before, nor with who has begun it all.
+        with following(None), acting_as(Acting()):
             return await self._step(self._clock())
 
 

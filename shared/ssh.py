@@ -85,6 +85,10 @@ class HostKeyChanged(Refused):
     """The host has another key than the one stored."""
 
 
+class OutOfReach(Refused):
+    """The operator's settings let nobody log in there."""
+
+
 async def log_in(login: Login) -> asyncssh.SSHClientConnection:
     """Connect, verify the host key and log in, through the jump hosts where there are some.
 
@@ -138,14 +142,26 @@ async def _addresses(login: Login) -> Sequence[str]:
     if login.via is not None:
         found = [login.host]  # the jump host resolves it
     else:
-        loop = asyncio.get_running_loop()
-        entries = await loop.getaddrinfo(login.host, login.port, type=socket.SOCK_STREAM)
-        found = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
-    reach = login.reach
-    permitted = [each for each in found if reach is None or _permits(reach, each, login.port)]
+        found = await _resolved(login.host, login.port)
+    return _within_reach(found, login.port, reach=login.reach, where=login.where)
+
+
+async def reachable_addresses(host: str, port: int, *, reach: Reach | None) -> Sequence[str]:
+    """Return the addresses of a host that may be logged into. Raises `OutOfReach`, or `OSError` without any."""
+    found = await _resolved(host, port)
+    return _within_reach(found, port, reach=reach, where=f"{host}:{port}")
+
+
+async def _resolved(host: str, port: int) -> list[str]:
+    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+
+def _within_reach(found: Sequence[str], port: int, *, reach: Reach | None, where: str) -> Sequence[str]:
+    permitted = [each for each in found if reach is None or _permits(reach, each, port)]
     if reach is not None and not permitted:
-        raise Refused(
-            f"{login.where} is at {', '.join(found)}, where {reach.settings} does not let us log in.",
+        raise OutOfReach(
+            f"{where} is at {', '.join(found)}, where {reach.settings} does not let us log in.",
             next_step=f"An operator of the platform can change {reach.settings}.",
         )
     return permitted

@@ -13,7 +13,7 @@ import anyio
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from shared.errors import EverleafError, NotFound, Refused, Unavailable
-from shared.web import NotPermitted, WebApi
+from shared.web import LoginRefused, NotPermitted, WebApi
 
 NAME = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$"
 """Of a mount or a namespace: Vault allows more, and nobody uses it."""
@@ -84,7 +84,7 @@ class Vault:
             try:
                 answer = await self._api.ask("POST", path, json=secrets, headers=self._headers)
             except (Refused, NotFound) as error:
-                raise Refused(
+                raise LoginRefused(
                     error.detail,
                     next_step="Store a new credential: a role_id and secret_id that AppRole takes. Or correct `approle_mount`.",
                 ) from error
@@ -100,7 +100,7 @@ class Vault:
         try:
             told = await self._api.get("/v1/auth/token/lookup-self", headers=self._headers)
         except NotPermitted as error:
-            raise Refused(
+            raise LoginRefused(
                 "The token is wrong, has expired, or may not look itself up.",
                 next_step="Store a new credential; its policies must include `default`.",
             ) from error
@@ -129,10 +129,14 @@ class Vault:
             return {"keys": []}
         return None
 
-    async def read(self, path: str) -> Mapping[str, Any] | None:
+    async def read(self, path: str, **params: str | int) -> Mapping[str, Any] | None:
         """Return the data at a path; None where there is nothing."""
         answer = await self._api.ask(
-            "GET", f"/v1/{quote(path)}", accepted=(HTTPStatus.NOT_FOUND,), headers=self._headers
+            "GET",
+            f"/v1/{quote(path)}",
+            accepted=(HTTPStatus.NOT_FOUND,),
+            params=params,
+            headers=self._headers,
         )
         return _mapping(_part(answer.json(), "data")) if answer.status in range(200, 300) else None
 
@@ -140,6 +144,10 @@ class Vault:
         """Write to a path, and return the data of the answer."""
         answer = await self._api.ask("POST", f"/v1/{quote(path)}", json=dict(told), headers=self._headers)
         return _mapping(_part(answer.json(), "data"))
+
+    async def delete(self, path: str) -> None:
+        """Delete what is at a path; a key-value engine deletes the newest version, which can be undone."""
+        await self._api.ask("DELETE", f"/v1/{quote(path)}", headers=self._headers)
 
 
 @asynccontextmanager

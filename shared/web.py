@@ -33,6 +33,22 @@ class NotPermitted(Refused):
     slug = "not-permitted"
 
 
+class OutOfReach(Refused):
+    """The outbound policy lets nobody connect there."""
+
+
+class LoginRefused(Refused):
+    """The credential is wrong or has expired."""
+
+
+class Contradicted(Refused):
+    """What is there is not as the question supposes, or was changed since it was read (HTTP 409, 412)."""
+
+
+class TooFast(Unavailable):
+    """The API takes no more questions for a while (HTTP 429)."""
+
+
 class TooLong(Unavailable):
     """The answer is larger than we take; asking for a part of it may help."""
 
@@ -58,8 +74,9 @@ class Answer:
 class WebApi:
     """One API, asked one question after the other.
 
-    Raises `Refused` for a refused login, `NotPermitted` where it may not read this, `NotFound` where there is nothing
-    at a path, and `Unavailable` where it gives no usable answer. Texts name the path, never a header or parameter.
+    Raises `Refused` (`LoginRefused` for a refused login, `NotPermitted` where it may not do this, `Contradicted` where
+    it is not so), `NotFound` where there is nothing at a path, and `Unavailable` where there is no usable answer
+    (`TooFast`, `TooLong`). Texts name the path, never a header or parameter.
     """
 
     def __init__(self, client: httpx.AsyncClient, url: str, *, seconds: float) -> None:
@@ -151,10 +168,10 @@ def named(name: str, *, seconds: float) -> Iterator[None]:
             f"{name}: there was no answer within {seconds:g} s.", next_step="Check that it is up."
         ) from error
     except Forbidden as error:
-        raise Refused(f"{error}.", next_step="Ask an operator to allow it.") from error
+        raise OutOfReach(f"{error}.", next_step="Ask an operator to allow it.") from error
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
         if _is_identity_refused(error):
-            raise Refused(
+            raise LoginRefused(
                 f"{name}: the client certificate is not accepted.",
                 next_step="Store the certificate and key that the API knows, and that have not expired.",
             ) from error
@@ -194,9 +211,9 @@ def refuse_other_than_success(answer: Answer, path: str) -> None:
     status = answer.status
     if status in range(200, 300):
         return
-    what = f"{path}: HTTP {status}{_said(answer)}"
+    what = f"{path}: HTTP {status}{said(answer)}"
     if status == HTTPStatus.UNAUTHORIZED:
-        raise Refused(what, next_step="Store a new credential: this one is wrong or has expired.")
+        raise LoginRefused(what, next_step="Store a new credential: this one is wrong or has expired.")
     if status == HTTPStatus.FORBIDDEN:
         raise NotPermitted(
             what,
@@ -204,13 +221,17 @@ def refuse_other_than_success(answer: Answer, path: str) -> None:
         )
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         raise NotFound(what, next_step="Check the settings.")
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT) or status >= HTTPStatus(500):
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise TooFast(what, next_step="It is tried again by itself.")
+    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus(500):
         raise Unavailable(what, next_step="It is tried again by itself.")
+    if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
+        raise Contradicted(what, next_step="Look what else changes it, and check the settings.")
     raise Refused(what, next_step="Check the settings.")
 
 
-def _said(answer: Answer) -> str:
-    """Return what the API says of its error, as one plain line."""
+def said(answer: Answer) -> str:
+    """Return what the API says of its error, as one plain line in brackets; a full stop where it says nothing."""
     try:
         told = answer.json()
     except Unavailable:

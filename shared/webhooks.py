@@ -3,9 +3,10 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
 from shared.errors import Unauthenticated
@@ -14,7 +15,13 @@ TOLERANCE = timedelta(minutes=5)
 """How far a message's time may be from ours: an older one may be a replay."""
 LONGEST_ID = 255
 _PREFIX = "whsec_"
+_PRIVATE = "whsk_"
 _SECRET_BYTES = range(24, 65)
+_SEED_BYTES = (32, 64)
+"""An Ed25519 key: its seed (RFC 8032 §5.1.5), or the seed and the public key after it, as some libraries write it."""
+
+Signer = bytes | Ed25519PrivateKey
+"""What signs: a secret that the receiver has too (`v1`), or a key whose public half it has (`v1a`)."""
 
 
 def key_of(secret: SecretStr) -> bytes:
@@ -30,13 +37,35 @@ def key_of(secret: SecretStr) -> bytes:
     return key
 
 
-def signed(content: bytes, *, message_id: str, key: bytes, now: datetime) -> dict[str, str]:
-    """Return the headers that sign a message: HMAC-SHA256 over `id.timestamp.body`."""
+def signer_of(secret: SecretStr) -> Signer:
+    """Return what a secret signs with: `whsec_` as for `key_of`, or `whsk_` and an Ed25519 key. Raises `ValueError`."""
+    text = secret.get_secret_value()
+    if not text.startswith(_PRIVATE):
+        return key_of(secret)
+    try:
+        key = base64.b64decode(text.removeprefix(_PRIVATE), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) not in _SEED_BYTES:
+        msg = "write whsk_ and the 32 bytes of an Ed25519 key in base64, as of `openssl rand -base64 32`"
+        raise ValueError(msg)
+    return Ed25519PrivateKey.from_private_bytes(key[:32])
+
+
+def signed(
+    content: bytes, *, message_id: str, key: Signer, now: datetime, also: Sequence[Signer] = ()
+) -> dict[str, str]:
+    """Return the headers that sign a message: over `id.timestamp.body`, with each key.
+
+    Who changes a key signs with the old one too, until every receiver has the new.
+    """
     timestamp = str(int(now.timestamp()))
+    told = {"message_id": message_id, "timestamp": timestamp}
+    signatures = [_signature(content, **told, key=each) for each in (key, *also)]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": _signature(content, message_id=message_id, timestamp=timestamp, key=key),
+        "webhook-signature": " ".join(signatures),
     }
 
 
@@ -67,6 +96,8 @@ def _check_time(timestamp: str, *, now: datetime) -> None:
         )
 
 
-def _signature(content: bytes, *, message_id: str, timestamp: str, key: bytes) -> str:
-    digest = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + content, "sha256")
-    return f"v1,{base64.b64encode(digest).decode()}"
+def _signature(content: bytes, *, message_id: str, timestamp: str, key: Signer) -> str:
+    message = f"{message_id}.{timestamp}.".encode() + content
+    if isinstance(key, bytes):
+        return f"v1,{base64.b64encode(hmac.digest(key, message, 'sha256')).decode()}"
+    return f"v1a,{base64.b64encode(key.sign(message)).decode()}"

@@ -1,82 +1,75 @@
 """`python -m bench.ingest.bare DATABASE ROWS`: the same rows, read already, by COPY and a merge, as fast as that goes.
 
-No bus, no inbox, no history and nothing that follows from what is new: certificates with all the columns and indexes that the
-inventory has, their bytes, and what each endpoint serves.
+What is read from an event goes into tables with all the columns and indexes that the inventory's own have: the certificate, its
+names and bytes, the endpoint, how TLS was spoken there, and what it serves now. No bus, no inbox, no lineages, no history, no
+counts and nothing that follows from what is new.
 """
 
-import json
 import pickle
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import asyncpg
 
-from bench.ingest.looks import COLUMNS
+from bench.ingest.looks import COLUMNS, Rows
 from bench.ingest.telling import Stopwatch
 
 BATCH = 1_000
-TABLES = """
-CREATE TABLE bare_certificates (LIKE certificates INCLUDING ALL);
-CREATE TABLE bare_ders (LIKE certificate_ders INCLUDING ALL);
-CREATE TABLE bare_sightings (place_id varchar(32) PRIMARY KEY, fingerprint varchar(64), last_seen timestamptz)
- WITH (fillfactor = 70)
-"""
-_STAGES = """
-CREATE TEMP TABLE new_certificates (LIKE certificates);
-CREATE TEMP TABLE new_ders (LIKE certificate_ders);
-CREATE TEMP TABLE new_sightings (LIKE bare_sightings)
-"""
-_NAMED = ", ".join(COLUMNS)
-_MERGES = (
-    f"INSERT INTO bare_certificates ({_NAMED}) SELECT {_NAMED} FROM new_certificates ON CONFLICT DO NOTHING",
-    "INSERT INTO bare_ders SELECT * FROM new_ders ON CONFLICT DO NOTHING",
-    (
-        "INSERT INTO bare_sightings SELECT * FROM new_sightings ON CONFLICT (place_id)"
-        " DO UPDATE SET fingerprint = excluded.fingerprint, last_seen = excluded.last_seen"
-    ),
-)
-Rows = list[tuple[Any, ...]]
+"""Endpoints."""
+_CREATED = "; ".join(f"CREATE TABLE bare_{table} (LIKE {table} INCLUDING ALL)" for table in COLUMNS)
+TABLES = f"{_CREATED}; ALTER TABLE bare_sightings SET (fillfactor = 70)"
+"""The one setting that `LIKE` leaves out."""
+_STAGES = "; ".join(f"CREATE TEMP TABLE new_{table} (LIKE {table})" for table in COLUMNS)
+_TRUNCATE = "TRUNCATE " + ", ".join(f"new_{table}" for table in COLUMNS)
+_CHANGED = ("fingerprint", "chain_digest", "last_seen", "negotiated_digest")
+"""Of what an endpoint serves now; all else that is there already stays."""
 
 
-def write(path: Path, *, certificates: Rows, ders: Rows, sightings: Rows) -> None:
-    """Write the rows for this program."""
-    path.write_bytes(pickle.dumps((certificates, ders, sightings)))
+def _merge(table: str) -> str:
+    named = ", ".join(f'"{column}"' for column in COLUMNS[table])
+    merge = f"INSERT INTO bare_{table} ({named}) SELECT {named} FROM new_{table} ON CONFLICT"
+    if table != "sightings":
+        return f"{merge} DO NOTHING"
+    changes = ", ".join(f"{column} = excluded.{column}" for column in _CHANGED)
+    return f"{merge} (place_id) DO UPDATE SET {changes}"
 
 
-def _read(path: Path) -> tuple[Rows, Rows, Rows]:
-    certificates, ders, sightings = pickle.loads(path.read_bytes())
-    json_at = [COLUMNS.index(name) for name in ("names", "chain")]
-    return [_written(row, json_at) for row in certificates], ders, sightings
+_MERGES = tuple(map(_merge, COLUMNS))
 
 
-async def main(url: str, certificates: Rows, ders: Rows, sightings: Rows) -> None:
+def write(path: Path, endpoints: Sequence[Rows]) -> None:
+    """Write the rows of endpoints for this program, by batches."""
+    batches = []
+    for start in range(0, len(endpoints), BATCH):
+        part = endpoints[start : start + BATCH]
+        batches.append({table: [row for rows in part for row in rows[table]] for table in COLUMNS})
+    path.write_bytes(pickle.dumps(batches))
+
+
+async def main(url: str, batches: Sequence[Rows]) -> None:
     """Copy and merge."""
     connection = await asyncpg.connect(url)
     for statement in _STAGES.split(";"):
         await connection.execute(statement)
     with Stopwatch():
-        for start in range(0, len(certificates), BATCH):
-            part = slice(start, start + BATCH)
+        for batch in batches:
             async with connection.transaction():
-                await _copy(connection, "new_certificates", certificates[part], columns=COLUMNS)
-                await _copy(connection, "new_ders", ders[part], columns=("fingerprint", "der"))
-                columns = ("place_id", "fingerprint", "last_seen")
-                await _copy(connection, "new_sightings", sightings[part], columns=columns)
+                for table, columns in COLUMNS.items():
+                    await _copy(connection, f"new_{table}", batch[table], columns=columns)
                 for statement in _MERGES:
                     await connection.execute(statement)
-                await connection.execute("TRUNCATE new_certificates, new_ders, new_sightings")
+                await connection.execute(_TRUNCATE)
     await connection.close()
 
 
-async def _copy(connection: Any, table: str, rows: Rows, *, columns: tuple[str, ...]) -> None:
+async def _copy(connection: Any, table: str, rows: Any, *, columns: tuple[str, ...]) -> None:
     await connection.copy_records_to_table(table, records=rows, columns=columns)
 
 
-def _written(row: tuple[Any, ...], json_at: list[int]) -> tuple[Any, ...]:
-    return tuple(json.dumps(value) if at in json_at else value for at, value in enumerate(row))
-
-
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], *_read(Path(sys.argv[2])), backend_options={"use_uvloop": True})
+    anyio.run(
+        main, sys.argv[1], pickle.loads(Path(sys.argv[2]).read_bytes()), backend_options={"use_uvloop": True}
+    )

@@ -15,7 +15,6 @@ from bench.ingest.servers import Servers, running
 from bench.rows import SUBJECT, Contestant, Row, Sample, Scenario
 from services.inventory.store.tables import Certificate, Sighting
 from shared.bus import Message
-from shared.x509 import fingerprint
 from tests.servers.postgres import OwnDatabase
 
 MANY, CHANGED, FEW = 10_000, 3_000, 1_000
@@ -70,12 +69,7 @@ class _Looks:
         """Return a file with the rows of another look."""
         leaves, at = self._leaves(generation), self._next()
         path = self._servers.folder / "rows"
-        bare.write(
-            path,
-            certificates=looks.certificate_rows(leaves, self._authority.der, now=at),
-            ders=[(fingerprint(leaf), leaf) for leaf in leaves],
-            sightings=looks.sighting_rows(leaves, at=at),
-        )
+        bare.write(path, looks.rows(leaves, self._authority.der, now=at))
         return path
 
     def _leaves(self, generation: int) -> list[bytes]:

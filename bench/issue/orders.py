@@ -11,7 +11,6 @@ import anyio
 
 from bench.issue.bare import URL
 from bench.issue.clock import timed
-from services.renewal.actions.approvals import Approvals, Patience
 from services.renewal.actions.attempt import Means
 from services.renewal.actions.authorities import Authorities, NewAuthority
 from services.renewal.actions.order_approvals import OrderGate
@@ -23,9 +22,11 @@ from services.renewal.connectors import Network
 from services.renewal.connectors.revocation import Lookout
 from services.renewal.domain.keys import KeyType
 from services.renewal.domain.orders import Schedule, State
+from services.renewal.events import WORDS
 from services.renewal.service import SCHEMA
-from services.renewal.store import Authority
+from services.renewal.store import APPROVALS, Authority
 from shared.access import Principal
+from shared.approvals.actions import Approvals, Patience
 from shared.clock import utc_now
 from shared.outbound import Policy
 from shared.revocation.published import Authorities as Published
@@ -95,7 +96,7 @@ def work_on(database: Database, authorities: Authorities) -> Work:
         sealer=SEALER,
         authorities=authorities,
         schedule=Schedule((timedelta(minutes=1),)),
-        gate=OrderGate(Approvals(database, subjects={}, patience=patience)),
+        gate=OrderGate(Approvals(database, store=APPROVALS, words=WORDS, subjects={}, patience=patience)),
         validator=Validator(Lookout(Published(Policy(), pace=timedelta()))),
     )
     return Work(database, means=means, lease=timedelta(minutes=1), clock=utc_now)

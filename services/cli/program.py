@@ -13,11 +13,13 @@ import structlog
 import typer
 
 from services.cli.ask import main as ask_main
+from services.cli.audit import app as audit_app
 from services.cli.configured import main as configured_main
 from services.cli.evidence import verify_evidence
 from services.cli.rewrap import rewrap_all
 from services.cli.scan import main as scan_main
 from services.contracts import write_or_check
+from services.portal import portal_routes
 from services.program import NAMES, Program, migrate, open_services, require_migrated, sections
 from services.run import front_door, listen, serve
 from shared.errors import EverleafError, Invalid
@@ -31,6 +33,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(audit_app, name="audit")
 log = structlog.get_logger(__name__)
 
 Data = Annotated[Path | None, typer.Option(help="The data folder; EVERLEAF_DATA_DIR without it.")]
@@ -192,7 +195,9 @@ async def _serve(program: Program, names: tuple[str, ...], *, host: str, port: i
         # What is loaded stays: to look through all of it again and again for garbage costs a tenth of answering.
         gc.collect()
         gc.freeze()
-        await serve(front_door(services, bus), services, bound)
+        # People sign in at inventory, so the portal is where that is.
+        portal = portal_routes() if "inventory" in names else ()
+        await serve(front_door(services, bus, portal=portal), services, bound)
     log.info("everleaf.stopped", services=list(names))
 
 

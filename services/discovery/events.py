@@ -4,7 +4,8 @@ from typing import Any
 
 from services.discovery.actions.watches import Watches
 from shared.clock import Clock
-from shared.events import Event
+from shared.events import Event, Payload
+from shared.events.audit import SAID_BY_ALL
 from shared.events.discovery import (
     CertificateFound,
     PlaceLost,
@@ -18,7 +19,15 @@ from shared.events.renewal import CertificateRenewed
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS = (CertificateFound, PlaceLost, ScanFinished, SourceFailed, SourceRead, SourceRecovered)
+EMITS: tuple[type[Payload], ...] = (
+    CertificateFound,
+    PlaceLost,
+    ScanFinished,
+    SourceFailed,
+    SourceRead,
+    SourceRecovered,
+    *SAID_BY_ALL,
+)
 
 
 def reactions(watches: Watches, *, clock: Clock) -> tuple[Reaction[Any], ...]:

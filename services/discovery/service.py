@@ -32,11 +32,14 @@ from services.discovery.events import EMITS, reactions
 from services.discovery.scanner.pace import Sockets
 from services.discovery.settings import DiscoverySettings
 from services.discovery.store import Room, Table
+from services.discovery.store.audited import AUDITED
 from services.discovery.workers import ct_logs, upkeep, watching
 from services.discovery.workers import scans as scan_lanes
 from services.discovery.workers import schedules as schedule_worker
 from services.discovery.workers import source_watches as watch_lanes
 from services.discovery.workers import sources as source_lanes
+from shared.audit.keys import AuditKeys, audit_key_routes
+from shared.audit.witness import Witness
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
@@ -59,7 +62,7 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
     """Open what the service needs, put it together, and close it all at the end."""
     settings = surroundings.settings.load(SETTINGS, section=NAME)
     async with AsyncExitStack() as opened:
-        database = surroundings.open_database(NAME, settings)
+        database = surroundings.open_database(NAME, settings, audited=AUDITED)
         opened.push_async_callback(database.close)
         yield await _assembled(surroundings, settings, database=database)
 
@@ -130,7 +133,9 @@ async def _assembled(
         rate=settings.rate,
     )
     void_tokens = VoidTokens(database)
-    reacts = (*reactions(watches, clock=clock), void_tokens.reaction)
+    audit_keys = AuditKeys(database, surroundings.sealer)
+    witness = Witness(audit_keys, clock=clock)
+    reacts = (*reactions(watches, clock=clock), void_tokens.reaction, witness.reaction)
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     own_routes = routes(
         scans,
@@ -150,7 +155,8 @@ async def _assembled(
         summary="Finds every TLS certificate, and where it is.",
         routers=[
             own_routes,
-            dead_letter_routes(surroundings.bus, reactor.queue),
+            dead_letter_routes(surroundings.bus, reactor.queue, database),
+            audit_key_routes(audit_keys),
         ],
         verifier=surroundings.verifier.refusing(void_tokens),
     )

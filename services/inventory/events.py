@@ -6,12 +6,14 @@ from typing import Any
 from services.inventory.actions.observations import Observations
 from services.inventory.actions.renewals import Renewals
 from shared.clock import Clock
-from shared.events import Event
+from shared.events import Event, Payload
+from shared.events.audit import SAID_BY_ALL
 from shared.events.discovery import CertificateFound, PlaceLost, SourceRead
 from shared.events.inventory import (
     AccessChanged,
     AuthorityCleared,
     AuthorityExpiring,
+    CertificateAging,
     CertificateCompliant,
     CertificateExpiring,
     CertificateNoncompliant,
@@ -29,8 +31,9 @@ from shared.events.renewal import CertificateRenewed, CertificateRevoked, Lineag
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS = (
+EMITS: tuple[type[Payload], ...] = (
     AccessChanged,
+    CertificateAging,
     CertificateExpiring,
     CertificateReplaced,
     CertificateStale,
@@ -44,6 +47,7 @@ EMITS = (
     AuthorityExpiring,
     AuthorityCleared,
     CertificateRevocationSeen,
+    *SAID_BY_ALL,
 )
 
 
@@ -56,6 +60,11 @@ def _of_what_is_seen(observations: Observations, clock: Clock) -> tuple[Reaction
 
     async def found(tx: Transaction, event: Event[CertificateFound]) -> None:
         await observations.found(tx, event, now=clock())
+
+    async def unchanged(
+        tx: Transaction, events: Sequence[Event[CertificateFound]]
+    ) -> Sequence[Event[CertificateFound]]:
+        return await observations.unchanged(tx, events)
 
     async def usual(
         tx: Transaction, events: Sequence[Event[CertificateFound]]
@@ -72,7 +81,7 @@ def _of_what_is_seen(observations: Observations, clock: Clock) -> tuple[Reaction
         await observations.read(tx, event, now=clock())
 
     return (
-        Reaction(CertificateFound, found, usual),
+        Reaction(CertificateFound, found, handle_usual=usual, absorb=unchanged),
         Reaction(PlaceLost, lost, usually_lost),
         Reaction(SourceRead, read),
     )

@@ -46,8 +46,11 @@ from services.inventory.connectors.openid import Client, OpenIdProvider
 from services.inventory.connectors.trust_stores import read_trust_stores
 from services.inventory.events import EMITS, reactions
 from services.inventory.settings import InventorySettings
+from services.inventory.store.audited import AUDITED
 from services.inventory.store.tables import Table
 from services.inventory.workers import judges, workers
+from shared.audit.keys import AuditKeys, audit_key_routes
+from shared.audit.witness import Witness
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
@@ -78,7 +81,7 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
     """Open what the service needs, make what the first start makes, and close it all at the end."""
     settings = surroundings.settings.load(SETTINGS, section=NAME)
     async with AsyncExitStack() as opened:
-        database = surroundings.open_database(NAME, settings)
+        database = surroundings.open_database(NAME, settings, audited=AUDITED)
         opened.push_async_callback(database.close)
         provider = _provider(surroundings, settings)
         if provider is not None:
@@ -118,12 +121,16 @@ async def _assembled(
     assessing = Assessing(database, timelines=policy_files.timelines())
     policies = Policies(database, builtin=policy_files.documents())
     await policies.prepare(now=clock())
-    reacts = reactions(
-        Observations(
-            replacements=replacements, crossings=crossings, comparisons=Comparisons(), assessing=assessing
+    audit_keys = AuditKeys(database, surroundings.sealer)
+    reacts = (
+        *reactions(
+            Observations(
+                replacements=replacements, crossings=crossings, comparisons=Comparisons(), assessing=assessing
+            ),
+            Renewals(replacements=replacements, crossings=crossings),
+            clock=clock,
         ),
-        Renewals(replacements=replacements, crossings=crossings),
-        clock=clock,
+        Witness(audit_keys, clock=clock).reaction,
     )
     reactor = Reactor(
         database,
@@ -179,7 +186,8 @@ async def _assembled(
                 once=once,
                 clock=clock,
             ),
-            dead_letter_routes(surroundings.bus, reactor.queue),
+            dead_letter_routes(surroundings.bus, reactor.queue, database),
+            audit_key_routes(audit_keys),
         ],
         verifier=surroundings.verifier.refusing(void_tokens),
     )

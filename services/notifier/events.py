@@ -1,13 +1,17 @@
 """What the notifier says on the bus, and what it does on what the others say."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from services.notifier.actions.alerts import Alerts
+from services.notifier.actions.thresholds import Thresholds
+from services.notifier.actions.trail import Trail
 from services.notifier.domain.alerts import Replacement
 from services.notifier.domain.approvals import approval_subject, end_of, of_awaiting
 from services.notifier.domain.authorities import authority_subject, of_authority
 from services.notifier.domain.compliance import of_noncompliance, policy_subject
+from services.notifier.domain.deployments import end_of_drift, end_of_stop, of_drift, of_rollout
 from services.notifier.domain.evidence import (
     UNOWNED,
     display_name,
@@ -23,13 +27,17 @@ from services.notifier.domain.evidence import (
     source_subject,
 )
 from services.notifier.domain.flaws import flaw_subject, of_flaw
+from services.notifier.domain.subscriptions import CONSUMABLE
 from services.notifier.domain.text import clean, instant
 from shared.clock import Clock
 from shared.events import Event, Payload
+from shared.events.approvals import Asked, Settled
+from shared.events.audit import ChangeRecorded, CheckpointCosigned, TrailCheckpointed
 from shared.events.discovery import SourceFailed, SourceRecovered
 from shared.events.inventory import (
     AuthorityCleared,
     AuthorityExpiring,
+    CertificateAging,
     CertificateCompliant,
     CertificateExpiring,
     CertificateNoncompliant,
@@ -43,11 +51,21 @@ from shared.events.inventory import (
     PlaceMended,
 )
 from shared.events.notifier import AlertOpened, AlertResolved, ApprovalGranted, ApprovalRefused
-from shared.events.provisioner import CertificateDeployed, DeploymentFailed
+from shared.events.provisioner import (
+    BindingDrifted,
+    BindingSettled,
+    CertificateDeployed,
+    DeploymentApprovalSettled,
+    DeploymentAwaitingApproval,
+    DeploymentFailed,
+    RolloutChanged,
+)
 from shared.events.renewal import (
     ApprovalSettled,
     CertificateRenewed,
     CertificateRevoked,
+    LineageEnrolled,
+    LineageWithdrawn,
     RenewalAwaitingApproval,
     RenewalFailed,
     RevocationConfirmed,
@@ -56,13 +74,21 @@ from shared.events.renewal import (
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS: tuple[type[Payload], ...] = (AlertOpened, AlertResolved, ApprovalGranted, ApprovalRefused)
+EMITS: tuple[type[Payload], ...] = (
+    AlertOpened,
+    AlertResolved,
+    ApprovalGranted,
+    ApprovalRefused,
+    ChangeRecorded,
+    TrailCheckpointed,
+)
 
 
-def reactions(alerts: Alerts, *, clock: Clock) -> tuple[Reaction[Any], ...]:
+def reactions(alerts: Alerts, thresholds: Thresholds, *, clock: Clock) -> tuple[Reaction[Any], ...]:
     """Return the table of events and what is done on each."""
-    handlers = Handlers(alerts, clock=clock)
+    handlers = Handlers(alerts, thresholds, clock=clock)
     return (
+        Reaction(CertificateAging, handlers.aging),
         Reaction(CertificateExpiring, handlers.expiring),
         Reaction(CertificateStale, handlers.stale),
         Reaction(CertificateRevocationSeen, handlers.revoked),
@@ -84,21 +110,44 @@ def reactions(alerts: Alerts, *, clock: Clock) -> tuple[Reaction[Any], ...]:
         Reaction(CertificateCompliant, handlers.compliant),
         Reaction(RenewalAwaitingApproval, handlers.awaiting_approval),
         Reaction(ApprovalSettled, handlers.approval_settled),
+        Reaction(DeploymentAwaitingApproval, handlers.awaiting_approval),
+        Reaction(DeploymentApprovalSettled, handlers.approval_settled),
+        Reaction(RolloutChanged, handlers.rollout_changed),
+        Reaction(BindingDrifted, handlers.drifted),
+        Reaction(BindingSettled, handlers.settled),
         Reaction(RevocationFailed, handlers.revocation_failed),
         Reaction(CertificateRevoked, handlers.revoked_by_us),
         Reaction(RevocationConfirmed, handlers.revocation_confirmed),
+        Reaction(LineageEnrolled, handlers.enrolled),
+        Reaction(LineageWithdrawn, handlers.withdrawn),
     )
 
 
 class Handlers:
     """Turns events into evidence, observations and notes."""
 
-    def __init__(self, alerts: Alerts, *, clock: Clock) -> None:
+    def __init__(self, alerts: Alerts, thresholds: Thresholds, *, clock: Clock) -> None:
         self._alerts = alerts
+        self._thresholds = thresholds
         self._clock = clock
 
+    async def aging(self, tx: Transaction, event: Event[CertificateAging]) -> None:
+        """Watch it: a rule may have thresholds as early as this."""
+        await self._thresholds.watch(tx, event.data, told_at=event.time, now=self._clock())
+
+    async def enrolled(self, tx: Transaction, event: Event[LineageEnrolled]) -> None:
+        """Remember that renewal sees to it: rules can be quiet as long as it is in time."""
+        lineage_id = event.data.lineage_id
+        await self._thresholds.automate(tx, lineage_id, is_automated=True, now=self._clock())
+
+    async def withdrawn(self, tx: Transaction, event: Event[LineageWithdrawn]) -> None:
+        """Remember that nobody sees to it any more."""
+        lineage_id = event.data.lineage_id
+        await self._thresholds.automate(tx, lineage_id, is_automated=False, now=self._clock())
+
     async def expiring(self, tx: Transaction, event: Event[CertificateExpiring]) -> None:
-        """Open or raise an alert, unless the time for renewal has only begun."""
+        """Watch it, and open or raise an alert unless the time for renewal has only begun."""
+        await self._thresholds.watch(tx, event.data, told_at=event.time, now=self._clock())
         evidence = of_expiring(event.data, told_at=event.time)
         if evidence is not None:
             await self._alerts.tell(tx, evidence, now=self._clock())
@@ -114,6 +163,7 @@ class Handlers:
     async def renewal_failed(self, tx: Transaction, event: Event[RenewalFailed]) -> None:
         """Open or raise an alert."""
         await self._alerts.begun(tx, event.data.lineage_id, event.data.groups, at=event.time)
+        await self._thresholds.fell_behind(tx, event.data.lineage_id, now=self._clock())
         evidence = of_failed_renewal(event.data, told_at=event.time)
         await self._alerts.tell(tx, evidence, now=self._clock())
 
@@ -131,6 +181,7 @@ class Handlers:
             fingerprint=data.fingerprint,
             observed_at=data.observed_at,
         )
+        await self._thresholds.unwatch(tx, data.lineage_id, data.old_fingerprint, now=self._clock())
         reason = f"The certificate {data.fingerprint} was seen at every place of the old one."
         await self._alerts.end(tx, replacement, reason=reason, now=self._clock())
 
@@ -206,8 +257,12 @@ class Handlers:
         await self._alerts.end(tx, end, reason=clean(data.reason), now=self._clock())
 
     async def renewed(self, tx: Transaction, event: Event[CertificateRenewed]) -> None:
-        """Note it: a certificate that is nowhere in place ends no problem."""
+        """Note it: a certificate that is nowhere in place ends no problem.
+
+        No further threshold of the old one is told: where it stays in place, that is `certificate.stale`.
+        """
         data = event.data
+        await self._thresholds.unwatch(tx, data.lineage_id, data.old_fingerprint, now=self._clock())
         await self._alerts.begun(tx, data.lineage_id, data.groups, at=event.time)
         text = f"Renewed by {clean(data.authority)}, until {instant(data.not_after)}; not yet seen in place."
         name = display_name(data.names)
@@ -218,11 +273,12 @@ class Handlers:
         text = f"Put in place on {clean(event.data.target)}; not yet seen at every place."
         await self._alerts.note(tx, event.data.lineage_id, text=text, now=self._clock())
 
-    async def awaiting_approval(self, tx: Transaction, event: Event[RenewalAwaitingApproval]) -> None:
+    async def awaiting_approval(self, tx: Transaction, event: Event[Any]) -> None:
         """Open an alert for who decides, and raise it with the reminders."""
-        subject = approval_subject(event.data.approval_id)
-        await self._alerts.in_groups(tx, subject, event.data.approver_groups, at=event.time)
-        await self._alerts.tell(tx, of_awaiting(event.data, told_at=event.time), now=self._clock())
+        told: Asked = event.data
+        subject = approval_subject(told.approval_id)
+        await self._alerts.in_groups(tx, subject, told.approver_groups, at=event.time)
+        await self._alerts.tell(tx, of_awaiting(told, told_at=event.time), now=self._clock())
 
     async def revocation_failed(self, tx: Transaction, event: Event[RevocationFailed]) -> None:
         """Open or raise an alert."""
@@ -244,12 +300,65 @@ class Handlers:
         end = Replacement(subject=subject, outgoing="", fingerprint="", observed_at=at)
         await self._alerts.end(tx, end, reason=reason, now=self._clock())
 
-    async def approval_settled(self, tx: Transaction, event: Event[ApprovalSettled]) -> None:
+    async def approval_settled(self, tx: Transaction, event: Event[Any]) -> None:
         """Resolve it; where it was done without approval, everybody who is told of the worst hears of that first."""
-        await self._alerts.overridden(tx, event.data, now=self._clock())
-        reason = clean(event.data.reason, most=1000)
-        await self._alerts.end(tx, end_of(event.data), reason=reason, now=self._clock())
+        told: Settled = event.data
+        await self._alerts.overridden(tx, told, now=self._clock())
+        await self._alerts.end(tx, end_of(told), reason=clean(told.reason, most=1000), now=self._clock())
+
+    async def rollout_changed(self, tx: Transaction, event: Event[RolloutChanged]) -> None:
+        """Open an alert where a rollout waits for a person; resolve it where it goes on, or is over."""
+        evidence = of_rollout(event.data)
+        if evidence is not None:
+            await self._alerts.tell(tx, evidence, now=self._clock())
+            return
+        reason = clean(event.data.reason or f"The rollout is {event.data.state}.", most=1000)
+        await self._alerts.end(tx, end_of_stop(event.data), reason=reason, now=self._clock())
+
+    async def drifted(self, tx: Transaction, event: Event[BindingDrifted]) -> None:
+        """Open an alert about the slot."""
+        await self._alerts.tell(tx, of_drift(event.data), now=self._clock())
+
+    async def settled(self, tx: Transaction, event: Event[BindingSettled]) -> None:
+        """Resolve it."""
+        reason = "The certificate that belongs there was seen in its place."
+        await self._alerts.end(tx, end_of_drift(event.data), reason=reason, now=self._clock())
 
     async def grouped(self, tx: Transaction, event: Event[LineagesGrouped]) -> None:
         """Remember it: who sees alerts about a lineage, and is told, goes by its groups."""
         await self._alerts.grouped(tx, event.data, at=event.time, now=self._clock())
+
+
+def trail_reactions(trail: Trail, *, clock: Clock) -> tuple[Reaction[Any], ...]:
+    """Return what keeps the audit trail."""
+
+    async def recorded(tx: Transaction, event: Event[ChangeRecorded]) -> None:
+        await trail.append(tx, [event])
+
+    async def many(
+        tx: Transaction, events: Sequence[Event[ChangeRecorded]]
+    ) -> Sequence[Event[ChangeRecorded]]:
+        await trail.append(tx, events)
+        return ()
+
+    async def cosigned(tx: Transaction, event: Event[CheckpointCosigned]) -> None:
+        await trail.cosigned(tx, event, now=clock())
+
+    return (Reaction(ChangeRecorded, recorded, handle_usual=many), Reaction(CheckpointCosigned, cosigned))
+
+
+def kept_reactions(reacting: Sequence[Reaction[Any]]) -> tuple[Reaction[Any], ...]:
+    """Return reactions to what is only kept for consumers: none of these does anything else."""
+    known = {reaction.payload for reaction in reacting}
+
+    async def nothing(_tx: Transaction, _event: Event[Any]) -> None:
+        return
+
+    async def nothing_at_all(_tx: Transaction, _events: Sequence[Event[Any]]) -> Sequence[Event[Any]]:
+        return ()
+
+    return tuple(
+        Reaction(payload, nothing, handle_usual=nothing_at_all)
+        for payload in CONSUMABLE
+        if payload not in known
+    )

@@ -1,6 +1,7 @@
-"""What the notifier does by the clock: hand over what is due, each channel at its own pace."""
+"""What the notifier does by the clock: notice thresholds, pursue what nobody takes up, hand over what is due, look at tickets."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import anyio
@@ -8,11 +9,43 @@ import structlog
 from anyio.abc import TaskGroup
 
 from services.notifier.actions.deliveries import Deliveries, Job
+from services.notifier.actions.digests import Digests
+from services.notifier.actions.handing_over import Claimed, HandingOver
+from services.notifier.actions.logs import Logs
+from services.notifier.actions.pursuits import Pursuits
+from services.notifier.actions.report_schedules import ReportSchedules
+from services.notifier.actions.thresholds import Thresholds
+from services.notifier.actions.tickets import Tickets
+from services.notifier.actions.trail import Trail
 from shared.clock import Clock
-from shared.service import Worker
+from shared.service import Lanes, Worker
 from shared.store import is_away
 
 log = structlog.get_logger(__name__)
+LET_GO_EVERY = timedelta(hours=1)
+
+
+LOOK = timedelta(seconds=1)
+"""A certificate of an hour has thresholds minutes apart; looking costs one indexed query."""
+UNHURRIED = timedelta(seconds=10)
+"""A report may come this much later."""
+
+
+def workers(
+    *,
+    thresholds: Thresholds,
+    pursuits: Pursuits,
+    digests: Digests,
+    schedules: ReportSchedules,
+    clock: Clock,
+) -> Sequence[Worker]:
+    """Return the workers beside the postman."""
+    return (
+        Worker("thresholds", thresholds.cross_due, clock=clock, every=LOOK),
+        Worker("pursuits", pursuits.pursue_due, clock=clock, every=LOOK),
+        Worker("digests", digests.gather_due, clock=clock, every=LOOK),
+        Worker("reports", schedules.send_due, clock=clock, every=UNHURRIED),
+    )
 
 
 class Postman:
@@ -53,3 +86,49 @@ class Postman:
         finally:
             self._under_way[job.channel.id] -= 1
             self._worker.ring()
+
+
+class Clerk:
+    """Looks at open tickets, one after the other."""
+
+    def __init__(self, tickets: Tickets, *, clock: Clock, every: timedelta) -> None:
+        self._tickets = tickets
+        self._clock = clock
+        self._worker = Worker("tickets", self._step, clock=clock, every=every)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._worker.run()
+
+    async def _step(self, now: datetime) -> bool:
+        look = await self._tickets.claim(now=now)
+        if look is None:
+            return False
+        seen = await self._tickets.look(look, now=self._clock())
+        if seen is not None:
+            await self._tickets.take(look, seen, now=self._clock())
+        return True
+
+
+def trail_workers(trail: Trail, *, every: timedelta, clock: Clock) -> list[Worker]:
+    """Return what signs the audit trail, and lets go what is older than it is kept."""
+    return [
+        Worker("audit checkpoints", trail.checkpoint, clock=clock, every=every),
+        Worker("audit retention", trail.let_go, clock=clock, every=LET_GO_EVERY),
+    ]
+
+
+def subscription_lanes(handing_over: HandingOver, *, parallel: int, clock: Clock) -> Lanes[Claimed]:
+    """Return what serves subscriptions, so many at a time."""
+    every = timedelta(seconds=0.5)
+    return Lanes("subscriptions", handing_over, clock=clock, every=every, parallel=parallel)
+
+
+def forgetting(logs: Logs, *, kept_for: timedelta, clock: Clock) -> Worker:
+    """Return what lets go of events that were kept for long enough."""
+
+    async def forget(now: datetime) -> bool:
+        await logs.forget(before=now - kept_for)
+        return False
+
+    return Worker("kept events", forget, clock=clock, every=LET_GO_EVERY)

@@ -1,55 +1,114 @@
 """What the provisioner says, and what it does when others say something."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from services.provisioner.actions.deployments import Deployments
+from services.provisioner.actions.drifts import Drifts
 from services.provisioner.actions.key_requests import KeyRequests
 from services.provisioner.actions.proposals import Proposals
+from shared.approvals import Verdict
+from shared.approvals.actions import Approvals, Words
 from shared.clock import Clock
-from shared.events import Event
+from shared.events import Event, Payload
+from shared.events.audit import SAID_BY_ALL
 from shared.events.discovery import CertificateFound, PlaceLost
-from shared.events.inventory import LineagesGrouped
-from shared.events.provisioner import CertificateDeployed, DeploymentFailed
+from shared.events.inventory import CertificateStale, LineagesGrouped
+from shared.events.notifier import ApprovalGranted, ApprovalRefused
+from shared.events.provisioner import (
+    BindingDrifted,
+    BindingSettled,
+    CertificateDeployed,
+    DeploymentApprovalSettled,
+    DeploymentAwaitingApproval,
+    DeploymentFailed,
+    RolloutChanged,
+    WindowOverridden,
+)
 from shared.events.renewal import CertificateRenewed, RenewalFailed, RequestWanted, RequestWithdrawn
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS = (CertificateDeployed, DeploymentFailed)
+EMITS: tuple[type[Payload], ...] = (
+    CertificateDeployed,
+    DeploymentFailed,
+    RolloutChanged,
+    BindingDrifted,
+    BindingSettled,
+    WindowOverridden,
+    DeploymentAwaitingApproval,
+    DeploymentApprovalSettled,
+    *SAID_BY_ALL,
+)
+WORDS = Words(asked=DeploymentAwaitingApproval, settled=DeploymentApprovalSettled)
+"""How approvals are told of."""
 
 
-def reactions(
-    deployments: Deployments, proposals: Proposals, key_requests: KeyRequests, *, clock: Clock
-) -> tuple[Reaction[Any], ...]:
-    """Return the table of event and action."""
+@dataclass(frozen=True, kw_only=True)
+class Handlers:
+    """What is done on each event."""
 
-    async def renewed(tx: Transaction, event: Event[CertificateRenewed]) -> None:
-        await deployments.begin(tx, event, now=clock())
+    deployments: Deployments
+    proposals: Proposals
+    key_requests: KeyRequests
+    drifts: Drifts
+    approvals: Approvals
+    clock: Clock
 
-    async def found(tx: Transaction, event: Event[CertificateFound]) -> None:
-        await proposals.seen(tx, event)
+    async def renewed(self, tx: Transaction, event: Event[CertificateRenewed]) -> None:
+        """Put it in place wherever its lineage belongs."""
+        await self.deployments.begin(tx, event, now=self.clock())
 
-    async def lost(tx: Transaction, event: Event[PlaceLost]) -> None:
-        await proposals.lost(tx, event)
+    async def found(self, tx: Transaction, event: Event[CertificateFound]) -> None:
+        """Propose a binding, or see what is in the slot of one."""
+        await self.proposals.seen(tx, event)
+        await self.drifts.found(tx, event, now=self.clock())
 
-    async def grouped(tx: Transaction, event: Event[LineagesGrouped]) -> None:
-        await deployments.grouped(tx, event)
+    async def lost(self, tx: Transaction, event: Event[PlaceLost]) -> None:
+        """Propose it no more."""
+        await self.proposals.lost(tx, event)
 
-    async def request_wanted(tx: Transaction, event: Event[RequestWanted]) -> None:
-        await key_requests.wanted(tx, event, now=clock())
+    async def stale(self, tx: Transaction, event: Event[CertificateStale]) -> None:
+        """Remember it with the deployment."""
+        await self.drifts.stale(tx, event)
 
-    async def request_withdrawn(tx: Transaction, event: Event[RequestWithdrawn]) -> None:
-        await key_requests.withdrawn(tx, event.data.order_id, at=event.time, now=clock())
+    async def grouped(self, tx: Transaction, event: Event[LineagesGrouped]) -> None:
+        """Remember who may see what hangs on the lineages."""
+        await self.deployments.grouped(tx, event)
 
-    async def failed(tx: Transaction, event: Event[RenewalFailed]) -> None:
+    async def request_wanted(self, tx: Transaction, event: Event[RequestWanted]) -> None:
+        """Have a key made on the target."""
+        await self.key_requests.wanted(tx, event, now=self.clock())
+
+    async def request_withdrawn(self, tx: Transaction, event: Event[RequestWithdrawn]) -> None:
+        """Have it removed."""
+        await self.key_requests.withdrawn(tx, event.data.order_id, at=event.time, now=self.clock())
+
+    async def failed(self, tx: Transaction, event: Event[RenewalFailed]) -> None:
+        """Have it removed, where nobody tries again."""
         if event.data.next_attempt_at is None:
-            await key_requests.withdrawn(tx, event.data.order_id, at=event.time, now=clock())
+            await self.key_requests.withdrawn(tx, event.data.order_id, at=event.time, now=self.clock())
 
+    async def granted(self, tx: Transaction, event: Event[ApprovalGranted]) -> None:
+        """Take it in, where it is about what waits here."""
+        await self.approvals.heard(tx, event.data, verdict=Verdict.GRANT, now=self.clock())
+
+    async def refused(self, tx: Transaction, event: Event[ApprovalRefused]) -> None:
+        """Take it in, where it is about what waits here."""
+        await self.approvals.heard(tx, event.data, verdict=Verdict.REFUSE, now=self.clock())
+
+
+def reactions(handlers: Handlers) -> tuple[Reaction[Any], ...]:
+    """Return the table of event and action."""
     return (
-        Reaction(CertificateRenewed, renewed),
-        Reaction(RequestWanted, request_wanted),
-        Reaction(RequestWithdrawn, request_withdrawn),
-        Reaction(RenewalFailed, failed),
-        Reaction(CertificateFound, found),
-        Reaction(PlaceLost, lost),
-        Reaction(LineagesGrouped, grouped),
+        Reaction(CertificateRenewed, handlers.renewed),
+        Reaction(RequestWanted, handlers.request_wanted),
+        Reaction(RequestWithdrawn, handlers.request_withdrawn),
+        Reaction(RenewalFailed, handlers.failed),
+        Reaction(CertificateFound, handlers.found),
+        Reaction(PlaceLost, handlers.lost),
+        Reaction(LineagesGrouped, handlers.grouped),
+        Reaction(CertificateStale, handlers.stale),
+        Reaction(ApprovalGranted, handlers.granted),
+        Reaction(ApprovalRefused, handlers.refused),
     )

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from services.renewal.actions.approvals import Approvals
 from services.renewal.actions.enrolments import Enrolments
 from services.renewal.actions.revocations import Revocations
 from services.renewal.actions.schedules import Schedules
-from services.renewal.domain.approvals import Verdict
+from shared.approvals import Verdict
+from shared.approvals.actions import Approvals, Words
 from shared.clock import Clock
-from shared.events import Event
+from shared.events import Event, Payload
+from shared.events.audit import SAID_BY_ALL
 from shared.events.inventory import (
     CertificateCompliant,
     CertificateExpiring,
@@ -35,7 +36,7 @@ from shared.events.renewal import (
 from shared.reactions import Reaction
 from shared.store import Transaction
 
-EMITS = (
+EMITS: tuple[type[Payload], ...] = (
     CampaignChanged,
     CertificateRenewed,
     LineageEnrolled,
@@ -48,7 +49,12 @@ EMITS = (
     CertificateRevoked,
     RevocationConfirmed,
     RevocationFailed,
+    *SAID_BY_ALL,
 )
+
+
+WORDS = Words(asked=RenewalAwaitingApproval, settled=ApprovalSettled)
+"""How approvals are told of."""
 
 
 def reactions(

@@ -11,7 +11,6 @@ import httpx
 from services.renewal import workers
 from services.renewal.actions.account_keys import AccountKeys
 from services.renewal.actions.adoptions import Adoptions
-from services.renewal.actions.approvals import Approvals, Patience, Subject
 from services.renewal.actions.attempt import Means
 from services.renewal.actions.authorities import Authorities
 from services.renewal.actions.budgets import Budgets
@@ -44,10 +43,14 @@ from services.renewal.connectors.provisioner import Provisioner
 from services.renewal.connectors.revocation import Lookout
 from services.renewal.domain.approvals import Kind
 from services.renewal.domain.orders import Schedule
-from services.renewal.events import EMITS, reactions
+from services.renewal.events import EMITS, WORDS, reactions
 from services.renewal.settings import RenewalSettings
-from services.renewal.store import Table
+from services.renewal.store import APPROVALS, Table
+from services.renewal.store.audited import AUDITED
 from services.renewal.workers import APPROVALS_EVERY, DELETE_EVERY, Bell
+from shared.approvals.actions import Approvals, Patience, Subject
+from shared.audit.keys import AuditKeys, audit_key_routes
+from shared.audit.witness import Witness
 from shared.dead_letters import dead_letter_routes
 from shared.http import create_api
 from shared.idempotency import Once
@@ -71,7 +74,7 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
     """Open what the service needs, put it together, and close it all at the end."""
     settings = surroundings.settings.load(SETTINGS, section=NAME)
     async with AsyncExitStack() as opened:
-        database = surroundings.open_database(NAME, settings)
+        database = surroundings.open_database(NAME, settings, audited=AUDITED)
         opened.push_async_callback(database.close)
         api_key = settings.api_key.get_secret_value() if settings.api_key else None
 
@@ -111,12 +114,14 @@ async def _assembled(
     )
     authorities = Authorities(database, sealer=sealer, network=network, public_url=settings.public_url)
     bell, revoking_bell, campaign_bell = Bell(), Bell(), Bell()
-    subjects: dict[Kind, Subject] = {
+    subjects: dict[str, Subject] = {
         Kind.ORDER: WaitingOrders(bell.ring),
         Kind.REVOCATION: WaitingRevocations(revoking_bell.ring),
         Kind.CAMPAIGN: WaitingCampaigns(campaign_bell.ring),
     }
-    approvals = Approvals(database, subjects=subjects, patience=_patience(settings))
+    approvals = Approvals(
+        database, store=APPROVALS, words=WORDS, subjects=subjects, patience=_patience(settings)
+    )
     lookout = Lookout(Published(surroundings.outbound, pace=timedelta(seconds=0.1)))
     means = Means(
         sealer=sealer,
@@ -163,7 +168,12 @@ async def _assembled(
     schedules = Schedules(database, orders)
     enrolments = Enrolments(database, orders, schedules)
     void_tokens = VoidTokens(database)
-    reacts = (*reactions(enrolments, schedules, approvals, revocations, clock=clock), void_tokens.reaction)
+    audit_keys = AuditKeys(database, sealer)
+    reacts = (
+        *reactions(enrolments, schedules, approvals, revocations, clock=clock),
+        void_tokens.reaction,
+        Witness(audit_keys, clock=clock).reaction,
+    )
     reactor = Reactor(database, surroundings.bus, reacts, clock=clock, backoff=surroundings.retry_after)
     keys = Keys(database, sealer=sealer, retention=timedelta(seconds=settings.key_retention))
     reminders = Worker("approvals", approvals.look_at_due, clock=clock, every=APPROVALS_EVERY)
@@ -213,7 +223,8 @@ async def _assembled(
         summary="Obtains certificates, and keeps their private keys.",
         routers=[
             *routes(actions, once=Once(database, clock), clock=clock),
-            dead_letter_routes(surroundings.bus, reactor.queue),
+            dead_letter_routes(surroundings.bus, reactor.queue, database),
+            audit_key_routes(audit_keys),
         ],
         verifier=surroundings.verifier.refusing(void_tokens),
     )

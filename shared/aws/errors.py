@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.errors import EverleafError, NotFound, Refused, Unavailable
-from shared.web import NotPermitted
+from shared.web import LoginRefused, NotPermitted, TooFast
 
 _UNKNOWN_KEY = frozenset(
     {
@@ -57,11 +57,11 @@ _SERVER_ERROR = 500
 _SAID = 200
 
 
-class UnknownKey(Refused):
+class UnknownKey(LoginRefused):
     """The access key is not known there: it is wrong, or the region is not enabled for the account."""
 
 
-class Expired(Refused):
+class Expired(LoginRefused):
     """The session's key has expired."""
 
 
@@ -72,7 +72,7 @@ class Declined(NotPermitted):
 _LOGIN: tuple[tuple[frozenset[str], type[Refused], str], ...] = (
     (_UNKNOWN_KEY, UnknownKey, "Store a new credential: this one is wrong or was withdrawn."),
     (_EXPIRED, Expired, "Store a new credential: this one has expired."),
-    (_WRONG_LOGIN, Refused, "Store a new credential, and check the clock of this machine."),
+    (_WRONG_LOGIN, LoginRefused, "Store a new credential, and check the clock of this machine."),
 )
 
 
@@ -81,7 +81,9 @@ def error_of(answer: Mapping[str, Any], *, action: str, where: str) -> EverleafE
     error = answer.get("Error", {})
     code, status = str(error.get("Code", "")), answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = f"{action} in {where}: {code or status}{_words(error.get('Message'))}"
-    if code in _TRY_AGAIN or status >= _SERVER_ERROR:
+    if code in _TRY_AGAIN:
+        return TooFast(said, next_step="It is tried again by itself.")
+    if status >= _SERVER_ERROR:
         return Unavailable(said, next_step="It is tried again by itself.")
     if code in _NO_SUCH or code.endswith("NotFound"):
         return NotFound(said, next_step="Check the settings.")

@@ -93,6 +93,12 @@ class Bus(Protocol):
         Raises `Unavailable` where the transport did not confirm all of them: publish again.
         """
 
+    async def hand_over(self, queue: str, messages: Sequence[Message]) -> None:
+        """Return once every message is durably in a queue of somebody else's, which is none of ours.
+
+        Raises `Unavailable` where the transport did not confirm all of them, and where it has no such queues.
+        """
+
     async def consume(self, queue: Queue, handler: Handler, *, batch: int = 100) -> None:
         """Hand batches to the handler until cancelled; survives a lost connection by itself."""
 

@@ -24,10 +24,12 @@ import anyio
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
-from aiormq.abc import DeliveredMessage
+from aiormq import Connection as WireConnection
+from aiormq.abc import AbstractChannel as WireChannel
 from aiormq.exceptions import AMQPError as WireError
 
 from shared.bus import DeadLetter, Delivery, Handler, Message, Outcome, Queue, Verdict
+from shared.bus.deliveries import Arrivals, SortingTransport
 from shared.errors import Unavailable
 from shared.events import CONTENT_TYPE
 
@@ -36,8 +38,6 @@ log = structlog.get_logger(__name__)
 PUBLISH_TIMEOUT = 10
 CONNECT_TIMEOUT = 10
 PREFETCH = 200
-LINGER = 0.02
-"""Seconds a batch waits for more messages."""
 DELIVERY_LIMIT = 20
 Arguments = dict[str, Any]
 LOST = (
@@ -72,7 +72,12 @@ class RabbitBus:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish and wait for every confirm. Raises `Unavailable`."""
-        await self._send([(f"{self._prefix}.events", message.type, _packed(message)) for message in messages])
+        await self._send([(f"{self._prefix}.events", message.type, packed(message)) for message in messages])
+
+    async def hand_over(self, queue: str, messages: Sequence[Message]) -> None:
+        """Put messages into a queue by its name, and wait for every confirm. Raises `Unavailable`."""
+        # The default exchange: every queue is bound to it by its name (AMQP 0-9-1 §3.1.3.1).
+        await self._send([("", queue, packed(message)) for message in messages])
 
     async def _send(self, letters: Sequence[tuple[str, str, aio_pika.Message]]) -> None:
         async with self._publishing:
@@ -101,39 +106,31 @@ class RabbitBus:
         """Hand batches to the handler until cancelled; a lost connection is made again."""
         failures = 0
         while True:
+            arrivals = Arrivals()
             try:
-                connection = await self._connect()
-                try:
+                async with self._receiving(arrivals) as channel:
                     failures = 0
-                    await self._consume(connection, queue, handler, batch=batch)
-                finally:
-                    await _close(connection)
+                    await self._consume(channel, arrivals, queue, handler, batch=batch)
             except (Unavailable, *LOST) as error:
                 failures += 1
                 log.warning("bus.consumer_lost", queue=queue.name, failures=failures, error=str(error))
                 await anyio.sleep(min(0.1 * 2**failures, 5))
 
     async def _consume(
-        self, connection: AbstractConnection, queue: Queue, handler: Handler, *, batch: int
+        self, channel: WireChannel, arrivals: Arrivals, queue: Queue, handler: Handler, *, batch: int
     ) -> None:
-        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        await channel.set_qos(max(PREFETCH, 2 * batch))
-        # One level below aio-pika, which makes an object of each message that costs more than the message.
-        wire = await channel.get_underlay_channel()
-        arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        gone = channel.closing
+        channel.on_consumer_cancel_callbacks.add(lambda _: gone.cancel())  # the queue was deleted, say
+        await channel.basic_qos(prefetch_count=max(PREFETCH, 2 * batch))
         # A broker whose queue is being recovered may never answer: waiting for ever would be silence.
-        await asyncio.wait_for(wire.basic_consume(queue.name, arrived.put), CONNECT_TIMEOUT)
-        gone = asyncio.ensure_future(_until_closed(channel, connection))
-        try:
-            while True:
-                messages = await _gather(arrived, gone, batch=batch)
-                deliveries = [_delivery(message) for message in messages]
-                outcomes = await handler(deliveries)
-                await self._settle(queue, deliveries, outcomes)
-                # All that came before on this channel is settled too, so one acknowledgement covers the batch.
-                await wire.basic_ack(messages[-1].delivery_tag or 0, multiple=True)
-        finally:
-            gone.cancel()
+        await asyncio.wait_for(channel.basic_consume(queue.name, _never_called), CONNECT_TIMEOUT)
+        while True:
+            arrived = await arrivals.take(batch, gone=gone)
+            deliveries = [each.delivery for each in arrived]
+            outcomes = await handler(deliveries)
+            await self._settle(queue, deliveries, outcomes)
+            # All that came before on this channel is settled too, so one acknowledgement covers the batch.
+            await channel.basic_ack(arrived[-1].tag, multiple=True)
 
     async def _settle(
         self,
@@ -155,9 +152,9 @@ class RabbitBus:
         headers: dict[str, Any] = {"x-attempt": delivery.attempt, "x-reason": outcome.reason[:2000]}
         if outcome.verdict is Verdict.RETRY and delivery.attempt <= len(queue.backoff):
             route = _retry_queue(queue, delivery.attempt)
-            return f"{self._prefix}.retry", route, _packed(delivery.message, headers=headers)
+            return f"{self._prefix}.retry", route, packed(delivery.message, headers=headers)
         headers["x-died-at"] = datetime.now(UTC).isoformat()
-        return f"{self._prefix}.dead", queue.name, _packed(delivery.message, headers=headers)
+        return f"{self._prefix}.dead", queue.name, packed(delivery.message, headers=headers)
 
     async def dead_letters(self, queue: Queue, *, limit: int = 50) -> list[DeadLetter]:
         """Return the oldest dead letters; closing the channel puts them back unread."""
@@ -174,7 +171,7 @@ class RabbitBus:
         """Put dead letters back into their queue, with a first try before them."""
 
         async def back(message: AbstractIncomingMessage) -> None:
-            await self._send([(f"{self._prefix}.requeue", queue.name, _packed(_unpacked(message)))])
+            await self._send([(f"{self._prefix}.requeue", queue.name, packed(_unpacked(message)))])
 
         return await self._take(queue, ids, back)
 
@@ -217,6 +214,18 @@ class RabbitBus:
                 return await aio_pika.connect(self._url, ssl_context=self._tls)
         except LOST as error:
             raise _unavailable(error) from error
+
+    @asynccontextmanager
+    async def _receiving(self, arrivals: Arrivals) -> AsyncIterator[WireChannel]:
+        connection = WireConnection(
+            self._url, context=self._tls, transport_factory=SortingTransport(arrivals)
+        )
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await connection.connect()
+        try:
+            yield await connection.channel(publisher_confirms=False)
+        finally:
+            await _close(connection)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AbstractChannel]:
@@ -310,34 +319,6 @@ def _retry_queue(queue: Queue, number: int) -> str:
     return f"{queue.name}.retry.{number}.{int(queue.backoff[number - 1].total_seconds() * 1000)}"
 
 
-async def _until_closed(channel: AbstractChannel, connection: AbstractConnection) -> None:
-    closed = asyncio.Event()
-    channel.close_callbacks.add(lambda *_: closed.set())
-    connection.close_callbacks.add(lambda *_: closed.set())
-    await closed.wait()
-    raise ConnectionError("the broker closed the channel")
-
-
-async def _gather(
-    arrived: "asyncio.Queue[DeliveredMessage]", gone: "asyncio.Future[None]", *, batch: int
-) -> list[DeliveredMessage]:
-    first = asyncio.ensure_future(arrived.get())
-    either: set[asyncio.Future[Any]] = {first, gone}
-    try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not first.done():
-            first.cancel()
-    if gone.done():
-        gone.result()
-    messages = [first.result()]
-    if arrived.empty():
-        await asyncio.sleep(LINGER)
-    while len(messages) < batch and not arrived.empty():
-        messages.append(arrived.get_nowait())
-    return messages
-
-
 async def _peek(
     channel: AbstractChannel, queue: Queue, *, limit: int | None = None
 ) -> AsyncIterator[AbstractIncomingMessage]:
@@ -350,7 +331,8 @@ async def _peek(
         yield message
 
 
-def _packed(message: Message, *, headers: dict[str, Any] | None = None) -> aio_pika.Message:
+def packed(message: Message, *, headers: dict[str, Any] | None = None) -> aio_pika.Message:
+    """Return a message in the form in which it is sent."""
     return aio_pika.Message(
         message.body,
         message_id=message.id,
@@ -367,14 +349,8 @@ def _unpacked(message: AbstractIncomingMessage) -> Message:
     )
 
 
-def _delivery(delivered: DeliveredMessage) -> Delivery:
-    properties = delivered.header.properties
-    message = Message(
-        id=properties.message_id or "",
-        type=properties.message_type or delivered.routing_key or "",
-        body=delivered.body,
-    )
-    return Delivery(message=message, attempt=int(str((properties.headers or {}).get("x-attempt", 0))) + 1)
+async def _never_called(_message: object) -> None:
+    """Its deliveries are taken out before the client sees them."""
 
 
 def _dead_letter(queue: Queue, message: AbstractIncomingMessage) -> DeadLetter:
@@ -394,7 +370,7 @@ def _dead_letter(queue: Queue, message: AbstractIncomingMessage) -> DeadLetter:
     )
 
 
-async def _close(connection: AbstractConnection) -> None:
+async def _close(connection: AbstractConnection | WireConnection) -> None:
     with anyio.move_on_after(5, shield=True):
         try:
             await connection.close()

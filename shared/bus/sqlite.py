@@ -73,6 +73,13 @@ class SqliteBus:
         for queue in await self._write(write):
             self._ring(queue)
 
+    async def hand_over(self, queue: str, messages: Sequence[Message]) -> None:  # noqa: ARG002 - as the Protocol has it
+        """Raise `Unavailable`: nobody else reads here."""
+        raise Unavailable(
+            "The embedded bus has no queues for others.",
+            next_step="Subscribe with a webhook, or ask for the events; or run Everleaf on RabbitMQ.",
+        )
+
     async def consume(self, queue: Queue, handler: Handler, *, batch: int = 100) -> None:
         """Hand batches to the handler until cancelled."""
         await self._write(lambda connection: _release(connection, queue.name))

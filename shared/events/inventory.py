@@ -58,6 +58,8 @@ class Owner(BaseModel):
     name: str
     contacts: list[Contact] = []
     """The one to be asked first first, at most 10."""
+    deputies: list[Contact] = []
+    """How whoever stands in for the team is reached, at most 10."""
 
 
 class RuleSeverity(StrEnum):
@@ -76,6 +78,33 @@ class CertificateExpiring(Payload):
     lineage_id: str
     fingerprint: str
     urgency: Urgency
+    not_before: datetime
+    not_after: datetime
+    subject_name: str
+    issuer_name: str
+    names: list[str]
+    """DNS names and IP addresses the certificate is for."""
+    places: list[Place]
+    """Where it was last seen, at most 50."""
+    place_count: int
+    owner: Owner | None = None
+    """Empty where nobody owns it."""
+
+    def subject(self) -> str:
+        """Return the certificate's fingerprint."""
+        return self.fingerprint
+
+
+class CertificateAging(Payload):
+    """Half of the life of a certificate in use is over, and its time for renewal has not come: who has to plan ahead can be told.
+
+    It may be said again; where the first that is known of it is later, `certificate.expiring` is said instead.
+    """
+
+    type: ClassVar[str] = "certificate.aging"
+
+    lineage_id: str
+    fingerprint: str
     not_before: datetime
     not_after: datetime
     subject_name: str

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from shared.events import Der, Payload
+from shared.events.approvals import Asked, Settled
 
 
 class RevocationReason(StrEnum):
@@ -47,6 +48,8 @@ class CertificateRenewed(Payload):
     """The root that the chain ends at, as DER, where the authority's is known: that of a built-in one always is."""
     key_is_on_target: bool = False
     """Whether the key was made on the target, where it waits; there is none to ask for."""
+    requested_by: str | None = None
+    """Who has ordered it: a principal, or the service itself."""
 
     def subject(self) -> str:
         """Return the new certificate's fingerprint."""
@@ -165,66 +168,17 @@ class RevocationConfirmed(Payload):
         return self.fingerprint
 
 
-class ApprovalOutcome(StrEnum):
-    """What has come of an approval."""
-
-    GRANTED = "granted"
-    REFUSED = "refused"
-    EXPIRED = "expired"
-    VOID = "void"
-    OVERRIDDEN = "overridden"
-
-
-class RenewalAwaitingApproval(Payload):
+class RenewalAwaitingApproval(Asked):
     """Something is done only when enough people have agreed to exactly this; said again as a reminder."""
 
     type: ClassVar[str] = "renewal.awaiting_approval"
-
-    approval_id: str
-    kind: str
-    """What waits: `order` or `revocation`."""
-    subject_id: str
-    """The id of the order or the revocation."""
-    lineage_id: str
-    digest: str
-    """What a decision binds to: SHA-256 of what would be done, in lower-case hexadecimal."""
-    names: list[str]
-    summary: str
-    """What would be done, in a sentence."""
-    requested_by: str
-    needed: int
-    granted: int
-    approver_groups: list[str]
-    """Who decides: people in one of them; where there are none, in any."""
-    asked_at: datetime
-    expires_at: datetime
-    reminder: int
-    """0 when it is said first."""
-
-    def subject(self) -> str:
-        """Return the approval's id."""
-        return self.approval_id
+    where: ClassVar[str] = "/renewal/v1/approvals"
 
 
-class ApprovalSettled(Payload):
+class ApprovalSettled(Settled):
     """What `renewal.awaiting_approval` has told is over: decided, expired, void, or done without."""
 
     type: ClassVar[str] = "approval.settled"
-
-    approval_id: str
-    kind: str
-    subject_id: str
-    lineage_id: str
-    digest: str
-    outcome: ApprovalOutcome
-    reason: str
-    decided_by: list[str]
-    """The principals whose word has counted."""
-    settled_at: datetime
-
-    def subject(self) -> str:
-        """Return the approval's id."""
-        return self.approval_id
 
 
 class LineageEnrolled(Payload):

@@ -8,24 +8,24 @@ import socket
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from shared.errors import Invalid, Unavailable
-from shared.events import Event, Payload
 from shared.store.columns import Instant, Json, Sealed
-from shared.store.plumbing import OUTBOX
 from shared.store.reader import Reader, reader_in, reader_on
+from shared.store.recording import Auditing, RecordingSession
+from shared.store.transactions import Transaction, insert, write_rows
 
 __all__ = [
+    "Auditing",
     "Database",
     "Instant",
     "Json",
@@ -39,63 +39,18 @@ __all__ = [
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_CUSTOM = "force_custom_plan"
 _QUIET = 10
 """Seconds without use after which a connection is asked whether it is still there."""
 _PATIENCE = 10
 """Seconds that a connection, or the answer to whether the database is ready, may take."""
 
 
-class Transaction:
-    """One unit of work: a session, and the events that become true when it commits."""
-
-    def __init__(self, session: AsyncSession, source: str) -> None:
-        self.session = session
-        self._source = source
-        self._emitted: list[dict[str, Any]] = []
-        self._afterwards: list[Callable[[], None]] = []
-
-    def emit(self, payload: Payload, *, now: datetime) -> str:
-        """Add an event to this transaction and return its id."""
-        event = Event.of(payload, source=self._source, now=now)
-        self._emitted.append(
-            {"event_id": event.id, "type": event.type, "body": event.to_bytes(), "created_at": now}
-        )
-        return event.id
-
-    def after_commit(self, call: Callable[[], None]) -> None:
-        """Call this when the transaction has committed: to wake who works on what was written."""
-        self._afterwards.append(call)
-
-    def committed(self) -> None:
-        """Do what was to be done after the commit."""
-        for call in self._afterwards:
-            call()
-
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        """Undo what happens inside, events included, where it raises; the transaction goes on."""
-        mark, rung = len(self._emitted), len(self._afterwards)
-        try:
-            async with self.session.begin_nested():
-                yield
-        except BaseException:
-            del self._emitted[mark:]
-            del self._afterwards[rung:]
-            self.session.expire_all()
-            raise
-
-    async def write_outbox(self) -> bool:
-        """Write the emitted events as rows; return whether there were any."""
-        if self._emitted:
-            await self.session.execute(sa.insert(OUTBOX), self._emitted)
-        return bool(self._emitted)
-
-
 class Database:
     """The datastore of one service.
 
     `url` is `sqlite:///path/to/file.db` or `postgresql://user:password@host:port/name`; there, up to twice `pool_size`
-    connections are kept open.
+    connections are kept open, and half of it more for what is searched. `auditing` says which changes are recorded.
     """
 
     def __init__(
@@ -106,8 +61,10 @@ class Database:
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
         pool_size: int = 10,
+        auditing: Auditing | None = None,
     ) -> None:
         self.source = source
+        self._auditing = auditing
         self.url = _with_driver(url, password)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.outbox_bell = anyio.Event()
@@ -116,11 +73,17 @@ class Database:
         self.engine = (
             _sqlite_engine(self.url)
             if self.is_sqlite
-            else _postgresql_engine(self.url, tls=tls, pool_size=pool_size)
+            else _postgresql_engine(self.url, tls=tls, pool_size=2 * pool_size)
         )
         # A statement alone is a transaction to PostgreSQL: to say so would be two more trips for each question.
         autonomy: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reading = self.engine.execution_options(everleaf_read=True, **autonomy)
+        # What somebody has typed is planned for the values it has, each time: a plan for any value would be a bad one.
+        self._searching = (
+            None
+            if self.is_sqlite
+            else _postgresql_engine(self.url, tls=tls, pool_size=max(1, pool_size // 2), plans=_CUSTOM)
+        )
         sa.event.listen(self._reading.sync_engine, "before_cursor_execute", _refuse_to_write)
 
     @asynccontextmanager
@@ -139,8 +102,9 @@ class Database:
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[Transaction]:
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            tx = Transaction(session, self.source)
+        session = AsyncSession(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
+        async with session, session.begin():
+            tx = Transaction(session, self.source, auditing=self._auditing)
             yield tx
             await session.flush()
             has_events = await tx.write_outbox()
@@ -168,7 +132,8 @@ class Database:
             async with self.read() as session:
                 yield reader_in(session)
         else:
-            async with reader_on(self._reading, longest=longest) as reader:
+            engine = self._reading if longest is None or self._searching is None else self._searching
+            async with reader_on(engine, longest=longest) as reader:
                 yield reader
 
     def ring(self) -> None:
@@ -190,6 +155,8 @@ class Database:
     async def close(self) -> None:
         """Let go of all connections."""
         await self.engine.dispose()
+        if self._searching is not None:
+            await self._searching.dispose()
 
 
 def is_away(error: BaseException) -> bool:
@@ -208,22 +175,6 @@ def is_unstorable(error: BaseException) -> bool:
     """Return whether PostgreSQL refused a value as such: a NUL in a text, a number that is too large."""
     # Its class of errors in data (its appendix A).
     return isinstance(error, sa.exc.DBAPIError) and str(getattr(error.orig, "sqlstate", None))[:2] == "22"
-
-
-def insert(tx: Transaction, table: Any) -> Any:
-    """Return an INSERT that knows `on_conflict_do_…` in the dialect of the transaction's database."""
-    backend = tx.session.get_bind().dialect.name
-    return (postgresql if backend == "postgresql" else sqlite).insert(table)
-
-
-async def write_rows(tx: Transaction, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Execute a statement once for each row, with the parameters that are the row's.
-
-    A statement with all rows in its VALUES would be compiled anew each time, which costs many times the writing.
-    """
-    if rows:
-        connection = await tx.session.connection()
-        await connection.execute(statement, list(rows))
 
 
 def _with_driver(url: str, password: str | None) -> URL:
@@ -246,14 +197,18 @@ def _refuse_to_write(*event: Any) -> None:
         raise RuntimeError(msg)
 
 
-def _postgresql_engine(url: URL, *, tls: ssl.SSLContext | None, pool_size: int) -> AsyncEngine:
+def _postgresql_engine(
+    url: URL, *, tls: ssl.SSLContext | None, pool_size: int, plans: str | None = None
+) -> AsyncEngine:
     arguments: dict[str, Any] = {"timeout": _PATIENCE}
+    if plans is not None:
+        arguments["server_settings"] = {"plan_cache_mode": plans}
     if tls is not None:
         arguments["ssl"] = tls
     engine = create_async_engine(
         url,
         # None beyond the pool: those would be opened for one statement and closed after it.
-        pool_size=2 * pool_size,
+        pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,  # errors are logged and kept with dead letters; values are nobody's business
         connect_args=arguments,

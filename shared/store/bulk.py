@@ -1,7 +1,7 @@
 """Many rows of one table at once: a statement for all, and COPY where the database has it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -24,13 +24,13 @@ async def copy_rows(tx: Transaction, table: Any, rows: Sequence[Mapping[str, Any
         return
     described = sa.inspect(table).local_table
     names = list(rows[0])
-    writers = [_writer(described.c[name].type) for name in names]
+    json_at = [at for at, name in enumerate(names) if isinstance(described.c[name].type, Json)]
     driver: Any = (await connection.get_raw_connection()).driver_connection
     if not driver.is_in_transaction():
         await connection.execute(sa.text("SELECT 1"))  # begins it
     try:
         await driver.copy_records_to_table(
-            described.name, columns=names, records=[_record(row, writers) for row in rows]
+            described.name, columns=names, records=[_record(row, json_at) for row in rows]
         )
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         lost = driver.is_closed()
@@ -61,15 +61,9 @@ async def delete_rows(
         await tx.session.execute(away.execution_options(synchronize_session=False))
 
 
-Writer = Callable[[Any], Any] | None
-
-
-def _writer(type_: sa.types.TypeEngine[Any]) -> Writer:
-    return json.dumps if isinstance(type_, Json) else None
-
-
-def _record(row: Mapping[str, Any], writers: Sequence[Writer]) -> tuple[Any, ...]:
-    return tuple(
-        value if write is None or value is None else write(value)
-        for value, write in zip(row.values(), writers, strict=True)
-    )
+def _record(row: Mapping[str, Any], json_at: Sequence[int]) -> list[Any]:
+    values = list(row.values())
+    for at in json_at:
+        if values[at] is not None:
+            values[at] = json.dumps(values[at])
+    return values

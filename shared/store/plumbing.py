@@ -1,8 +1,8 @@
-"""The tables every service's database has beside its own: outbox, inbox, remembered requests, void tokens."""
+"""The tables every service's database has beside its own: outbox, inbox, remembered requests, void tokens, audit state."""
 
 import sqlalchemy as sa
 
-from shared.store.columns import Instant, Json
+from shared.store.columns import Instant, Json, Sealed
 
 PLUMBING = sa.MetaData()
 
@@ -45,3 +45,17 @@ VOID_TOKENS = sa.Table(
     sa.Column("issued_until", Instant, nullable=False),
 )
 """Whose tokens are refused though they have not ended: those issued at this instant or before."""
+
+AUDIT_STATE = sa.Table(
+    "audit_state",
+    PLUMBING,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("key_id", sa.String(36), nullable=True),
+    sa.Column("private_key", Sealed, nullable=True),
+    sa.Column("keeper_key", Json, nullable=True),
+    sa.Column("checkpoint", sa.BigInteger, nullable=True),
+    sa.Column("digest", sa.String(64), nullable=True),
+)
+"""One row: how many changes this service has recorded; the key that it signs checkpoints of the trail with; the key of
+who keeps the trail, as it was first seen; and the checkpoint that was signed last."""

@@ -4,6 +4,7 @@ To execute a statement through SQLAlchemy's session costs ten times what the dri
 rows twice. The rows are as a session would give them: columns are attributes, with the types that they have in the table.
 """
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ Found = SimpleNamespace
 _DOUBLE = 701
 """PostgreSQL's number for the one type of numbers with a fraction that our tables have; for other types it is not asked."""
 _Converters = Mapping[str, Callable[[Any], Any]]
+_FORMS = 500
+"""Of statements that are kept; the one that was asked for longest ago goes first."""
 
 
 class TookTooLong(Exception):
@@ -39,6 +42,15 @@ class Reader(Protocol):
         Raises `DBAPIError`, and `TookTooLong` where the reader was opened with a limit.
         """
 
+    async def values(self, statement: "Fixed", **values: Any) -> Sequence[Sequence[Any]]:
+        """Return the rows of a statement whose columns are texts and numbers, each row as values in their order.
+
+        That is a fifth of what rows cost: for what is read many at a time. Raises what `rows` does.
+        """
+
+    async def found(self, query: sa.Select[Any]) -> list[Found]:
+        """Return what a query finds. Raises what `rows` does."""
+
     async def listed(self, query: sa.Select[Any], columns: "Columns") -> list[Found]:
         """Return what a query finds that was made of `columns.selected`. Raises what `rows` does."""
 
@@ -53,7 +65,8 @@ class Fixed:
     def compiled(self, dialect: sa.Dialect) -> "_Compiled":
         """Return it as the driver takes it."""
         if dialect.name not in self._compiled:
-            self._compiled[dialect.name] = _compile(self.statement, dialect, _given(self.statement, dialect))
+            given = _given(self.statement, dialect)
+            self._compiled[dialect.name], _ = _compile(self.statement, dialect, given)
         return self._compiled[dialect.name]
 
 
@@ -66,14 +79,58 @@ class Columns:
         self._table = table
         self._columns = columns
         self._written: dict[str, tuple[Any, _Converters]] = {}
+        self._forms = _Forms()
 
-    def compiled(self, query: sa.Select[Any], dialect: sa.Dialect) -> "_Compiled":
-        """Return a query that was made of `selected` as the driver takes it."""
+    def compiled(self, query: sa.Select[Any], dialect: sa.Dialect) -> "_Ready":
+        """Return a query that was made of `selected` as the driver takes it, and the values of its parameters."""
         if dialect.name not in self._written:
             text = ", ".join(str(column.compile(dialect=dialect)) for column in self._columns)
             self._written[dialect.name] = sa.literal_column(text), _given(self.selected, dialect)
         written, given = self._written[dialect.name]
-        return _compile(query.with_only_columns(written).select_from(self._table), dialect, given)
+        whole = query.with_only_columns(written).select_from(self._table)
+        return self._forms.compiled(whole, dialect, given=given)
+
+
+class _Forms:
+    """Statements as the driver takes them, one for each form: what differs between two questions of one form are values."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Any, _Form] = OrderedDict()
+
+    def compiled(
+        self, query: sa.Select[Any], dialect: sa.Dialect, *, given: "_Converters | None" = None
+    ) -> "_Ready":
+        # What SQLAlchemy's own cache of statements is asked with: two are equal where they differ in values alone.
+        key = query._generate_cache_key()  # noqa: SLF001 - it has no other name
+        form = None if key is None else self._kept.get((dialect.name, key.key))
+        if key is not None and form is not None:
+            self._kept.move_to_end((dialect.name, key.key))
+            return form.compiled, form.values(key.bindparams)
+        compiled, names = _compile(query, dialect, _given(query, dialect) if given is None else given)
+        placed = [] if key is None or names is None else [names.get(each) for each in key.bindparams]
+        # Where one is not found again, a value would stay that of the first who asked.
+        if key is not None and names is not None and set(compiled.names) == set(filter(None, placed)):
+            self._kept[dialect.name, key.key] = _Form(compiled, placed)
+            if len(self._kept) > _FORMS:
+                self._kept.popitem(last=False)
+        return compiled, compiled.values
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A compiled statement, and which name the parameters have in it, in the order in which a statement of that form has them."""
+
+    compiled: "_Compiled"
+    names: Sequence[str | None]
+
+    def values(self, parameters: Sequence[sa.BindParameter[Any]]) -> Mapping[str, Any]:
+        """Return the values of another statement of the same form, by the names that they have in this one."""
+        named = zip(self.names, parameters, strict=True)
+        return {name: parameter.effective_value for name, parameter in named if name is not None}
+
+
+_Ready = tuple["_Compiled", Mapping[str, Any]]
+_QUERIES = _Forms()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,18 +163,23 @@ def _given(statement: Any, dialect: sa.Dialect) -> _Converters:
     return {name: convert for name, convert in every.items() if convert is not None}
 
 
-def _compile(statement: Any, dialect: sa.Dialect, given: _Converters) -> _Compiled:
+def _compile(
+    statement: Any, dialect: sa.Dialect, given: _Converters
+) -> tuple[_Compiled, Mapping[Any, str] | None]:
+    """Return a statement as the driver takes it, and the names of its parameters; None where its text depends on their values."""
     compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    is_fixed = not any(bind.expanding or bind.literal_execute for bind in compiled.binds.values())
     taken = {
         name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()
     }
-    return _Compiled(
+    ready = _Compiled(
         text=str(compiled),
         names=compiled.positiontup or (),
         values=compiled.params,
         taken={name: convert for name, convert in taken.items() if convert is not None},
         given=given,
     )
+    return ready, compiled.bind_names if is_fixed else None
 
 
 class _Driver:
@@ -131,12 +193,24 @@ class _Driver:
     async def rows(self, statement: Fixed, **values: Any) -> list[Found]:
         return await self._found(statement.compiled(self._dialect), values)
 
+    async def values(self, statement: Fixed, **values: Any) -> Sequence[Sequence[Any]]:
+        return await self._records(statement.compiled(self._dialect), values)
+
+    async def found(self, query: sa.Select[Any]) -> list[Found]:
+        return await self._found(*_QUERIES.compiled(query, self._dialect))
+
     async def listed(self, query: sa.Select[Any], columns: Columns) -> list[Found]:
-        return await self._found(columns.compiled(query, self._dialect), {})
+        return await self._found(*columns.compiled(query, self._dialect))
 
     async def _found(self, ready: _Compiled, values: Mapping[str, Any]) -> list[Found]:
+        return [ready.row(record) for record in await self._records(ready, values)]
+
+    async def _records(self, ready: _Compiled, values: Mapping[str, Any]) -> Sequence[Any]:
+        seconds = None if self._longest is None else self._longest.total_seconds()
         try:
-            records = await self._fetch(ready.text, ready.arguments(values))
+            found: Sequence[Any] = await self._connection.fetch(
+                ready.text, *ready.arguments(values), timeout=seconds
+            )
         except TimeoutError as error:
             raise TookTooLong from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -144,17 +218,7 @@ class _Driver:
             raise sa.exc.DBAPIError(
                 ready.text, None, error, hide_parameters=True, connection_invalidated=is_lost
             ) from error
-        return [ready.row(record) for record in records]
-
-    async def _fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any]:
-        if self._longest is None:
-            found: Sequence[Any] = await self._connection.fetch(text, *arguments)
-            return found
-        # A statement without a name is planned for the values it has: a plan for any value would be a bad one for
-        # what somebody has typed.
-        prepared = await self._connection.prepare(text, name="")
-        planned: Sequence[Any] = await prepared.fetch(*arguments, timeout=self._longest.total_seconds())
-        return planned
+        return found
 
 
 class _Session:
@@ -165,6 +229,14 @@ class _Session:
 
     async def rows(self, statement: Fixed, **values: Any) -> list[Found]:
         return await self._found(statement.statement, values)
+
+    async def values(self, statement: Fixed, **values: Any) -> Sequence[Sequence[Any]]:
+        query: Any = statement.statement
+        found: Sequence[Sequence[Any]] = (await self._session.execute(query, values)).all()
+        return found
+
+    async def found(self, query: sa.Select[Any]) -> list[Found]:
+        return await self._found(query, {})
 
     async def listed(self, query: sa.Select[Any], columns: Columns) -> list[Found]:  # noqa: ARG002 - they are in it
         return await self._found(query, {})

@@ -18,6 +18,8 @@ from shared.store import Instant, Transaction, insert, write_rows
 
 Scope = Collection[str] | None
 """Groups; None is everything (`shared.access.Principal.scope`)."""
+_AT_ONCE = 500
+"""Values in a list of one statement."""
 
 
 def within(groups: Any, scope: Scope) -> sa.ColumnElement[bool]:
@@ -120,6 +122,21 @@ class ToldGroups:
         told = self._table.c
         is_in = (told.object_id == object_id, told.is_member, told.group_id.in_(sorted(scope)))
         return sa.exists().where(*is_in)
+
+    async def among(self, session: AsyncSession, objects: Collection[str], scope: Scope) -> set[str]:
+        """Return those of some objects that are in one of the scope's groups."""
+        if scope is None:
+            return set(objects)
+        told, wanted, found = self._table.c, sorted(objects), set[str]()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = told.object_id.in_(wanted[start : start + _AT_ONCE])
+            query = sa.select(told.object_id).where(some, told.is_member, told.group_id.in_(sorted(scope)))
+            found.update((await session.scalars(query)).all())
+        return found
+
+    def knows(self, object_id: Any) -> sa.ColumnElement[bool]:
+        """Return the condition that something was told of the object of a column."""
+        return sa.exists().where(self._table.c.object_id == object_id)
 
     async def of(self, session: AsyncSession, object_id: str) -> frozenset[str]:
         """Return the groups that an object is in."""

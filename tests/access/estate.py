@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.types import ASGIApp
 
+from services.inventory.domain.credentials import SERVICES
 from services.program import NAMES, service_module
+from services.siblings import in_process
 from shared.access import Principal
 from shared.bus import Delivery, Message, Verdict
 from shared.bus.sqlite import SqliteBus
@@ -47,7 +50,7 @@ class Estate:
         self.data_dir = data_dir
         self.kept: dict[Any, Any] = {}
         """What makers have made, by maker and group."""
-        self._clients = {
+        self.clients = {
             service.name: httpx.AsyncClient(
                 transport=httpx.ASGITransport(service.api, raise_app_exceptions=False),
                 base_url=f"http://{service.name}",
@@ -65,10 +68,13 @@ class Estate:
         permissions: Collection[str],
         body: Any = None,
         query: Mapping[str, Any] | None = None,
+        trace: str | None = None,
     ) -> httpx.Response:
         """Ask as somebody with these permissions in these groups; no groups mean everything."""
         headers = {"Authorization": f"Bearer {token(groups=groups, permissions=permissions)}"}
-        return await self._clients[service].request(method, path, json=body, params=query, headers=headers)
+        if trace is not None:
+            headers["traceparent"] = f"00-{trace}-{'1' * 16}-01"
+        return await self.clients[service].request(method, path, json=body, params=query, headers=headers)
 
     async def make(
         self, service: str, path: str, body: Any, *, group: str, permission: str
@@ -103,6 +109,7 @@ class Estate:
         groups: Collection[str] = (),
         body: Any = None,
         query: Mapping[str, Any] | None = None,
+        trace: str | None = None,
     ) -> httpx.Response:
         """Send a request that fits a route, as somebody who has its permission in these groups."""
         return await self.ask(
@@ -113,19 +120,41 @@ class Estate:
             permissions=[route.permission or ""],
             body=route.body() if body is None else body,
             query={**route.query(), **(query or {})},
+            trace=trace,
         )
 
     async def ask_with(self, route: Route, headers: Mapping[str, str]) -> httpx.Response:
         """Send a request to a route with these headers and nothing else."""
         path = route.at(dict.fromkeys(route.ids, "x"))
-        return await self._clients[route.service].request(route.method, path, headers=headers)
+        return await self.clients[route.service].request(route.method, path, headers=headers)
+
+
+class Neighbours:
+    """Siblings that answer one another, each in its own name and with no more than that may."""
+
+    def __init__(self) -> None:
+        self.apis: dict[str, ASGIApp] = {}
+
+    def open(
+        self, name: str, *, caller: str, api_key: str | None, sealing_key: bytes | None = None
+    ) -> httpx.AsyncClient:
+        """Return a client to a service that may not be built yet."""
+        assert api_key is None
+        may = next((each.permissions for each in SERVICES if each.name == caller), ())
+        return httpx.AsyncClient(
+            transport=in_process(lambda: self.apis[name])(),
+            base_url=f"http://{name}",
+            headers={"Authorization": f"Bearer {token(permissions=may, name=caller)}"},
+        )
 
 
 @asynccontextmanager
-async def running(data_dir: Path, *, outbound: Policy | None = None) -> AsyncIterator[Estate]:
+async def running(
+    data_dir: Path, *, outbound: Policy | None = None, neighbours: Neighbours | None = None
+) -> AsyncIterator[Estate]:
     """Migrate five empty databases and assemble the services over them; nothing works by itself."""
     bus = SqliteBus(data_dir / "bus.db")
-    around = surroundings(data_dir, bus=bus)
+    around = surroundings(data_dir, bus=bus, siblings=neighbours)
     if outbound is not None:
         around = replace(around, outbound=outbound)
     settings = SettingsSource(environ={})
@@ -138,5 +167,7 @@ async def running(data_dir: Path, *, outbound: Policy | None = None) -> AsyncIte
             await module.SCHEMA.upgrade(database)
             await database.close()
             services.append(await opened.enter_async_context(module.build(around)))
+        if neighbours is not None:
+            neighbours.apis.update({service.name: service.api for service in services})
         await bus.declare([queue for service in services for queue in service.queues])
         yield Estate(services, bus, data_dir)

@@ -20,6 +20,9 @@ SECRET = re.compile(
 SHOWN = {
     "access_token": "a token, given for a credential to whom it belongs",
     "token_type": "the word Bearer",
+    "token": "opens what waits for one binding; shown once, when it is made",
+    "private_key": "fetched once, by who has the token of its binding",
+    "sealed_private_key": "the same, to a public key that was sent",
     "api_keys": "ids and dates of keys; the key is shown once, when it is made",
     "credential": "in a list of kinds: the JSON Schema of what is taken, without a value",
     "credential_from": "where a credential lies, and not the credential",
@@ -86,7 +89,7 @@ async def test_what_was_sent_as_a_secret_never_comes_back_and_is_nowhere_in_clea
     for route in ROUTES:
         make = maker(route)
         ids = made[make] if make is not None else {}
-        goes_out = route.path == "/v1/host-keys"
+        goes_out = route.path in ("/v1/host-keys", "/v1/reports")  # asks what is not here
         if route.method == "GET" and route.permission and set(route.ids) <= ids.keys() and not goes_out:
             answer = await estate.send(route, ids)
             assert answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR, answer.text

@@ -78,7 +78,39 @@ STORES: Mapping[tuple[str, str], Attempt] = {
 CHANNELS_TRIED: Mapping[tuple[str, str], Attempt] = {
     ("webhook", "url"): by_url("url", {"signing_secret": "whsec_" + "a" * 32}),
     ("email", "host"): by_host({}, **{"from": "a@b.test", "to": ["c@d.test"], "security": "starttls"}),
+    ("snmp", "host"): by_host({"community": "c"}, version="2c"),
+    ("servicenow-incident", "url"): by_url("url", PASSWORD, username="u"),
+    ("servicenow-change", "url"): by_url("url", {"client_secret": "s"}, client_id="c"),
+    ("servicenow-event", "url"): by_url("url", PASSWORD, username="u"),
+    ("jira", "url"): by_url("url", TOKEN, project="OPS", username="u"),
+    ("pagerduty", "url"): by_url("url", {"routing_key": "k" * 32}),
+    ("opsgenie", "url"): by_url("url", {"api_key": "k"}),
+    ("slack-bot", "url"): by_url("url", TOKEN, channel="C012AB3CD"),
+    ("syslog", "host"): by_host({}),
+    ("siem", "url"): by_url("url", {"credential": "c"}),
 }
+ACCOUNT = {"username": "u", "password": "p"}
+TARGETS_TRIED: Mapping[tuple[str, str], Attempt] = {
+    ("kubernetes-secret", "server"): by_url("server", TOKEN),
+    ("kubernetes-ingress", "server"): by_url("server", TOKEN),
+    ("kubernetes-gateway", "server"): by_url("server", TOKEN),
+    ("aws-acm", "endpoint_url"): by_url("endpoint_url", AWS, region="eu-central-1"),
+    ("aws-elbv2", "endpoint_url"): by_url("endpoint_url", AWS, region="eu-central-1"),
+    ("aws-cloudfront", "endpoint_url"): by_url("endpoint_url", AWS, region="eu-central-1"),
+    ("aws-secrets-manager", "endpoint_url"): by_url("endpoint_url", AWS, region="eu-central-1"),
+    ("azure-key-vault", "vault"): by_url("vault", {"client_secret": "s"}, tenant=_UUID, client_id=_UUID),
+    ("vault-kv", "url"): by_url("url", TOKEN),
+    ("webhook", "url"): by_url("url", {"signing_secret": "whsec_" + "a" * 32}, key_delivery="tls"),
+    ("f5-bigip", "url"): by_url("url", ACCOUNT),
+    ("citrix-adc", "url"): by_url("url", ACCOUNT),
+    ("pan-os", "url"): by_url("url", ACCOUNT),
+    ("fortigate", "url"): by_url("url", TOKEN),
+}
+SECRET_ADDRESSES: Mapping[tuple[str, str], Attempt] = {
+    (kind, "url"): lambda host, port: ({}, {"url": f"https://{host}:{port}/hook"})
+    for kind in ("slack", "teams")
+}
+"""Of channels whose address is the secret."""
 _BY_SSH = "SSH goes where the lists of the scanner let it, not by HTTP: tests/discovery/test_sources_api.py"
 EXPLAINED = {
     **{
@@ -119,7 +151,7 @@ def named_addresses() -> Iterator[tuple[str, str]]:
 
 
 def test_every_setting_that_names_an_address_is_tried_or_explained():
-    tried = {*SOURCES, *STORES, *CHANNELS_TRIED}
+    tried = {*SOURCES, *STORES, *CHANNELS_TRIED, *TARGETS_TRIED}
     assert set(named_addresses()) == tried | EXPLAINED.keys()
 
 
@@ -154,11 +186,15 @@ EVERY = [
     *(("discovery", "/v1/sources", "check", key, attempt) for key, attempt in SOURCES.items()),
     *(("discovery", "/v1/secret-stores", "check", key, attempt) for key, attempt in STORES.items()),
     *(("notifier", "/v1/channels", "test", key, attempt) for key, attempt in CHANNELS_TRIED.items()),
+    *(("provisioner", "/v1/targets", "check", key, attempt) for key, attempt in TARGETS_TRIED.items()),
+    *(("notifier", "/v1/channels", "test", key, attempt) for key, attempt in SECRET_ADDRESSES.items()),
 ]
 
 
 @pytest.mark.parametrize(
-    ("service", "path", "then", "key", "attempt"), EVERY, ids=[" ".join(each[3]) for each in EVERY]
+    ("service", "path", "then", "key", "attempt"),
+    EVERY,
+    ids=[" ".join((each[1], *each[3])) for each in EVERY],
 )
 async def test_an_address_inside_is_not_connected_to(
     estate: Estate, trap: Trap, service: str, path: str, then: str, key: tuple[str, str], attempt: Attempt
@@ -168,6 +204,8 @@ async def test_an_address_inside_is_not_connected_to(
         body: Json = {"name": f"{key[0]} {key[1]} {number}", "kind": key[0]}
         if service == "discovery":
             body |= {"settings": settings, "credential": credential}
+        elif service == "provisioner":
+            body |= {"options": settings, "credential": credential}
         else:
             body |= {"options": settings, "secrets": credential}
         said = await ask(estate, service, path, body, then)

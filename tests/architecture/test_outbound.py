@@ -13,6 +13,7 @@ OPENS = {
     "socket.socket", "socket.create_connection", "asyncio.open_connection", "anyio.connect_tcp",
     "asyncssh.connect", "asyncssh.connect_reverse", "aiosmtplib.SMTP", "aiosmtplib.send",
     "boto3.client", "boto3.resource", "Session.client", "asyncpg.connect", "aio_pika.connect_robust",
+    "snmp.send_notification",
 }  # fmt: skip
 PACKAGES = ("dns.asyncquery", "dns.query", "dns.resolver", "dns.asyncresolver")
 METHODS = {"create_connection", "create_datagram_endpoint", "sock_connect", "connect_ex"}
@@ -41,6 +42,9 @@ MAY = {
     "services/discovery/connectors/database.py": "dials what permitted_addresses has returned",
     "services/notifier/connectors/dial.py": "dials what the policy permits, for mail",
     "services/notifier/connectors/email.py": "speaks SMTP over the connection that dial.py has opened",
+    "services/notifier/connectors/siem/syslog.py": "speaks TLS over the connection that dial.py has opened",
+    "services/notifier/connectors/snmp/wire.py": "sends to an address that permitted_addresses has returned",
+    "services/notifier/connectors/consumers/syslog.py": "speaks TLS over the connection that dial.py has opened",
     "services/provisioner/connectors/wire.py": "a handshake with the target that was just changed, nothing sent",
     "services/renewal/connectors/dns/rfc2136.py": "dials the DNS server that the policy permits",
     "services/renewal/connectors/dns/servers.py": "dials the DNS servers that the policy permits",

@@ -13,7 +13,13 @@ from shared.bus import Verdict
 from shared.bus.sqlite import SqliteBus
 from shared.errors import NotFound
 from shared.events import Event
-from shared.events.inventory import CertificateExpiring, CertificateReplaced, CertificateStale, Urgency
+from shared.events.inventory import (
+    CertificateAging,
+    CertificateExpiring,
+    CertificateReplaced,
+    CertificateStale,
+    Urgency,
+)
 from shared.store import Database
 from tests.inventory.conftest import Issue
 from tests.inventory.ledger import (
@@ -167,6 +173,30 @@ async def test_each_threshold_is_told_once_as_time_goes_by(ledger: Ledger, issue
         await ledger.hear(found(issued, place(2 + day), ledger.now))
     assert [told.urgency for told in await ledger.said(CertificateExpiring)] == list(Urgency)
     assert (await ledger.row(issued)).next_crossing_at is None
+
+
+async def test_half_of_a_life_is_told_once_and_before_anything_is_urgent(
+    ledger: Ledger, issue: Issue
+) -> None:
+    issued, aged, urgent = (
+        issue(since=10, ends_in=80),
+        issue("aged.test", since=50, ends_in=40),
+        issue("urgent.test", since=80, ends_in=10),
+    )
+    for number, each in enumerate((issued, aged, urgent)):
+        await ledger.hear(found(each, place(number), NOON))
+    assert [told.fingerprint for told in await ledger.said(CertificateAging)] == [aged.fingerprint]
+    for day in range(0, 85, 5):
+        ledger.now = NOON + day * DAY
+        await ledger.work()
+        await ledger.hear(found(issued, place(100 + day), ledger.now))
+    [_, told] = await ledger.said(CertificateAging)
+    assert told.fingerprint == issued.fingerprint
+    assert (told.names, told.not_before, told.not_after) == (
+        ["shop.test"],
+        NOON - 10 * DAY,
+        NOON + 80 * DAY,
+    )
 
 
 async def test_thresholds_of_the_operator_are_followed(

@@ -240,7 +240,8 @@ async def test_what_expires_is_told_with_its_owner_and_what_nobody_owns_as_one(
     await ledger.hear(found(other, place(2), NOON))
     await office.unowned.look(NOON)
     assert await ledger.said(CertificatesUnowned) == []  # nobody could own it
-    await office.team("web")
+    await office.team("ops")
+    await office.team("web", deputy="ops")
     await office.rule("name under shop.test", "web")
     await ledger.hear(found(old, place(), NOON))
     for hours in (0, 23, 24, 25):
@@ -258,6 +259,7 @@ async def test_what_expires_is_told_with_its_owner_and_what_nobody_owns_as_one(
     owner = (await ledger.said(CertificateExpiring))[0].owner
     assert owner is not None
     assert (owner.id, owner.name, owner.contacts[0].value) == ("web", "Web", "web@example.test")
+    assert [contact.value for contact in owner.deputies] == ["ops@example.test"]
 
 
 async def test_who_is_limited_to_groups_edits_in_those_and_changes_no_rules(

@@ -227,7 +227,7 @@ async def assert_same_answers(ledger: Ledger) -> None:
             assert await summaries._kept(session, of, scope=scope, today=today) == counted
             for field in (*CERTIFICATE_FACETS, *PLACE_FACETS):
                 count = facets._of_places if field in PLACE_FACETS else facets._of_certificates
-                rows = await count(session, field, wanted, 10)
+                rows = (await session.execute(count(field, wanted, 10))).all()
                 assert [tuple(row) for row in await facets._kept(session, field, of, 10)] == [
                     tuple(row) for row in rows
                 ]

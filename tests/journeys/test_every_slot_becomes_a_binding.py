@@ -21,7 +21,6 @@ from services.discovery.connectors import Access
 from services.discovery.connectors.linux import LinuxCredential, LinuxHost, LinuxSettings
 from services.discovery.domain.holdings import Holding, with_names
 from services.provisioner.actions.proposals import Acceptance, Asked, HostTarget, Proposals
-from services.provisioner.connectors import TargetCredential
 from services.provisioner.connectors.file_slots import FilesSlot
 from services.provisioner.connectors.inventory import Inventory
 from services.provisioner.connectors.wire import Endpoint, Handshakes
@@ -269,8 +268,8 @@ def _host(stage: Stage) -> Sshd:
     return server
 
 
-def _credential(host: Sshd) -> TargetCredential:
-    return TargetCredential.model_validate({"private_key": host.client_key})
+def _credential(host: Sshd) -> dict[str, str]:
+    return {"private_key": host.client_key}
 
 
 async def _read(host: Sshd, product: str, served: Served) -> Holding:

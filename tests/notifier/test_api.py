@@ -94,13 +94,45 @@ ROUTES = [
     ("GET", f"/v1/rules/{UNKNOWN}", "rules:read"),
     ("PATCH", f"/v1/rules/{UNKNOWN}", "rules:write"),
     ("DELETE", f"/v1/rules/{UNKNOWN}", "rules:write"),
+    ("POST", f"/v1/alerts/{UNKNOWN}/snooze", "alerts:write"),
+    ("POST", f"/v1/alerts/{UNKNOWN}/mute", "alerts:write"),
+    ("POST", f"/v1/alerts/{UNKNOWN}/wake", "alerts:write"),
+    ("GET", "/v1/reports", "reports:read"),
+    ("POST", "/v1/report-schedules", "reports:write"),
+    ("GET", "/v1/report-schedules", "reports:read"),
+    ("GET", f"/v1/report-schedules/{UNKNOWN}", "reports:read"),
+    ("POST", f"/v1/report-schedules/{UNKNOWN}/send", "reports:write"),
+    ("DELETE", f"/v1/report-schedules/{UNKNOWN}", "reports:write"),
     ("POST", "/v1/approval-hooks", "approval-hooks:admin"),
     ("GET", "/v1/approval-hooks", "approval-hooks:admin"),
     ("GET", f"/v1/approval-hooks/{UNKNOWN}", "approval-hooks:admin"),
     ("DELETE", f"/v1/approval-hooks/{UNKNOWN}", "approval-hooks:admin"),
     ("GET", "/v1/deliveries", "deliveries:read"),
     ("POST", f"/v1/deliveries/{UNKNOWN}/retry", "deliveries:write"),
+    ("POST", f"/v1/channels/{UNKNOWN}/replay", "deliveries:write"),
+    ("GET", "/v1/tickets", "tickets:read"),
+    ("GET", "/v1/snmp-mib", "channels:read"),
+    ("GET", "/v1/audit", "audit-trail:audit"),
+    ("GET", "/v1/audit/checkpoints", "audit-trail:audit"),
+    ("GET", "/v1/audit/sources", "audit-trail:audit"),
+    ("GET", "/v1/audit/export", "audit-trail:audit"),
+    ("POST", "/v1/audit-streams", "audit-trail:admin"),
+    ("GET", "/v1/audit-streams", "audit-trail:audit"),
+    ("DELETE", f"/v1/audit-streams/{UNKNOWN}", "audit-trail:admin"),
+    ("POST", "/v1/subscriptions", "subscriptions:write"),
+    ("GET", "/v1/subscriptions", "subscriptions:read"),
+    ("GET", f"/v1/subscriptions/{UNKNOWN}", "subscriptions:read"),
+    ("DELETE", f"/v1/subscriptions/{UNKNOWN}", "subscriptions:write"),
+    ("POST", f"/v1/subscriptions/{UNKNOWN}/replay", "subscriptions:write"),
+    ("GET", f"/v1/subscriptions/{UNKNOWN}/events", "subscriptions:read"),
 ]
+
+BODIES = {
+    "replay": {"since": "2026-01-01T00:00:00Z"},
+    "snooze": {"until": "2100-01-01T00:00:00Z"},
+    "mute": {"reason": "x"},
+}
+"""What must be said there before it is looked whether the object is there."""
 
 
 @pytest.mark.parametrize(("method", "path", "permission"), ROUTES)
@@ -129,7 +161,7 @@ async def test_every_route_is_in_the_table_above(house: House) -> None:
 async def test_what_is_not_there_is_404_with_a_next_step(
     house: House, method: str, path: str, _permission: str
 ) -> None:
-    body = {"name": "x"} if method == "PATCH" else {}
+    body = {"name": "x"} if method == "PATCH" else BODIES.get(path.rpartition("/")[2], {})
     answer = await house.client.request(method, path, json=body)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
@@ -312,6 +344,31 @@ async def test_alerts_are_listed_by_state_severity_problem_and_lineage(working: 
     assert len({item["id"] for item in page["items"] + rest["items"]}) == 3
     assert rest["next_cursor"] is None
     assert (await working.client.get("/v1/alerts", params={"state": "odd"})).status_code == 422
+
+
+async def test_the_mib_module_is_given_under_ones_own_number(house: House) -> None:
+    answer = await house.client.get("/v1/snmp-mib", params={"enterprise": "4711"})
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "{ enterprises 4711 }" in answer.text
+    assert "32473 }" in (await house.client.get("/v1/snmp-mib")).text
+
+
+async def test_a_channel_is_sent_again_what_it_has_missed(working: House, webhook: Webhook) -> None:
+    webhook.default = Answer(status=410)
+    channel = await working.make_hook(webhook)
+    await working.say(expiring())
+    await until(lambda: bool(webhook.requests))
+    path = f"/v1/channels/{channel['id']}"
+    with anyio.fail_after(10):
+        while (await working.client.get(path)).json()["enabled"]:
+            await anyio.sleep(0.01)
+    webhook.default = Answer()
+    await working.client.patch(path, json={"enabled": True})
+    answer = await working.client.post(f"{path}/replay", json={"since": "2026-01-01T00:00:00Z"})
+    assert (answer.status_code, answer.json()["count"]) == (202, 1)
+    first, second = await webhook.received(2)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert (await working.client.post(f"{path}/replay", json={"since": "2026-01-01"})).status_code == 422
 
 
 async def until(holds: Callable[[], bool]) -> None:

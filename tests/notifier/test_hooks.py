@@ -14,9 +14,9 @@ from services.notifier.service import SCHEMA, build
 from shared.bus.sqlite import SqliteBus
 from shared.clock import utc_now
 from shared.events import Event
+from shared.events.approvals import ApprovalOutcome
 from shared.events.notifier import ApprovalGranted, ApprovalRefused, Severity
 from shared.events.renewal import (
-    ApprovalOutcome,
     ApprovalSettled,
     CertificateRevoked,
     RenewalAwaitingApproval,
@@ -300,3 +300,18 @@ async def test_a_revocation_that_fails_is_an_alert_until_the_authority_has_taken
     )
     await small_shop.hear(taken)
     assert await small_shop.open_alerts() == {}
+
+
+async def test_a_hook_without_a_secret_takes_no_message_and_is_for_a_channel(house: House) -> None:
+    body = {"name": "x", "approvers": [{"external": "ann", "principal": "ann"}]}
+    answer = await house.client.post("/v1/approval-hooks", json=body)
+    assert answer.status_code == 422
+    assert "a signing_secret, or a channel_id" in answer.text
+    options = {"url": "https://desk.example.test", "username": "u"}
+    channel = await house.client.post(
+        "/v1/channels",
+        json={"name": "d", "kind": "servicenow-change", "options": options, "secrets": {"password": "p"}},
+    )
+    hook = await house.client.post("/v1/approval-hooks", json={**body, "channel_id": channel.json()["id"]})
+    assert (hook.status_code, hook.json()["channel_id"]) == (201, channel.json()["id"])
+    assert (await tell(house, hook.json()["id"], message())).status_code == 401

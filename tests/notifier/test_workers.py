@@ -1,15 +1,18 @@
-"""The postman: one dead channel holds up nobody, and a restart loses nothing."""
+"""The postman: one dead channel holds up nobody, and a restart loses nothing. The clerk: tickets are looked at."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import anyio
 
-from services.notifier.workers import Postman
+from services.notifier.workers import Clerk, Postman
 from shared.clock import utc_now
 from shared.events.inventory import Urgency
 from tests.notifier.workshop import Workshop, expiring
+from tests.servers.servicenow import PASSWORD, USER, ServiceNow
+from tests.servers.tls import LOOPBACK, CertificateAuthority
 from tests.servers.webhook import Answer, StartWebhook, Webhook
 
 
@@ -64,3 +67,27 @@ async def test_many_turns_of_many_alerts_arrive_each_once_and_in_order(
         await anyio.sleep(0.1)
     assert len({request.headers["webhook-id"] for request in webhook.requests}) == 30
     assert len(webhook.requests) == 30
+
+
+async def test_the_clerk_looks_at_tickets_and_lives_through_what_is_away(
+    small_shop: Workshop, tmp_path: Path, lab_ca: CertificateAuthority
+) -> None:
+    server = ServiceNow(lab_ca.issue(*LOOPBACK).server_context(tmp_path / "servicenow"))
+    server.start()
+    options = {"url": server.url, "username": USER, "ca_pem": lab_ca.pem.decode()}
+    await small_shop.channel("desk", "servicenow-incident", options, secrets={"password": PASSWORD})
+    await small_shop.hear(expiring())
+    await small_shop.work()
+    small_shop.tickets._every = timedelta(milliseconds=20)
+    clerk = Clerk(small_shop.tickets, clock=utc_now, every=timedelta(milliseconds=20))
+    async with anyio.create_task_group() as tasks:
+        server.stop()
+        tasks.start_soon(clerk.run)
+        await anyio.sleep(0.05)
+        server.start()
+        server.tables["incident"][0]["state"] = "7"
+        with anyio.fail_after(10):
+            while [ticket.state for ticket in await small_shop.tickets_kept()] != ["closed"]:
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    server.stop()

@@ -14,8 +14,13 @@ from services.notifier import store
 from services.notifier.actions.alerts import Alerts
 from services.notifier.actions.channels import Channels, NewChannel
 from services.notifier.actions.deliveries import Deliveries, Schedule
-from services.notifier.actions.rules import Rules
+from services.notifier.actions.digests import Digests
+from services.notifier.actions.pursuits import Pursuits
+from services.notifier.actions.rules import Rules, RuleText
+from services.notifier.actions.thresholds import Thresholds
+from services.notifier.actions.tickets import Tickets
 from services.notifier.connectors import Network, Sent
+from services.notifier.domain.plans import Plan
 from services.notifier.events import reactions
 from services.notifier.service import SCHEMA
 from shared.access import Principal
@@ -26,6 +31,7 @@ from shared.events.inventory import (
     AuthorityCleared,
     AuthorityExpiring,
     BrokenRule,
+    CertificateAging,
     CertificateCompliant,
     CertificateExpiring,
     CertificateNoncompliant,
@@ -96,13 +102,17 @@ class Workshop:
     def __post_init__(self) -> None:
         self.alerts = Alerts(self.database)
         self.rules = Rules(self.database)
+        self.thresholds = Thresholds(self.database)
+        self.pursuits = Pursuits(self.database)
+        self.digests = Digests(self.database)
         sealer = Sealer([KeyEncryptionKey(b"k" * 32)])
         self.channels = Channels(self.database, sealer=sealer, network=network(), portal_url=None)
         schedule = Schedule(waits=WAITS, report_after=self.report_after, lease=timedelta(seconds=90))
         self.deliveries = Deliveries(
             self.database, channels=self.channels, schedule=schedule, portal_url="https://portal.test/"
         )
-        table = reactions(self.alerts, clock=self.clock)
+        self.tickets = Tickets(self.database, channels=self.channels, every=timedelta(minutes=1))
+        table = reactions(self.alerts, self.thresholds, clock=self.clock)
         self.reactor = Reactor(self.database, Silence(), table, clock=self.clock)
 
     async def set_up(self) -> "Workshop":
@@ -140,6 +150,33 @@ class Workshop:
         new = NewChannel(name=name, kind=kind, options=options, secrets=sealed, enabled=True)
         return await self.channels.create(new, caller=CALLER, now=self.clock())
 
+    async def rule(self, name: str = "rule", *, min_severity: str = "info", **text: Any) -> store.Rule:
+        """Make a rule; `plan` and the like as `RuleText` has them."""
+        plan = Plan.model_validate(text.pop("plan", {}))
+        channels = text.pop("channels", None)
+        written = RuleText(
+            name=name,
+            min_severity=min_severity,
+            problems=text.pop("problems", []),
+            channels=channels,
+            plan=plan,
+            **text,
+        )
+        return await self.rules.create(written, caller=CALLER, now=self.clock())
+
+    async def drop_default_rule(self) -> None:
+        """Take away the rule that tells everything through everything."""
+        await self.rules.delete("00000000-0000-7000-8000-000000000001", caller=CALLER)
+
+    async def tick(self) -> None:
+        """Do all that is due by the clock now, as the workers do."""
+        while await self.thresholds.cross_due(self.clock()):
+            pass
+        while await self.pursuits.pursue_due(self.clock()):
+            pass
+        await self.digests.gather_due(self.clock())
+        await self.work()
+
     async def work(self) -> list[Sent]:
         """Send whatever is due now, one after the other."""
         answers = []
@@ -148,6 +185,20 @@ class Workshop:
             await self.deliveries.record(job, sent=sent, now=self.clock())
             answers.append(sent)
         return answers
+
+    async def look(self) -> int:
+        """Look at the tickets that are due now, one after the other; return how many."""
+        count = 0
+        while (look := await self.tickets.claim(now=self.clock())) is not None:
+            count += 1
+            seen = await self.tickets.look(look, now=self.clock())
+            if seen is not None:
+                await self.tickets.take(look, seen, now=self.clock())
+        return count
+
+    async def tickets_kept(self) -> list[store.KeptTicket]:
+        """Return what outside systems have of alerts."""
+        return list(await self.tickets.page(only={}, after=[], limit=100, caller=CALLER))
 
     async def open_alerts(self, lineage_id: str = "lineage-1") -> dict[str, str]:
         """Return problem and severity of a lineage's open alerts."""
@@ -203,6 +254,13 @@ def expiring(
         **other,
     }
     return CertificateExpiring(lineage_id=lineage_id, fingerprint=fingerprint, urgency=urgency, **values)
+
+
+def aging(fingerprint: str = OLD, *, lineage_id: str = "lineage-1", **other: Any) -> CertificateAging:
+    """Return the event of a certificate of 200 days with 100 to go."""
+    values = expiring(lineage_id=lineage_id, fingerprint=fingerprint).model_dump(exclude={"urgency"})
+    span = {"not_before": NOON - timedelta(days=100), "not_after": NOON + timedelta(days=100)}
+    return CertificateAging.model_validate({**values, **span, **other})
 
 
 def replaced(

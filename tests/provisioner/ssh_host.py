@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import asyncssh
 
@@ -79,7 +79,7 @@ class SshHost:
         return self._host_key.export_public_key().decode().strip()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["SshHost"]:
+    async def running(self) -> AsyncIterator[Self]:
         """Listen on free ports."""
         self.reload()
         tls = await asyncio.start_server(self._greet, self.host, 0, ssl=self._shown())
@@ -129,13 +129,19 @@ class SshHost:
         context.load_cert_chain(self.certificate, self.key)
         self._context = context
 
+    def fail(self) -> None:
+        """Serve nothing, until told to reload."""
+        self._context = None
+
     def _shown(self) -> ssl.SSLContext:
         # The listening context stays; each handshake is given the one loaded last.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
-        def present(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-            assert self._context is not None
+        def present(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> int | None:
+            if self._context is None:
+                return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
             connection.context = self._context
+            return None
 
         context.sni_callback = present
         context.load_cert_chain(self.certificate, self.key)
@@ -147,6 +153,9 @@ class SshHost:
     async def _run(self, process: asyncssh.SSHServerProcess[str]) -> None:
         command = process.command or ""
         self.commands.append(command)
+        if command == "true":
+            process.exit(0)
+            return
         if command == "reload":
             try:
                 self.reload()
@@ -156,8 +165,10 @@ class SshHost:
                 return
             process.exit(0)
             return
+        given = await process.stdin.read()
         shell = await asyncio.create_subprocess_shell(
             f"exec {command}" if command.startswith("sleep ") else command,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -165,7 +176,7 @@ class SshHost:
         handler = asyncio.current_task()
         assert handler is not None
         self._handlers.append(handler)
-        output, _ = await shell.communicate()
+        output, _ = await shell.communicate(given.encode())
         process.stdout.write(output.decode())
         process.exit(shell.returncode or 0)
 

@@ -13,7 +13,7 @@ from shared.events import Event
 from shared.service import Service
 from tests.builders import bearer, surroundings
 from tests.provisioner.ssh_host import SshHost
-from tests.provisioner.workshop import Vault, renewed
+from tests.provisioner.workshop import Vault, renewed, sending_of
 from tests.servers.tls import Issued
 
 OPERATOR, VIEWER = bearer("operator"), bearer("viewer")
@@ -126,7 +126,8 @@ async def test_a_target_never_shows_its_credential(api: httpx.AsyncClient, host:
 
 async def test_a_target_sent_twice_with_one_key_is_made_once(api: httpx.AsyncClient, host: SshHost):
     key = {"Idempotency-Key": "1"}
-    first, second = [await api.post("/v1/targets", json=described(host), headers=key) for _ in "ab"]
+    body = described(host)
+    first, second = [await api.post("/v1/targets", json=body, headers=key) for _ in "ab"]
     assert first.json() == second.json()
     again = await api.post("/v1/targets", json=described(host))
     assert (again.status_code, "web-1" in again.json()["detail"]) == (409, True)
@@ -216,9 +217,11 @@ async def test_the_host_key_is_shown_for_a_person_to_compare(api: httpx.AsyncCli
 
 async def test_kinds_say_what_their_slots_take(api: httpx.AsyncClient):
     kinds = {kind["kind"]: kind for kind in (await api.get("/v1/target-kinds")).json()["items"]}
-    assert set(kinds) == {"files", "nginx"}
+    assert set(kinds) >= {"files", "nginx", "apache", "haproxy", "tomcat", "java-keystore"}
     assert kinds["nginx"]["options"]["properties"]["test_command"]["default"] == "nginx -t"
     assert "certificate_path" in kinds["files"]["slot"]["required"]
+    assert kinds["postfix"]["slot"]["properties"]["key_first"]["default"] is True
+    assert kinds["java-keystore"]["slot"]["properties"]["format"]["default"] == "pkcs12"
 
 
 async def test_a_slot_has_one_binding(api: httpx.AsyncClient, host: SshHost):
@@ -295,12 +298,108 @@ async def test_a_failed_deployment_is_tried_again_on_request(
         tasks.cancel_scope.cancel()
 
 
+async def test_how_certificates_go_out_is_said_shown_changed_and_taken_back(api: httpx.AsyncClient):
+    path = "/v1/rollout-policies/lineage"
+    assert (await api.get(path)).status_code == 404
+    made = await api.put(path, json={"canaries": 2, "approvals_needed": 1, "approver_roles": ["approver"]})
+    assert (made.status_code, made.headers["etag"]) == (200, '"1"'), made.text
+    assert (
+        (await api.get(path)).json()
+        == made.json()
+        == (await api.get("/v1/rollout-policies")).json()["items"][0]
+    )
+    changed = await api.put(path, json={"canaries": 3}, headers={"If-Match": '"1"'})
+    assert (changed.json()["canaries"], changed.json()["version"]) == (3, 2)
+    assert (await api.put(path, json={}, headers={"If-Match": '"1"'})).status_code == 412
+    refused = await api.put(path, json={"approver_roles": ["king"]})
+    assert (refused.status_code, "king" in refused.json()["detail"]) == (422, True)
+    assert (await api.delete(path)).status_code == 204
+    assert (await api.delete(path)).status_code == 404
+
+
+async def test_windows_and_freezes_are_made_shown_and_forgotten(api: httpx.AsyncClient):
+    window: dict[str, Any] = {
+        "name": "nights",
+        "time_zone": "Europe/Berlin",
+        "weekly": [{"day": "sunday", "start": "22:00", "duration": "PT4H"}],
+    }
+    freeze = {
+        "reason": "Black Friday",
+        "starts_at": "2026-11-26T00:00:00Z",
+        "ends_at": "2026-11-30T00:00:00Z",
+    }
+    for path, body in (("/v1/change-windows", window), ("/v1/freezes", freeze)):
+        made = await api.post(path, json=body)
+        assert made.status_code == 201, made.text
+        one = f"{path}/{made.json()['id']}"
+        assert (await api.get(one)).json() == made.json() == (await api.get(path)).json()["items"][0]
+        assert (await api.delete(one)).status_code == 204
+        assert (await api.get(one)).status_code == 404
+    assert made.json()["starts_at"] == "2026-11-26T00:00:00Z"
+    wrongs: list[dict[str, Any]] = [
+        {"time_zone": "Mars/Olympus"},
+        {"weekly": []},
+        {"weekly": [{**window["weekly"][0], "duration": "P8D"}]},
+    ]
+    for wrong in wrongs:
+        assert (await api.post("/v1/change-windows", json={**window, **wrong})).status_code == 422, wrong
+
+
+async def test_what_waits_shows_why_and_a_person_with_the_right_may_hurry_it(
+    api: httpx.AsyncClient, service: Service, host: SshHost, new: Issued
+):
+    target = (await api.post("/v1/targets", json=described(host))).json()
+    binding = (await api.post("/v1/bindings", json=bound(host, target["id"]))).json()
+    now = utc_now()
+    freeze = {
+        "reason": "audit",
+        "starts_at": now.isoformat(),
+        "ends_at": (now + timedelta(days=1)).isoformat(),
+    }
+    assert (await api.post("/v1/freezes", json={**freeze, "target_id": target["id"]})).status_code == 201
+    plan = (await api.get(f"/v1/bindings/{binding['id']}/plan")).json()
+    assert (plan["slots"][0]["held_by"], plan["slots"][0]["steps"][0]["step"]) == ("freeze", "connect")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service.work)
+        await _say_renewed(service, new)
+        waiting = await _until(api, "waiting")
+        assert (waiting["hold"], "audit" in waiting["hold_reason"]) == ("freeze", True)
+        tasks.cancel_scope.cancel()
+    path, why = f"/v1/deployments/{waiting['id']}/override", {"reason": "the key is public"}
+    assert (await api.post(path, json=why)).status_code == 403
+    singly = bearer("operator", permissions=frozenset({"deployments:override"}))
+    hurried = await api.post(path, json=why, headers=singly)
+    assert hurried.status_code == 202, hurried.text
+    assert hurried.json()["overridden_by"]
+
+
+async def test_a_rollout_is_shown_with_its_waves_and_aborted(
+    api: httpx.AsyncClient, service: Service, host: SshHost, new: Issued
+):
+    target = (await api.post("/v1/targets", json=described(host))).json()
+    await api.post("/v1/bindings", json=bound(host, target["id"]))
+    await api.put("/v1/rollout-policies/lineage", json={"approvals_needed": 1})
+    await _say_renewed(service, new)
+    [listed] = (await api.get("/v1/rollouts", params={"lineage_id": "lineage"})).json()["items"]
+    path = f"/v1/rollouts/{listed['id']}"
+    shown = (await api.get(path)).json()
+    assert (shown["state"], shown["waves"]) == ("awaiting_approval", [{"wave": 0, "counts": {"waiting": 1}}])
+    [asked] = (await api.get("/v1/approvals", params={"show": "all"})).json()["items"]
+    assert (asked["kind"], asked["subject_id"]) == ("rollout", listed["id"])
+    assert (await api.post(f"{path}/resume")).status_code == 409
+    aborted = await api.post(f"{path}/abort", json={"reason": "a wrong chain"})
+    assert (aborted.status_code, aborted.json()["state"]) == (202, "aborted")
+    over = (await api.get(f"/v1/approvals/{asked['id']}")).json()
+    assert (over["state"], "a wrong chain" in over["reason"]) == ("void", True)
+
+
 async def _say_renewed(service: Service, new: Issued) -> None:
     from services.provisioner.actions.deployments import Deployments
 
     event = Event.of(renewed(new, lineage="lineage", order="order-1"), source="renewal", now=utc_now())
     async with service.database.transaction() as tx:
-        await Deployments(service.database, ring=lambda: None).begin(tx, event, now=utc_now())
+        deployments = Deployments(service.database, sending=sending_of(service.database), ring=lambda: None)
+        await deployments.begin(tx, event, now=utc_now())
 
 
 async def _until(api: httpx.AsyncClient, state: str) -> dict[str, Any]:

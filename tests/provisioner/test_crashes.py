@@ -130,7 +130,7 @@ async def test_a_killed_process_is_replaced_when_its_lease_has_run_out(
     await _is_in_place(shop, host, new, order=order, kill_at=9)
 
 
-@pytest.mark.parametrize("kill_at", [7, 14, 20])
+@pytest.mark.parametrize("kill_at", [6, 11, 16])
 async def test_a_process_that_was_really_killed_is_replaced(
     shop: Workshop, host: SshHost, new: Issued, tmp_path: Path, kill_at: int
 ):

@@ -206,18 +206,45 @@ async def test_no_slot_and_several_slots_are_refused_with_what_to_do(
     assert files(host) == {"cert.pem", "key.pem"}
 
 
-@pytest.mark.parametrize(
-    "where",
-    [{"certificate_path": "/x/both.pem"}, {"certificate_path": "/x/store.p12", "format": "pkcs12"}],
-)
-async def test_a_key_that_is_a_part_of_another_file_is_not_made_on_the_host(
-    shop: Workshop, host: SshHost, target: store.Target, where: dict[str, Any]
+async def test_a_key_in_a_keystore_is_not_made_on_the_host(
+    shop: Workshop, host: SshHost, target: store.Target
 ) -> None:
-    await shop.bind(target, slot=where, endpoints=[endpoint(host)])
+    await shop.bind(
+        target, slot={"certificate_path": "/x/store.p12", "format": "pkcs12"}, endpoints=[endpoint(host)]
+    )
     await shop.want_key(ORDER)
     await shop.work_off()
     [(_, reason, is_final)] = shop.vault.refusals
-    assert ("not in a file of its own" in reason, is_final) == (True, True)
+    assert ("entry of a keystore" in reason, is_final) == (True, True)
+
+
+@pytest.mark.parametrize("key_first", [False, True])
+async def test_a_key_that_shares_its_certificates_file_is_joined_with_them_on_the_host(
+    shop: Workshop, host: SshHost, target: store.Target, lab_ca: CertificateAuthority, key_first: bool
+) -> None:
+    both = host.certificate.with_name("both.pem")
+    both.write_bytes(b"what was there before")
+    both.chmod(0o640)
+    where = {"certificate_path": str(both), "key_first": key_first}
+    # The host serves from two files: they are made of the one when it is told to.
+    split = f"openssl pkey -in {both} -out {host.key} && openssl x509 -in {both} -out {host.certificate}"
+    await shop.bind(
+        target,
+        slot={**where, "test_command": f"! grep -q PRIVATE {both} || {{ {split}; }}"},
+        endpoints=[endpoint(host)],
+    )
+    new = await issued(shop, lab_ca)
+    wait = both.with_name(both.name + WAITING)
+    key = wait.read_bytes()
+    await shop.renew(new, order=ORDER, key_is_on_target=True)
+    await shop.work_off()
+    row, _ = await shop.only()
+    assert row.state == State.DEPLOYED, row.reason
+    assert await Handshakes().served(endpoint(host)) == new.fingerprint
+    assert both.read_bytes() == (key + new.chain_pem if key_first else new.chain_pem + key)
+    assert both.stat().st_mode & 0o777 == 0o640
+    assert files(host) == {"cert.pem", "key.pem", "both.pem"}
+    assert shop.vault.asked == []
 
 
 async def test_a_host_without_openssl_is_told_of_and_tried_again(

@@ -9,7 +9,7 @@ import pytest
 
 from services.provisioner import store
 from services.provisioner.actions.proposals import Acceptance, Asked, HostTarget, Proposals
-from services.provisioner.connectors import TargetCredential
+from services.provisioner.connectors.devices import Account
 from services.provisioner.connectors.inventory import Inventory
 from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain.proposals import Answering, State, obstacle, plan
@@ -22,6 +22,7 @@ from tests.provisioner.workshop import CALLER, Workshop
 
 PATH = "/etc/nginx/tls/shop.pem"
 KEY = "/etc/nginx/tls/shop.key"
+NO_HOST = {"host": None, "port": None, "username": None, "host_key": None}
 
 
 def use(product: str = "nginx", *, name: str = "shop.test", port: int = 443, **changes: Any) -> ConfiguredUse:
@@ -349,7 +350,7 @@ async def _target(desk: Desk, host: SshHost, *, kind: str, name: str = "web-1") 
         port=host.port,
         username=host.username,
         host_key=host.host_key,
-        credential=TargetCredential.model_validate({"private_key": host.client_key}),
+        credential={"private_key": host.client_key},
     )
 
 
@@ -364,3 +365,20 @@ async def test_whose_certificate_it_is_is_told_only_to_who_sees_the_lineage(desk
         await store.LINEAGES.tell(tx, "web", joined=["lineage-9"], at=desk.shop.time())
     with pytest.raises(Conflict, match="no target for web-1"):
         await desk.proposals.accept(one.row.id, Acceptance(), caller=ada, now=desk.shop.time())
+
+
+async def test_a_slot_of_a_device_is_bound_to_the_target_whose_api_is_there(desk: Desk) -> None:
+    at = Listening(port=443, address="192.0.2.10")
+    used = ConfiguredUse(product="f5-bigip", file="/Common/vs via /Common/shop-clientssl", listeners=[at])
+    await desk.hear(held(used, format="bigip", addresses=[]), path="/Common/shop.crt", host="lb-1.test")
+    with pytest.raises(Conflict, match="f5-bigip for lb-1"):
+        await desk.accept()
+    account = Account.model_validate({"username": "everleaf", "password": "p"})
+    for host in ("lb-2.test", "lb-1.test"):
+        options = {"url": f"https://{host}"}
+        await desk.shop.target(host, kind="f5-bigip", options=options, credential=account, **NO_HOST)
+    binding = await desk.accept()
+    target = await desk.shop.targets.get(binding.target_id, caller=CALLER)
+    assert (target.name, binding.slot) == ("lb-1.test", {"profile": "/Common/shop-clientssl"})
+    assert [(each["address"], each["port"]) for each in binding.endpoints] == [("192.0.2.10", 443)]
+    assert await desk.states() == [("/Common/shop.crt", State.BOUND)]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -17,28 +18,45 @@ from services.provisioner.actions.accesses import Accesses
 from services.provisioner.actions.attempt import Means
 from services.provisioner.actions.bindings import Bindings, NewBinding
 from services.provisioner.actions.deployments import Deployments
+from services.provisioner.actions.drifts import Drifts
 from services.provisioner.actions.key_requests import KeyRequests
 from services.provisioner.actions.key_work import KeyWork
 from services.provisioner.actions.keys import sealing_public_key
+from services.provisioner.actions.plans import Plans
+from services.provisioner.actions.policies import Policies, Policy
+from services.provisioner.actions.pulls import Pulls, SlotMailbox
+from services.provisioner.actions.rollouts import Rollouts, WaitingRollouts
+from services.provisioner.actions.sending import Sending
 from services.provisioner.actions.targets import NewTarget, Targets
+from services.provisioner.actions.windows import Windows
 from services.provisioner.actions.work import Work
-from services.provisioner.connectors import Access, Limits
+from services.provisioner.connectors import Access, Limits, SshAccess
 from services.provisioner.connectors.renewal import Renewal, purpose
 from services.provisioner.connectors.wire import Endpoint, Handshakes
-from services.provisioner.domain import Schedule
+from services.provisioner.domain import Phase, Schedule, State
+from services.provisioner.events import WORDS
 from services.provisioner.service import SCHEMA
+from services.provisioner.store.approvals import APPROVALS, Kind
 from shared.access import Principal
+from shared.approvals.actions import Approvals, Patience
+from shared.documents import revealed
 from shared.events import Event, Payload
 from shared.events.renewal import CertificateRenewed, RequestWanted
+from shared.ids import new_id
+from shared.outbound import Policy as Outbound
 from shared.sealing import KeyEncryptionKey, Sealer, seal_to
 from shared.ssh import Credential
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
+from tests.builders import LOOPBACK
 from tests.provisioner.ssh_host import SshHost
 from tests.servers.tls import Issued
 
 CALLER = Principal(id="tester", name="Tester", roles=frozenset({"admin"}))
 WAITS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+SCHEDULE = Schedule(waits=WAITS, attempts=8)
+_LONG = timedelta(days=60)
+LOOK_EVERY = timedelta(hours=1)
 P = TypeVar("P", bound=Payload)
 
 
@@ -61,6 +79,8 @@ class Vault:
 
     public_key: bytes = b""
     keys: dict[str, bytes] = field(default_factory=dict)
+    keys_in: Path | None = None
+    """A folder with further keys, where another process is asked for them."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     answer: httpx.Response | None = None
     brought: list[tuple[str, str]] = field(default_factory=list)
@@ -83,10 +103,13 @@ class Vault:
             return self._hear(order_id, request)
         deployment_id = json.loads(request.content)["deployment_id"]
         self.asked.append((order_id, deployment_id))
-        sealed = seal_to(
-            self.public_key, self.keys[order_id], purpose=purpose(order_id, deployment_id=deployment_id)
-        )
+        key = self.keys.get(order_id) or self._read(order_id)
+        sealed = seal_to(self.public_key, key, purpose=purpose(order_id, deployment_id=deployment_id))
         return httpx.Response(201, json={"sealed_key": base64.b64encode(sealed).decode()})
+
+    def _read(self, order_id: str) -> bytes:
+        assert self.keys_in is not None
+        return (self.keys_in / order_id).read_bytes()
 
     def _hear(self, order_id: str, request: httpx.Request) -> httpx.Response:
         said = json.loads(request.content)
@@ -110,12 +133,20 @@ class Workshop:
     deployments: Deployments
     key_requests: KeyRequests
     key_work: KeyWork
+    pulls: Pulls
     vault: Vault
     time: Time
+    approvals: Approvals
+    rollouts: Rollouts
+    policies: Policies
+    windows: Windows
+    plans: Plans
+    drifts: Drifts
     orders: int = 0
 
     async def target(self, name: str = "web-1", **given: Any) -> store.Target:
-        new = NewTarget(**{"name": name, "kind": "files", "options": {}, **given})
+        described = {"name": name, "kind": "files", "options": {}, **given}
+        new = NewTarget(**{**described, "credential": revealed(described["credential"])})
         return await self.targets.create(new, caller=CALLER, now=self.time())
 
     async def bind(
@@ -125,9 +156,10 @@ class Workshop:
         slot: dict[str, Any],
         endpoints: list[Endpoint],
         lineage: str = "lineage",
+        **given: Any,
     ) -> store.Binding:
         new = NewBinding(
-            lineage_id=lineage, target_id=target.id, slot=slot, endpoints=endpoints, deploy_now=True
+            lineage_id=lineage, target_id=target.id, slot=slot, endpoints=endpoints, deploy_now=True, **given
         )
         return await self.bindings.create(new, caller=CALLER, now=self.time())
 
@@ -149,6 +181,37 @@ class Workshop:
         async with self.database.transaction() as tx:
             await self.deployments.begin(tx, event, now=self.time())
         return order
+
+    async def has_deployed(self, issued: Issued, binding: store.Binding, *, order: str = "before") -> None:
+        """Remember a certificate as one that was put there long ago, by a deployment that `only` does not return."""
+        self.vault.keys[order] = issued.key_pem
+        told = Event.of(
+            renewed(issued, lineage="another", order=order), source="renewal", now=self.time() - _LONG
+        )
+        async with self.database.transaction() as tx:
+            await self.deployments.begin(tx, told, now=self.time())
+            long_ago = self.time() - _LONG
+            past = store.Deployment(
+                id=new_id(),
+                order_id=order,
+                binding_id=binding.id,
+                lineage_id=binding.lineage_id,
+                target_id=binding.target_id,
+                fingerprint=issued.fingerprint,
+                renewed_at=long_ago,
+                state=State.DEPLOYED,
+                phase=Phase.OVER,
+                created_at=long_ago,
+                updated_at=long_ago,
+                deployed_at=long_ago,
+            )
+            tx.session.add(past)
+
+    async def policy(self, *, lineage: str = "lineage", **given: Any) -> store.RolloutPolicy:
+        """Say how the certificates of the lineage go out: without waits, where nothing is given."""
+        without = {"canaries": 1, "share": 50, "soak": 0, "stop_after": 1, "watch": 0, "approvals_needed": 0}
+        policy = Policy(**{**without, "approver_groups": [], "approver_roles": [], **given})
+        return await self.policies.put(lineage, policy, if_match=None, caller=CALLER, now=self.time())
 
     async def want_key(
         self, order: str, *, names: Sequence[str] = ("shop.test",), key_type: str = "ecdsa-p256"
@@ -172,14 +235,21 @@ class Workshop:
 
     async def work_off(self) -> None:
         """Do all that is due now."""
+        await self.rollouts.look(self.time())
         while (key := await self.key_work.claim(now=self.time())) is not None:
             await self.key_work.run(key)
         while (claim := await self.work.claim(now=self.time())) is not None:
             await self.work.run(claim)
 
+    async def states(self, **asked: str) -> list[State]:
+        """Return the states of the deployments there are, the oldest first."""
+        rows = await self.deployments.page(after=None, limit=100, caller=CALLER, **asked)
+        return [State(row.state) for row in reversed(rows)]
+
     async def only(self) -> tuple[store.Deployment, list[store.Step]]:
         """Return the one deployment there is, and its steps."""
-        [row] = await self.deployments.page(after=None, limit=10, caller=CALLER)
+        rows = await self.deployments.page(after=None, limit=10, caller=CALLER)
+        [row] = [row for row in rows if row.order_id != "before"]
         row, steps = await self.deployments.get(row.id, caller=CALLER)
         return row, list(steps)
 
@@ -216,30 +286,49 @@ async def workshop(
     *,
     lease: timedelta = timedelta(seconds=30),
     start_for: timedelta = timedelta(seconds=3),
+    verify_for: timedelta = timedelta(seconds=3),
+    schedule: Schedule = SCHEDULE,
+    limit: timedelta = timedelta(seconds=5),
+    per_network: int | None = None,
 ) -> AsyncIterator[Workshop]:
     """Set up a workshop over a database without tables."""
     await SCHEMA.upgrade(database)
     time, vault = Time(), Vault()
     sealer = Sealer([KeyEncryptionKey(b"k" * 32)])
     vault.public_key = await sealing_public_key(database, sealer, time())
-    second = timedelta(seconds=1)
-    accesses = Accesses(sealer, limits=Limits(connect=5 * second, transfer=5 * second, command=5 * second))
+    limits = Limits(connect=limit, transfer=limit, command=limit)
+
+    def mailbox(target_id: str) -> SlotMailbox:
+        return SlotMailbox(database, sealer, target_id=target_id, clock=time)
+
+    accesses = Accesses(sealer, limits=limits, policy=Outbound(LOOPBACK), mailbox=mailbox)
     async with vault.client() as client:
         means = Means(
             sealer=sealer,
             renewal=Renewal(client),
             accesses=accesses,
             wire=Handshakes(),
-            schedule=Schedule(waits=WAITS, attempts=8),
-            verify_for=3 * second,
+            schedule=schedule,
+            verify_for=verify_for,
             start_for=start_for,
+            look_every=LOOK_EVERY,
         )
+        approvals = approvals_of(database)
+        rollouts = Rollouts(database, approvals=approvals, ring=_nobody)
+        sending = Sending(rollouts)
         yield Workshop(
             database=database,
-            work=Work(database, means=means, lease=lease, clock=time),
+            work=Work(
+                database,
+                means=means,
+                rollouts=rollouts,
+                lease=lease,
+                clock=time,
+                per_network=per_network,
+            ),
             targets=Targets(database, accesses, ring=_nobody),
-            bindings=Bindings(database, ring=_nobody),
-            deployments=Deployments(database, ring=_nobody),
+            bindings=Bindings(database, sending=sending, ring=_nobody),
+            deployments=Deployments(database, sending=sending, ring=_nobody),
             key_requests=KeyRequests(ring=_nobody),
             key_work=KeyWork(
                 database,
@@ -249,9 +338,32 @@ async def workshop(
                 lease=lease,
                 clock=time,
             ),
+            pulls=Pulls(database, sealer, ring=_nobody, clock=time),
             vault=vault,
             time=time,
+            approvals=approvals,
+            rollouts=rollouts,
+            policies=Policies(database),
+            windows=Windows(database, ring=_nobody),
+            plans=Plans(database),
+            drifts=Drifts(database, wire=means.wire, every=LOOK_EVERY, ring=_nobody),
         )
+
+
+def approvals_of(database: Database) -> Approvals:
+    """Return the approvals of rollouts: they wait for a week, and remind daily."""
+    return Approvals(
+        database,
+        store=APPROVALS,
+        words=WORDS,
+        subjects={Kind.ROLLOUT: WaitingRollouts(_nobody)},
+        patience=Patience(timeout=timedelta(days=7), reminder=timedelta(days=1)),
+    )
+
+
+def sending_of(database: Database) -> Sending:
+    """Return who sends certificates on their way."""
+    return Sending(Rollouts(database, approvals=approvals_of(database), ring=_nobody))
 
 
 def access(
@@ -264,10 +376,7 @@ def access(
 ) -> Access:
     """Return how a host is reached; limits in seconds."""
     return Access(
-        host=host.host,
-        port=port or host.port,
-        username=host.username,
-        host_key=host.host_key,
+        ssh=SshAccess(host=host.host, port=port or host.port, username=host.username, host_key=host.host_key),
         credential=credential or Credential.model_validate({"private_key": host.client_key}),
         limits=Limits(
             connect=timedelta(seconds=connect),

@@ -8,17 +8,18 @@ from cryptography import x509
 from sqlmodel import col
 
 from services.renewal import store
-from services.renewal.actions.approvals import Report, Word
 from services.renewal.actions.orders import NewOrder
 from services.renewal.connectors import NotNow
-from services.renewal.domain.approvals import ApprovalState, Verdict, canonical, digest
 from services.renewal.domain.orders import State
 from shared.access import Principal
+from shared.approvals import ApprovalState, Verdict, canonical, digest
+from shared.approvals.actions import Report, Word
+from shared.approvals.store import ApprovalColumns
 from shared.errors import Conflict, Forbidden, NotFound
+from shared.events.approvals import ApprovalOutcome
 from shared.events.inventory import LineagesGrouped
 from shared.events.notifier import ApprovalGranted, ApprovalRefused
 from shared.events.renewal import (
-    ApprovalOutcome,
     ApprovalSettled,
     CertificateRenewed,
     RenewalAwaitingApproval,
@@ -41,7 +42,7 @@ async def guarded(shop: Workshop, needed: int = 1, **given: Any) -> None:
     await shop.profile("guarded", authority="house-ca", approvals_needed=needed, **given)
 
 
-async def waiting(shop: Workshop) -> store.Approval:
+async def waiting(shop: Workshop) -> ApprovalColumns:
     rows = await shop.approvals.page(after=None, limit=10, caller=CALLER, state=ApprovalState.OPEN)
     [row] = rows
     return row

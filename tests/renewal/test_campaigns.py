@@ -8,9 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from services.renewal.actions.approvals import Word
 from services.renewal.connectors import NotNow
-from services.renewal.domain.approvals import Verdict
 from services.renewal.domain.campaigns import (
     CampaignState,
     ItemState,
@@ -23,6 +21,8 @@ from services.renewal.domain.campaigns import (
 )
 from services.renewal.store import campaigns as campaign_store
 from shared.access import Principal
+from shared.approvals import Verdict
+from shared.approvals.actions import Word
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Stale, Unavailable
 from shared.events.renewal import CampaignChanged, CertificateRenewed, RevocationReason
 from shared.evidence import verify

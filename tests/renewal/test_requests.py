@@ -9,13 +9,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.renewal import store
-from services.renewal.actions.approvals import Word
 from services.renewal.actions.requests import Requests
-from services.renewal.domain.approvals import Verdict
 from services.renewal.domain.keys import KeyType, PrivateKey, new_key, new_request
 from services.renewal.domain.orders import State
 from services.renewal.domain.policy import Custody
 from shared.access import Principal
+from shared.approvals import Verdict
+from shared.approvals.actions import Word
 from shared.errors import Conflict, Invalid, NotFound
 from shared.events.renewal import CertificateRenewed, RenewalFailed, RequestWanted, RequestWithdrawn
 from tests.renewal.workshop import CALLER, OLD, Scripted, Workshop

@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 
 from services.renewal import store
-from services.renewal.actions.approvals import Word
 from services.renewal.actions.revocations import NewRevocation, Revocations
 from services.renewal.connectors import NotNow
-from services.renewal.domain.approvals import ApprovalState, Verdict
 from services.renewal.domain.revocations import RevocationState, Start
 from shared.access import Principal
+from shared.approvals import ApprovalState, Verdict
+from shared.approvals.actions import Word
 from shared.errors import Conflict, Invalid, NotFound, Refused
 from shared.events.inventory import CertificateRevocationSeen
 from shared.events.renewal import (

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from services.renewal import store
 from services.renewal.actions import authorities as authorities_module
-from services.renewal.actions.approvals import Approvals, Patience, Subject
 from services.renewal.actions.attempt import Means
 from services.renewal.actions.authorities import Authorities, NewAuthority
 from services.renewal.actions.budgets import Budgets
@@ -47,8 +46,10 @@ from services.renewal.connectors.revocation import Lookout
 from services.renewal.domain.approvals import Kind as ApprovalKind
 from services.renewal.domain.keys import KeyType
 from services.renewal.domain.orders import Schedule
+from services.renewal.events import WORDS
 from services.renewal.service import SCHEMA
 from shared.access import Principal
+from shared.approvals.actions import Approvals, Patience, Subject
 from shared.events import Event, Payload
 from shared.events.inventory import CertificateExpiring, CertificateReplaced, Urgency
 from shared.events.renewal import RevocationReason
@@ -199,12 +200,14 @@ class Workshop:
         self.budgets = Budgets(self.database)
         self.distrusts = Distrusts(self.database)
         self.keys = Keys(self.database, sealer=self.sealer, retention=RETENTION)
-        subjects: dict[ApprovalKind, Subject] = {
+        subjects: dict[str, Subject] = {
             ApprovalKind.ORDER: WaitingOrders(self.rung),
             ApprovalKind.REVOCATION: WaitingRevocations(self.rung),
             ApprovalKind.CAMPAIGN: WaitingCampaigns(self.rung),
         }
-        self.approvals = Approvals(self.database, subjects=subjects, patience=PATIENCE)
+        self.approvals = Approvals(
+            self.database, store=store.APPROVALS, words=WORDS, subjects=subjects, patience=PATIENCE
+        )
         lookout = Lookout(Published(Policy(allow=LOOPBACK), pace=timedelta()))
         means = Means(
             sealer=self.sealer,

@@ -71,6 +71,10 @@ class Api:
         self.asked: list[Asked] = []
         self.twist: Callable[[Asked, Told], Told | bytes] | None = None
         """Sees each true answer, and may give another, or bytes as they are."""
+        self.refuses: Callable[[Asked], Told | None] | None = None
+        """Sees each request before it is done, and may answer it without doing anything."""
+        self.instead: Told | None = None
+        """Answered in place of everything, and nothing is done."""
         self._answering = answering
         self._context = context
         self._server: ThreadingHTTPServer | None = None
@@ -117,6 +121,11 @@ class Api:
     def answer(self, asked: Asked) -> Told | bytes:
         """Answer one request."""
         self.asked.append(asked)
+        told = self.refuses(asked) if self.refuses else None
+        if told is not None:
+            return told
+        if self.instead is not None:
+            return self.instead
         told = self._answering(asked)
         return self.twist(asked, told) if self.twist else told
 

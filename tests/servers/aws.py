@@ -8,6 +8,8 @@ As a program (`python -m tests.servers.aws PORT`) it is moto's own application w
   and ListCertificates, in the ACM API reference).
 * `InUse` and `InUseBy` of ACM are told from what uses a certificate (CertificateDetail in the ACM API reference).
 * Every server certificate of IAM has an id of its own.
+* Who puts certificates there is refused what AWS refuses (`tests.servers.aws_writes`), and `/everleaf/served` tells what a
+  listener or distribution presents.
 * Private CAs honour what is asked of them (`tests.servers.aws_pca`), and `/everleaf/pca` tells what they did.
 * `/everleaf/calls` tells every call that came, `/everleaf/pages` sets how many objects a page has at most,
   and `/everleaf/failures` sets what calls are answered with instead.
@@ -27,13 +29,13 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, unquote
 
 import boto3
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
-from tests.servers import aws_pca
+from tests.servers import aws_pca, aws_writes
 from tests.servers.processes import Process, free_port
 
 ACCOUNT = "123456789012"
@@ -106,6 +108,11 @@ class Aws:
         """Return what private CAs have `issued`, in PEM, and the serial numbers that they `revoked`."""
         told: dict[str, list[str]] = json.loads(self._get("/everleaf/pca"))
         return told
+
+    def served(self, what: str) -> list[tuple[bytes, bytes]]:
+        """Return chain and key of what a listener, distribution or certificate presents, the default first."""
+        found: list[list[str]] = json.loads(self._get(f"/everleaf/served?{quote(what)}"))
+        return [(chain.encode(), key.encode()) for chain, key in found]
 
     def pages_of(self, count: int) -> None:
         """Let no page have more objects."""
@@ -198,7 +205,19 @@ class _Front:
             self._calls.clear()
             self._failures.clear()
         start("200 OK", [("Content-Type", "application/json")])
+        if word == "served":
+            return [json.dumps(_served(unquote(environ["QUERY_STRING"]))).encode()]
         return [json.dumps(aws_pca.told() if word == "pca" else self._calls).encode()]
+
+
+def _served(what: str) -> list[list[str]]:
+    if ":listener/" in what:
+        arns = aws_writes.listener_of(what)
+    elif what.startswith("arn:"):
+        arns = [what]
+    else:
+        arns = [aws_writes.distribution_of(what, ACCOUNT) or ""]
+    return [pair for arn in arns if arn and (pair := aws_writes.pair_of(arn)) is not None]
 
 
 def _call(environ: dict[str, Any]) -> str:
@@ -266,7 +285,8 @@ def _complete(pages: _Pages) -> None:
 
     def iam(self: Any) -> Any:
         result = list_server_certificates(self).result
-        found = result["ServerCertificateMetadataList"]
+        prefix = self._get_param("PathPrefix") or "/"
+        found = [each for each in result["ServerCertificateMetadataList"] if each["Path"].startswith(prefix)]
         for each in found:
             each["ServerCertificateId"] = certificate_id(each["ServerCertificateName"])
         page, token = pages.cut(
@@ -291,6 +311,7 @@ def _complete(pages: _Pages) -> None:
         return json.dumps({"item": page} | ({"position": token} if token else {}))
 
     aws_pca.complete()
+    aws_writes.complete()
     acm_responses.list_certificates = acm
     iam_responses.list_server_certificates = iam
     elb_responses.describe_listener_certificates = elbv2

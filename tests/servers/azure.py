@@ -1,10 +1,12 @@
-"""Azure Key Vault and Microsoft Entra ID as far as a reader of certificates sees them, in memory.
+"""Azure Key Vault and Microsoft Entra ID as far as who reads and imports certificates sees them, in memory.
 
 Written from Microsoft's documentation: "Get Certificates", "Get Certificate" and "Get Certificate Versions" of the Key Vault
 REST API 7.4 (shapes, `maxresults` up to 25, `nextLink`), "Azure Key Vault REST API Error Codes" (401 and its
 challenge, the inner codes of 403), "Authentication, requests and responses" (`WWW-Authenticate`), "OAuth 2.0 client
 credentials flow" and "Application authentication certificate credentials" (forms, assertion, `AADSTS` errors).
-It refuses every write.
+"Import Certificate" (a PEM text or a PKCS#12 file in base64, as its policy's content type says, with the private key of
+its leaf; a new version each time; 409 where the name is deleted and not purged) and "Delete Certificate". Who has not
+the right to import is denied it.
 """
 
 import base64
@@ -18,7 +20,8 @@ from typing import Any
 
 import jwt
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
 from tests.servers.api import Api, Asked, Told
 from tests.servers.tls import Issued
@@ -34,6 +37,7 @@ class _Kept:
 
     version: str
     issued: Issued
+    content_type: str = "application/x-pkcs12"
     enabled: bool = True
 
 
@@ -42,6 +46,7 @@ class _Rights:
     """What the application may do, and where it may not."""
 
     may_list: bool = True
+    may_write: bool = False
     denied: set[str] = field(default_factory=set)
     code: str = "ForbiddenByRbac"
     is_behind_firewall: bool = False
@@ -122,12 +127,19 @@ class KeyVault:
         self.writes: list[Asked] = []
         self._entra = entra
         self._kept: dict[str, list[_Kept]] = {}
+        self.deleted: set[str] = set()
+        """Names that are kept for a while after they were deleted."""
 
     def put(self, name: str, issued: Issued) -> str:
         """Keep a certificate as the current version of this name; return the version."""
         kept = _Kept(version=token_hex(16), issued=issued)
         self._kept.setdefault(name, []).append(kept)
         return kept.version
+
+    def current(self, name: str) -> Issued | None:
+        """Return the newest version, which everybody uses."""
+        kept = self._kept.get(name)
+        return kept[-1].issued if kept else None
 
     def disable(self, name: str) -> None:
         """Disable the current version."""
@@ -150,10 +162,11 @@ class KeyVault:
             return self._challenge(asked)
         if asked.method != "GET":
             self.writes.append(asked)
-            return _error(405, "MethodNotAllowed", "The method is not allowed.")
         if asked.query.get("api-version") not in VERSIONS:
             return _error(400, "BadParameter", "The specified version is not recognized.")
         parts = asked.path.strip("/").split("/")
+        if asked.method != "GET":
+            return self._write(asked, parts)
         if parts[0] != "certificates":
             return _error(
                 403,
@@ -168,6 +181,34 @@ class KeyVault:
                 asked, [f"{parts[1]}/{each.version}" for each in self._kept.get(parts[1], [])], asked.path
             )
         return self._one(parts[1], parts[2] if len(parts) > 2 else None)
+
+    def _write(self, asked: Asked, parts: list[str]) -> Told:  # noqa: PLR0911 - one for each reason to refuse
+        is_import = asked.method == "POST" and len(parts) == 3 and parts[2] == "import"
+        if parts[0] != "certificates" or not (is_import or (asked.method == "DELETE" and len(parts) == 2)):
+            return _error(405, "MethodNotAllowed", "The method is not allowed.")
+        if not self.rights.may_write:
+            verb = "import" if is_import else "delete"
+            return self._denied(f"certificates/{verb}", f"Microsoft.KeyVault/vaults/certificates/{verb}")
+        name = parts[1]
+        if not is_import:
+            if self._kept.pop(name, None) is None:
+                return _error(
+                    404, "CertificateNotFound", f"A certificate with (name/id) {name} was not found."
+                )
+            self.deleted.add(name)
+            return Told(document={"recoveryId": f"{self.api.url}/deletedcertificates/{name}"})
+        if name in self.deleted:
+            text = f"Certificate {name} is currently in a deleted but recoverable state."
+            return _error(409, "Conflict", text, inner="ObjectIsDeletedButRecoverable")
+        kind = asked.json.get("policy", {}).get("secret_props", {}).get("contentType", "application/x-pkcs12")
+        issued = _imported(str(asked.json.get("value", "")), kind)
+        if issued is None:
+            return _error(
+                400, "BadParameter", "The specified PEM X.509 certificate content is in an unexpected format."
+            )
+        kept = _Kept(version=token_hex(16), issued=issued, content_type=kind)
+        self._kept.setdefault(name, []).append(kept)
+        return self._one(name, kept.version)
 
     def _challenge(self, asked: Asked) -> Told:
         error = ', error="invalid_token", error_description="The token is expired."' if asked.bearer else ""
@@ -225,7 +266,7 @@ class KeyVault:
         policy = {
             "id": f"{self.api.url}/certificates/{name}/policy",
             "key_props": {"exportable": True, "kty": "EC", "crv": "P-256", "reuse_key": False},
-            "secret_props": {"contentType": "application/x-pkcs12"},
+            "secret_props": {"contentType": kept.content_type},
             "issuer": {"name": "Unknown"},
         }
         return Told(
@@ -244,6 +285,25 @@ class KeyVault:
         else:
             text = f"Caller is not authorized to perform action on resource. Action: '{action}'."
         return _error(403, "Forbidden", text, inner=self.rights.code)
+
+
+def _imported(value: str, content_type: str) -> Issued | None:
+    """Return what is imported, where key and certificate go together."""
+    try:
+        if content_type == "application/x-pem-file":
+            key = load_pem_private_key(value.encode(), None)
+            leaf, *issuers = x509.load_pem_x509_certificates(value.encode())
+        else:
+            loaded = load_pkcs12(base64.b64decode(value, validate=True), None)
+            if loaded.key is None or loaded.cert is None:
+                return None
+            key, leaf = loaded.key, loaded.cert.certificate
+            issuers = [each.certificate for each in loaded.additional_certs]
+    except ValueError:
+        return None
+    if key.public_key() != leaf.public_key():
+        return None
+    return Issued(certificate=leaf, key=key, issuers=tuple(issuers))  # type: ignore[arg-type]  # an EC or RSA key
 
 
 def _attributes(kept: _Kept) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A BIG-IP as far as certificates go, by F5's documentation; it refuses every change.
+"""A BIG-IP as far as certificates go, by F5's documentation; a role that only reads is refused every change.
 
 * iControl REST API User Guide 14.1: "About iControl REST authentication" (tokens: login, life, deletion), "About paging"
   (`$top`, `$skip`, `totalItems`, `nextLink`), "About selecting properties" (`$select`), `expandSubcollections`.
@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from tests.servers.bigip_control import CERTIFICATES, MAY_CHANGE, Control
 from tests.servers.device import Interface, Question, Reply
 from tests.servers.tls import Issued
 
@@ -56,6 +57,10 @@ class BigIp:
         self.logins = 0
         self.uses_before_expiry: int | None = None
         self.tells_fingerprints = True
+        self.keys: dict[str, bytes] = {}
+        """PEM by full path."""
+        self.most_tokens: int | None = None
+        self.control = Control(self)
         self.interface = Interface(self, directory)
         self._left = 0
 
@@ -64,6 +69,7 @@ class BigIp:
         self.certificates[path] = issued.certificate_pem
         name = key or path.removesuffix(".crt") + ".key"
         self.collections["sys/file/ssl-key"][name] = {"keyType": "ec-private", "securityType": "normal"}
+        self.keys[name] = issued.key_pem
 
     def profile(self, path: str, *pairs: Mapping[str, str], kind: str = "client-ssl", **more: Any) -> None:
         """Configure an SSL profile."""
@@ -106,8 +112,14 @@ class BigIp:
             self.tokens.discard(token or "")
             return _json({"token": token})
         if question.method != "GET":
-            return _error(403, "Operation is not supported: this simulator changes nothing")
+            return self._change(question)
         return self._get(question.path.removeprefix("/mgmt/tm/"), question.params)
+
+    def _change(self, question: Question) -> Reply:
+        role = (self.roles or {}).get("all-partitions")
+        if role not in MAY_CHANGE or "changes" in self.forbidden:
+            return self._unauthorised(question.path.removeprefix("/mgmt/tm/"), question.method)
+        return self.control.answer(question)
 
     def _login(self, question: Question) -> Reply:
         asked = json.loads(question.body) if question.body else {}
@@ -115,6 +127,8 @@ class BigIp:
             return _error(400, "Content-Type must be application/json")
         if asked != {"username": USERNAME, "password": PASSWORD, "loginProviderName": "tmos"}:
             return _error(401, "Authentication failed.")
+        if self.most_tokens is not None and len(self.tokens) >= self.most_tokens:
+            return _error(400, f"user {USERNAME} has reached maximum active login tokens")
         token = secrets.token_hex(13).upper()
         self.tokens.add(token)
         self.logins += 1
@@ -138,11 +152,9 @@ class BigIp:
 
     def _get(self, name: str, params: Mapping[str, str]) -> Reply:
         if name in self.forbidden:
-            where = f"resource=/mgmt/tm/{name} verb=GET uri:http://localhost:8100/mgmt/tm/{name}"
-            return _error(
-                401,
-                f"Authorization failed: user=https://localhost/mgmt/shared/authz/users/{USERNAME} {where}",
-            )
+            return self._unauthorised(name, "GET")
+        if "/~" in name:
+            return self._one(name, params)
         if name.startswith("auth/user/"):
             return self._user(name.removeprefix("auth/user/"))
         if name == "auth/partition":
@@ -152,6 +164,27 @@ class BigIp:
             return _error(404, f"Public URI path not registered: /tm/{name}")
         seen = [self._item(path, item, params) for path, item in sorted(items.items()) if self._sees(path)]
         return _page(seen, name, params)
+
+    def _one(self, name: str, params: Mapping[str, str]) -> Reply:
+        """Show one object, `collection/~Common~name`, or the profiles of a virtual server."""
+        collection, _, rest = name.partition("/~")
+        path, _, below = f"~{rest}".partition("/")
+        path = path.replace("~", "/")
+        items = self._certificates() if collection == CERTIFICATES else self.collections.get(collection, {})
+        if path not in items or not self._sees(path):
+            return _error(404, f"01020036:3: The requested object ({path}) was not found.")
+        if below == "profiles":
+            found = [{"fullPath": each, "context": "clientside"} for each in self.profiles_of.get(path, ())]
+            return _page(found, name, params)
+        item = self._item(path, items[path], params)
+        wanted = params["$select"].split(",") if "$select" in params else list(item)
+        return _json({field: value for field, value in item.items() if field in wanted})
+
+    def _unauthorised(self, name: str, verb: str) -> Reply:
+        where = f"resource=/mgmt/tm/{name} verb={verb} uri:http://localhost:8100/mgmt/tm/{name}"
+        return _error(
+            401, f"Authorization failed: user=https://localhost/mgmt/shared/authz/users/{USERNAME} {where}"
+        )
 
     def _item(self, path: str, item: Mapping[str, Any], params: Mapping[str, str]) -> dict[str, Any]:
         partition, _, name = path[1:].partition("/")

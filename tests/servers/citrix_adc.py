@@ -1,4 +1,4 @@
-"""A Citrix ADC as far as certificates go, by Citrix's documentation; it refuses every change.
+"""A Citrix ADC as far as certificates go, by Citrix's documentation; whose policies allow no changes is refused them.
 
 * NITRO API 13.1, "Getting started": login and logout, the cookie NITRO_AUTH_TOKEN, session time-out; "Retrieve resources":
   `pagesize` and `pageno`, `bulkbindings=yes`, `args=NAME:VALUE,…` whose values are escaped; "Exception handling": an
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from tests.servers.citrix_control import Control
 from tests.servers.device import Interface, Question, Reply
 from tests.servers.tls import Issued
 
@@ -52,6 +53,9 @@ class CitrixAdc:
         self.files: dict[str, bytes] = {}
         self.forbidden: set[str] = set()
         """Resources that the policies of the user do not allow."""
+        self.may_change = False
+        self.most_sessions: int | None = None
+        self.control = Control(self)
         self.sessions: set[str] = set()
         self.logins = 0
         self.uses_before_expiry: int | None = None
@@ -62,6 +66,7 @@ class CitrixAdc:
         """Hold a certificate-key pair and the file of its certificate."""
         file = more.setdefault("cert", f"{name}.cer")
         self.files[posixpath.join("/nsconfig/ssl", file)] = content or issued.certificate_pem
+        self.files[posixpath.join("/nsconfig/ssl", more.get("key", f"{name}.key"))] = issued.key_pem
         item = {"certkey": name, "key": f"{name}.key", "inform": "PEM", "status": "Valid", **more}
         self.resources["sslcertkey"].append(item)
 
@@ -92,16 +97,43 @@ class CitrixAdc:
         if question.method == "POST" and name == "logout" and body == {"logout": {}}:
             self.sessions.clear()
             return Reply(status=201)
+        if question.method != "GET" and self.may_change and name.partition("/")[0] not in self.forbidden:
+            return self.control.answer(name, question)
         return self._show(name, question)
 
     def _show(self, name: str, question: Question) -> Reply:
         if question.method != "GET" or name in self.forbidden:
             return _error(403, 2138, f"Not authorized to execute this command [{question.method} {name}]")
-        return self._file(question.query) if name == "systemfile" else self._list(name, question.params)
+        if name == "systemfile":
+            return self._file(question.query)
+        resource, _, one = name.partition("/")
+        return self._one(resource, one) if one else self._list(name, question.params)
+
+    def _one(self, resource: str, name: str) -> Reply:
+        key = (
+            "vservername"
+            if resource.startswith("sslvserver")
+            else "certkey"
+            if resource == "sslcertkey"
+            else "name"
+        )
+        items = [item for item in self.resources.get(resource, ()) if item.get(key) == name]
+        if not items and resource in _BINDINGS:
+            return _done(resource, [])
+        if not items:
+            code, message = (
+                (1540, "Certificate does not exist")
+                if resource == "sslcertkey"
+                else (258, "No such resource")
+            )
+            return _error(404, code, f"{message} [{key}, {name}]")
+        return _done(resource, items)
 
     def _login(self, body: Mapping[str, Any]) -> Reply:
         if body.get("login") != {"username": USERNAME, "password": PASSWORD}:
             return _error(401, 354, "Invalid username or password")
+        if self.most_sessions is not None and len(self.sessions) >= self.most_sessions:
+            return _error(503, 446, "Connection limit to CFE exceeded")
         token = "##" + secrets.token_hex(20).upper()
         self.sessions.add(token)
         self.logins += 1
@@ -129,6 +161,10 @@ class CitrixAdc:
         given = {
             key: unquote(value) for key, _, value in (each.partition(":") for each in arguments.split(","))
         }
+        if name == "args" and given.keys() == {"filelocation"}:
+            folder = given["filelocation"] + "/"
+            listed = sorted(path.removeprefix(folder) for path in self.files if path.startswith(folder))
+            return _done("systemfile", [{"filename": each, **given} for each in listed])
         if name != "args" or given.keys() != {"filename", "filelocation"}:
             return _error(400, 1095, "Required argument missing [filelocation]")
         if len(given["filename"]) > _FILE_NAME or len(given["filelocation"]) > _FILE_LOCATION:

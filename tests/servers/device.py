@@ -96,6 +96,9 @@ class Interface:
 def _server(interface: Interface) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Else headers and body would be two packets, the second of which waits for the acknowledgement of the first.
+        wbufsize = -1
+        disable_nagle_algorithm = True
 
         def do(self) -> None:
             parts = urlsplit(self.path)

@@ -24,6 +24,8 @@ class FaultProxy:
         self.silent = False
         self.cut_after: int | None = None
         """Cut everything when this many more packets have come from clients; then go on as if nothing were."""
+        self.call_after: tuple[int, Callable[[], object]] | None = None
+        """Call something when so many more packets have come from clients."""
         self.packets = 0
         """How many packets have come from clients."""
         self._server: asyncio.Server | None = None
@@ -89,6 +91,7 @@ class FaultProxy:
 
     def _is_the_last(self) -> bool:
         self.packets += 1
+        self._call()
         if self.cut_after is None:
             return False
         self.cut_after -= 1
@@ -96,6 +99,15 @@ class FaultProxy:
             return False
         self.cut_after = None
         return True
+
+    def _call(self) -> None:
+        if self.call_after is None:
+            return
+        left, call = self.call_after
+        self.call_after = (left - 1, call)
+        if left <= 1:
+            self.call_after = None
+            call()
 
 
 StartFaultProxy = Callable[[str, int], AbstractAsyncContextManager[FaultProxy]]

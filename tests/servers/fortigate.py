@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.appliance import Appliance, Asked, Said
+from tests.servers.fortigate_changes import Changes, Refusal
 from tests.servers.tls import CertificateAuthority, Issued
 
 TOKEN = "f9s8d7f6g5h4j3k2l1m0n9b8v7c6x5"
@@ -44,6 +45,10 @@ class FortiGateSimulator(Appliance):
         self.certificates: dict[str, list[Row]] = {scope: [] for scope in ("global", *vdoms)}
         self.tables: dict[tuple[str, str], list[Row]] = {}
         self.token = TOKEN
+        self.may_change = False
+        self.is_read_only = False
+        """The access profile of the token lets it read, and no more."""
+        self.changes = Changes(self)
         self.authority = CertificateAuthority("Fortinet-like CA")
 
     def add(self, scope: str, name: str, pem: str, **changes: Any) -> None:
@@ -65,14 +70,19 @@ class FortiGateSimulator(Appliance):
     def issue(self, scope: str, name: str, **changes: Any) -> Issued:
         """Make a certificate, and hold it."""
         issued = self.authority.issue(f"{name.lower()}.test")
-        self.add(scope, name, issued.chain_pem.decode(), **changes)
+        self.hold(scope, name, issued, **changes)
         return issued
+
+    def hold(self, scope: str, name: str, issued: Issued, **changes: Any) -> None:
+        """Hold a certificate with its key."""
+        self.add(scope, name, issued.chain_pem.decode(), **changes)
+        self.changes.keys[scope, name] = issued.key_pem
 
     def answer(self, asked: Asked) -> Said:
         """Answer as FortiOS does."""
         if asked.headers.get("authorization") != f"Bearer {self.token}":
             return _failed(401, asked)
-        if asked.method != "GET":
+        if asked.method != "GET" and not self.may_change:
             self.writes += 1
             return _failed(405, asked)
         if not set(asked.query) <= {"scope", "vdom", "format", "mkey", "type"}:
@@ -86,6 +96,8 @@ class FortiGateSimulator(Appliance):
         api, _, path = asked.path.removeprefix("/api/v2/").partition("/")
         if scope in self.forbidden or f"{scope} {path}" in self.forbidden:
             return _failed(403, asked)
+        if asked.method != "GET":
+            return _failed(403, asked) if self.is_read_only else self._change(asked, scope)
         if (api, path) == ("monitor", "system/available-certificates"):
             return _results(asked, [_without(row, "pem") for row in self._visible(scope)], vdom=scope)
         if (api, path) == ("monitor", "system/certificate/download"):
@@ -93,6 +105,13 @@ class FortiGateSimulator(Appliance):
         if api == "cmdb":
             return self._table(asked, scope, path)
         return _failed(404, asked)
+
+    def _change(self, asked: Asked, scope: str) -> Said:
+        try:
+            return _said(200, asked, **self.changes.answer(asked, scope))
+        except Refusal as refusal:
+            said = {"status": "error", "error": refusal.code, "cli_error": str(refusal)}
+            return _said(refusal.status, asked, **said)
 
     def _visible(self, scope: str) -> list[Row]:
         own = self.certificates[scope]
@@ -114,6 +133,11 @@ class FortiGateSimulator(Appliance):
             rows = [{"name": name, "short-name": name} for name in self.vdoms]
         elif table == "vpn.certificate/local":
             rows = [self._local(row) for row in self.certificates[scope]]
+        elif table.rpartition("/")[0] in LISTS:
+            table, _, name = table.rpartition("/")
+            rows = [row for row in self.tables.get((scope, table), []) if row.get("name") == name]
+            if not rows:
+                return _failed(404, asked)
         elif table not in SINGLE | LISTS or table in self.missing_tables:
             return _failed(404, asked)
         elif (table in GLOBAL) != (scope == "global"):

@@ -1,14 +1,18 @@
-"""Google's token endpoint, Certificate Manager and Compute Engine as far as a reader of certificates sees them, in memory.
+"""Google's token endpoint, Certificate Manager and Compute Engine as far as who reads and puts certificates sees them, in memory.
 
 Written from Google's documentation: "Using OAuth 2.0 for Server to Server Applications" (the assertion, its lifetime and
 errors), the REST references of Certificate Manager v1 (`projects.locations.certificates.list`, `certificateMaps.list`,
 `certificateMapEntries.list`: `pageSize`, `pageToken`, `unreachable`) and Compute Engine v1 (`sslCertificates.aggregatedList`,
 `targetHttpsProxies.aggregatedList`, `targetSslProxies.list`, `forwardingRules.aggregatedList`: `maxResults` up to 500), and
-"Errors" of the API design guide (`google.rpc.Status`, `ErrorInfo`). It refuses every write.
+"Errors" of the API design guide (`google.rpc.Status`, `ErrorInfo`). Writes are by `certificates.create` (a self-managed
+pair that fits; 409 where the name is taken), `certificates.delete` (400 FAILED_PRECONDITION where an entry names it) and
+`certificateMapEntries.patch` (`updateMask`; only certificates that are there), each a long-running operation
+(`projects.locations.operations`); who has not the right is denied it.
 """
 
 import base64
 import json
+import re
 import ssl
 from collections.abc import Sequence
 from secrets import token_urlsafe
@@ -17,10 +21,17 @@ from urllib.parse import quote
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509 import load_pem_x509_certificates
 
 from tests.servers.api import Api, Asked, Told
 
+_VERBS = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 PERMISSIONS = frozenset(
     {
@@ -33,6 +44,25 @@ PERMISSIONS = frozenset(
         "compute.forwardingRules.list",
     }
 )
+
+
+WRITING = frozenset(
+    {
+        "certificatemanager.certs.create",
+        "certificatemanager.certs.get",
+        "certificatemanager.certs.delete",
+        "certificatemanager.certmapentries.get",
+        "certificatemanager.certmapentries.update",
+        "certificatemanager.operations.get",
+    }
+)
+"""What who puts certificates there needs beside."""
+_NAMES = {
+    "certificates": "certs",
+    "certificateMaps": "certmaps",
+    "certificateMapEntries": "certmapentries",
+    "operations": "operations",
+}
 
 
 class GoogleCloud:
@@ -49,6 +79,9 @@ class GoogleCloud:
         self.writes: list[Asked] = []
         self.objects: dict[str, list[dict[str, Any]]] = {}
         """By collection; those of Compute Engine have a `selfLink`."""
+        self.keys: dict[str, str] = {}
+        """Private keys by the name of their certificate: they are taken, and never told."""
+        self._operations: dict[str, dict[str, Any]] = {}
         self._key = key
         self._key_id = "0123456789abcdef0123456789abcdef01234567"
 
@@ -94,6 +127,7 @@ class GoogleCloud:
             return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
         if asked.method != "GET":
             self.writes.append(asked)
+        if asked.path.startswith("/compute/v1/") and asked.method != "GET":
             return _error(403, "PERMISSION_DENIED", "The caller does not have permission")
         if asked.path.startswith("/compute/v1/"):
             return self._compute(asked)
@@ -132,19 +166,22 @@ class GoogleCloud:
         if parts[:3] != ["v1", "projects", self.project] or parts[3:4] != ["locations"]:
             return _error(404, "NOT_FOUND", "Requested entity was not found.")
         location, *rest = parts[4:]
-        collection = rest[-1] if rest else ""
-        permission = {
-            "certificates": "certs",
-            "certificateMaps": "certmaps",
-            "certificateMapEntries": "certmapentries",
-        }.get(collection)
+        is_one = len(rest) % 2 == 0
+        collection = rest[-2 if is_one else -1] if rest else ""
+        permission = _NAMES.get(collection)
         if permission is None:
             return _error(404, "NOT_FOUND", "Requested entity was not found.")
-        wanted = f"certificatemanager.{permission}.list"
+        verb = _VERBS.get(asked.method) or ("get" if is_one else "list")
+        wanted = f"certificatemanager.{permission}.{verb}"
         if wanted not in self.permissions:
             return _denied(wanted, f"projects/{self.project}/locations/{location}")
+        if asked.method != "GET" or is_one:
+            return self._change(asked, "/".join(parts[1:]), collection)
         parent = "/".join(parts[1:-1]).replace("/locations/-", "/locations/")
         found = [each for each in self.objects.get(collection, []) if each["name"].startswith(parent)]
+        label, _, value = asked.query.get("filter", "").removeprefix("labels.").partition("=")
+        if label:
+            found = [each for each in found if each.get("labels", {}).get(label) == value]
         shown, token, error = _page(asked, found, size="pageSize", most=1000)
         if error is not None:
             return error
@@ -154,6 +191,64 @@ class GoogleCloud:
         if self.unreachable and collection == "certificates":
             told["unreachable"] = self.unreachable
         return Told(document=told)
+
+    def _change(self, asked: Asked, name: str, collection: str) -> Told:  # noqa: PLR0911 - one for each reason to refuse
+        """Tell, make, change or remove one object."""
+        if asked.method == "POST":
+            return self._create(name, asked)
+        if collection == "operations":
+            # It takes its time: the first look finds it unfinished.
+            self._operations[name]["done"] = True
+            return Told(document=self._operations[name])
+        found = next((each for each in self.objects.get(collection, []) if each["name"] == name), None)
+        if found is None:
+            return _error(404, "NOT_FOUND", f"Resource '{name}' was not found")
+        if asked.method == "GET":
+            return Told(document=found)
+        entries = self.objects.get("certificateMapEntries", [])
+        if asked.method == "DELETE":
+            if any(name in each["certificates"] for each in entries):
+                return _error(400, "FAILED_PRECONDITION", "can't delete certificate that is referenced")
+            self.objects[collection].remove(found)
+            return self._operation(name)
+        changed = asked.json
+        if asked.query.get("updateMask") != "certificates" or not 1 <= len(changed["certificates"]) <= 4:
+            return _error(400, "INVALID_ARGUMENT", "updateMask is not supported")
+        known = {each["name"] for each in self.objects.get("certificates", [])}
+        if not set(changed["certificates"]) <= known:
+            return _error(404, "NOT_FOUND", "The certificate was not found")
+        found["certificates"] = changed["certificates"]
+        return self._operation(name)
+
+    def _create(self, parent: str, asked: Asked) -> Told:
+        identifier = asked.query.get("certificateId", "")
+        name = f"{parent}/{identifier}"
+        if not re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", identifier):
+            return _error(400, "INVALID_ARGUMENT", "certificateId is not valid")
+        if any(each["name"] == name for each in self.objects.get("certificates", [])):
+            return _error(409, "ALREADY_EXISTS", f"Resource '{name}' already exists")
+        pair = asked.json.get("selfManaged", {})
+        if not _fit(pair.get("pemCertificate", ""), pair.get("pemPrivateKey", "")):
+            return _error(400, "INVALID_ARGUMENT", "The private key does not match the certificate")
+        made = {each: asked.json[each] for each in ("description", "labels") if each in asked.json}
+        self.put("certificates", name=name, selfManaged={}, pemCertificate=pair["pemCertificate"], **made)
+        self.keys[name] = pair["pemPrivateKey"]
+        return self._operation(name)
+
+    def _operation(self, target: str) -> Told:
+        location = "/".join(target.split("/")[:4])
+        name = f"{location}/operations/operation-{len(self._operations) + 1}"
+        self._operations[name] = {"name": name, "metadata": {"target": target}, "done": False}
+        return Told(document=self._operations[name] | {})
+
+    def presented(self, entry: str) -> tuple[bytes, bytes] | None:
+        """Return chain and key of the first certificate that an entry names."""
+        for each in self.objects.get("certificateMapEntries", []):
+            if each["name"].endswith(f"/{entry}"):
+                name = each["certificates"][0]
+                held = next(one for one in self.objects["certificates"] if one["name"] == name)
+                return held["pemCertificate"].encode(), self.keys[name].encode()
+        return None
 
     def _compute(self, asked: Asked) -> Told:
         parts = asked.path.strip("/").split("/")[2:]
@@ -179,6 +274,14 @@ class GoogleCloud:
         }
         told["items"] = _by_scope(shown, collection) if is_aggregated else shown
         return Told(document=told | ({"nextPageToken": token} if token else {}))
+
+
+def _fit(certificate: str, key: str) -> bool:
+    try:
+        leaf = load_pem_x509_certificates(certificate.encode())[0]
+        return bool(load_pem_private_key(key.encode(), None).public_key() == leaf.public_key())
+    except ValueError:
+        return False
 
 
 def _by_scope(shown: Sequence[dict[str, Any]], collection: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ class HaProxy:
         self._ca = ca
         self._process: Process | None = None
 
-    def write(self, *server_names: str) -> None:
-        """Write the configuration and a certificate for each name."""
+    def write(self, *server_names: str, socket: Path | None = None) -> None:
+        """Write the configuration and a certificate for each name; at the socket it can be told what to do."""
         folder = self.directory / "tls"
         folder.mkdir(parents=True)
         for name in server_names:
@@ -28,8 +28,9 @@ class HaProxy:
             path = folder / f"{name}.pem"
             path.touch(mode=0o600)
             path.write_bytes(issued.chain_pem + issued.key_pem)
+        listens = f"  stats socket {socket} mode 600 level admin\n" if socket is not None else ""
         self.start_file.write_text(
-            f"global\n  crt-base {self.directory}\n  ssl-default-bind-options ssl-min-ver TLSv1.2\n"
+            f"global\n{listens}  crt-base {self.directory}\n  ssl-default-bind-options ssl-min-ver TLSv1.2\n"
             "defaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\n"
             f"frontend www\n  bind 127.0.0.1:{self.port} ssl crt tls\n  http-request return status 204\n"
         )

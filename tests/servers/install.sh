@@ -43,7 +43,10 @@ need haproxy haproxy
 need stunnel4 stunnel4
 need sudo sudo
 [ -x /usr/share/tomcat10/bin/catalina.sh ] || missing="$missing tomcat10"
+[ -e /usr/share/tomcat10-admin/manager ] || missing="$missing tomcat10-admin"
 need keytool default-jre-headless
+need curl curl
+need socat socat
 need caddy caddy
 need xrdp xrdp
 need kubectl kubernetes-client
@@ -52,6 +55,12 @@ need softhsm2-util softhsm2
 need pki strongswan-pki
 [ -e /usr/lib/ipsec/plugins/libstrongswan-curl.so ] || missing="$missing libstrongswan-extra-plugins libstrongswan-standard-plugins"
 need scepserver scep
+need snmptrapd snmptrapd
+need snmptranslate snmp
+need smilint smitools
+need rsyslogd rsyslog
+[ -e /usr/lib/*/rsyslog/lmnsd_ossl.so ] || missing="$missing rsyslog-openssl"
+need chromium "chromium fonts-dejavu-core"
 [ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"
 # Debian has step-ca's packages for Go, and no program: one is built of them, once.
 step_ca=/usr/local/lib/everleaf-tests/step-ca/step-ca

@@ -1,11 +1,13 @@
-"""A cluster's API server as far as a reader sees it, in memory.
+"""A cluster's API server as far as who reads and writes certificates sees it, in memory.
 
 Written from the Kubernetes documentation: "API concepts" (lists and `resourceVersion`; chunks by `limit` and
 `continue`, 410 with a token to go on with; field selectors; watches, their bookmarks and their end by `timeoutSeconds`), "API conventions" (`Status`, list metadata),
 "Using RBAC authorization" (roles, and the words of a denial), "Authenticating" (bearer tokens, client certificates'
 common names), and the references of core/v1, networking.k8s.io/v1, gateway.networking.k8s.io and cert-manager.io/v1.
 As the real one it authenticates first, authorises then, and looks only then whether it has what is asked for.
-It refuses every write.
+Writes are by the same documents: "API concepts" (409 where `resourceVersion` is not the present one, `dryRun=All`, the
+preconditions of a deletion), "Secrets" (a kubernetes.io/tls secret needs `tls.crt` and `tls.key`, the type of a secret
+and an immutable one cannot be changed), and label selectors by equality. Who has no role that writes is denied it.
 """
 
 import base64
@@ -34,6 +36,8 @@ _KINDS = {
     ("cert-manager.io", "certificates"): "Certificate",
     ("cert-manager.io", "certificaterequests"): "CertificateRequest",
 }
+_VERBS = {"POST": "create", "PUT": "update", "DELETE": "delete", "PATCH": "patch"}
+_OF_EVERY_OBJECT = ("apiVersion", "kind", "metadata")
 _MOST_RECENT = -1
 """The version in a token that goes on with what is there now."""
 
@@ -107,6 +111,20 @@ class KubernetesApi:
             resource, _, group = each.partition(".")
             self.rules.append(Rule(user=user, group=group, resource=resource, namespace=namespace))
 
+    def allow_writing(self, user: str, *resources: str, namespace: str | None = None) -> None:
+        """Let a user make, change and remove these, too."""
+        verbs = frozenset({"get", "list", "watch", "create", "update", "delete"})
+        for each in resources:
+            resource, _, group = each.partition(".")
+            self.rules.append(
+                Rule(user=user, group=group, resource=resource, namespace=namespace, verbs=verbs)
+            )
+
+    def find(self, resource: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """Return an object."""
+        plural, _, group = resource.partition(".")
+        return self._store.objects.get((group, plural), {}).get(f"{namespace}/{name}")
+
     def forbid_watching(self, user: str) -> None:
         """Take the verb `watch` from a user."""
         self.rules = [
@@ -178,23 +196,61 @@ class KubernetesApi:
             return _status(401, "Unauthorized", "Unauthorized")
         if asked.method != "GET":
             self.writes.append(asked)
-            return _status(
-                405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-            )
-        if asked.path.startswith(DISCOVERY) and (found := self._discovery(asked.path)) is not None:
+        if (
+            asked.method == "GET"
+            and asked.path.startswith(DISCOVERY)
+            and (found := self._discovery(asked.path)) is not None
+        ):
             return found
         call = _call(asked.path)
         if call is None:
             return _status(403, "Forbidden", f'forbidden: User "{user}" cannot get path "{asked.path}"')
         is_watch = asked.query.get("watch") in ("1", "true") and not call.name
-        verb = "watch" if is_watch else "get" if call.name else "list"
+        verb = _VERBS.get(asked.method) or ("watch" if is_watch else "get" if call.name else "list")
         if not self._is_allowed(user, verb, call):
             return _denied(user, verb, call)
         if not self._has(call):
             return _status(404, "NotFound", "the server could not find the requested resource")
+        if asked.method != "GET":
+            return self._write(call, asked)
         if is_watch:
             return self._watch(call, asked)
         return self._one(call) if call.name else self._list(call, asked)
+
+    def _write(self, call: _Call, asked: Asked) -> Told:  # noqa: PLR0911 - one for each reason to refuse
+        document = asked.json
+        name = call.name or document.get("metadata", {}).get("name", "")
+        objects = self._store.objects.get((call.group, call.resource), {})
+        present = objects.get(f"{call.namespace}/{name}")
+        if asked.method == "POST" and present is not None:
+            return _status(409, "AlreadyExists", f'{call.resource} "{name}" already exists')
+        if asked.method != "POST" and present is None:
+            return _status(404, "NotFound", f'{call.resource} "{name}" not found')
+        if asked.method == "DELETE":
+            return self._delete(call, name, document.get("preconditions") or {}, present or {})
+        if present is not None and (error := _unchangeable(call, name, present, document)) is not None:
+            return error
+        if call.resource == "secrets" and (error := _invalid_secret(name, document)) is not None:
+            return error
+        if asked.query.get("dryRun") == "All":
+            return Told(document=self._typed(call) | document)
+        content = {each: document[each] for each in document if each not in _OF_EVERY_OBJECT}
+        metadata = document.get("metadata", {})
+        kind = f"{call.resource}.{call.group}" if call.group else call.resource
+        self.put(kind, call.namespace or "", name, **content, annotations=metadata.get("annotations"))
+        made = self._store.objects[call.group, call.resource][f"{call.namespace}/{name}"]
+        if metadata.get("labels"):
+            made["metadata"]["labels"] = metadata["labels"]
+        return Told(status=201 if asked.method == "POST" else 200, document=self._typed(call) | made)
+
+    def _delete(self, call: _Call, name: str, preconditions: dict[str, str], present: dict[str, Any]) -> Told:
+        for member, wanted in preconditions.items():
+            if present["metadata"][member] != wanted:
+                return _status(409, "Conflict", f"the {member} in the precondition does not match")
+        self.remove(
+            f"{call.resource}.{call.group}" if call.group else call.resource, call.namespace or "", name
+        )
+        return Told(document=_status(200, "", "").document | {"status": "Success"})
 
     def _watch(self, call: _Call, asked: Asked) -> Told:
         start = int(asked.query.get("resourceVersion") or 0)
@@ -280,6 +336,13 @@ class KubernetesApi:
         chosen, error = _selected(objects, call, asked.query.get("fieldSelector"))
         if error is not None:
             return error
+        label, _, value = asked.query.get("labelSelector", "").partition("=")
+        if label:
+            chosen = {
+                name: each
+                for name, each in chosen.items()
+                if each["metadata"].get("labels", {}).get(label) == value
+            }
         names = sorted(name for name in chosen if name > start)
         shown = names[:limit] if limit else names
         metadata: dict[str, Any] = {"resourceVersion": str(max(version, 1))}
@@ -322,6 +385,33 @@ class KubernetesApi:
                 if path == (f"/apis/{group}/{version}" if group else f"/api/{version}"):
                     return Told(document=_resources(group, version))
         return None
+
+
+def _unchangeable(call: _Call, name: str, present: dict[str, Any], document: dict[str, Any]) -> Told | None:
+    version = document.get("metadata", {}).get("resourceVersion")
+    if version not in (None, present["metadata"]["resourceVersion"]):
+        text = f'Operation cannot be fulfilled on {call.resource} "{name}": the object has been modified'
+        return _status(409, "Conflict", text)
+    if call.resource != "secrets":
+        return None
+    if present.get("immutable"):
+        text = f'Secret "{name}" is invalid: data: Forbidden: field is immutable when `immutable` is set'
+        return _status(422, "Invalid", text)
+    if document.get("type") != present.get("type"):
+        return _status(422, "Invalid", f'Secret "{name}" is invalid: type: field is immutable')
+    return None
+
+
+def _invalid_secret(name: str, document: dict[str, Any]) -> Told | None:
+    data = document.get("data") or {}
+    if document.get("type") == "kubernetes.io/tls" and not {"tls.crt", "tls.key"} <= data.keys():
+        return _status(422, "Invalid", f'Secret "{name}" is invalid: data: Required value')
+    try:
+        for value in data.values():
+            base64.b64decode(value, validate=True)
+    except ValueError:
+        return _status(400, "BadRequest", "illegal base64 data at input byte 0")
+    return None
 
 
 def _line(what: str, told: dict[str, Any]) -> bytes:

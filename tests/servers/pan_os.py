@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 from xml.sax.saxutils import escape
 
 from tests.servers.appliance import Appliance, Asked, Said
+from tests.servers.pan_os_changes import Changes, Refusal
 from tests.servers.tls import CertificateAuthority, Issued
 
 USER, PASSWORD = "reader", "Panorama-Pass-1"
@@ -34,20 +35,47 @@ class PanOsSimulator(Appliance):
         self.forbidden: set[str] = set()
         """XPaths that the account is outside of, with all below them."""
         self.refuses_type = False
+        self.may_change = False
+        self.mastered = MASTERED
         self.is_timed_out = False
         self.authority = CertificateAuthority("Firewalls")
         for vsys in ("vsys1", "vsys2"):
             self.at(f"{DEVICE}/vsys/entry[@name='{vsys}']")
+        self.changes = Changes(self, administrator=USER)
 
-    def at(self, xpath: str) -> Element:
+    def at(self, xpath: str, *, root: Element | None = None) -> Element:
         """Return the element at a path; what is missing on the way is made."""
-        element = self.root
+        element = self.root if root is None else root
         for tag, name in _steps(xpath.removeprefix("/config")):
             found = _child(element, tag, name)
             if found is None:
                 found = SubElement(element, tag, {} if name is None else {"name": name})
             element = found
         return element
+
+    def found(self, xpath: str, *, root: Element | None = None) -> Element | None:
+        """Return the element at a path, where there is one."""
+        element: Element | None = self.root if root is None else root
+        for tag, name in _steps(xpath.removeprefix("/config")):
+            element = _child(element, tag, name) if element is not None else None
+        return element
+
+    @staticmethod
+    def scope(vsys: str | None) -> str:
+        """Return the path of what has certificates: a virtual system, or what all share."""
+        return "/config/shared" if vsys is None else f"{DEVICE}/vsys/entry[@name='{vsys}']"
+
+    @staticmethod
+    def scope_of(xpath: str) -> str:
+        """Return the virtual system that a path is in, or `shared`."""
+        inside = re.search(r"/vsys/entry\[@name='(vsys\d+)'\]", xpath)
+        return inside[1] if inside else "shared"
+
+    def has_certificate(self, xpath: str, name: str) -> bool:
+        """Return whether a profile at this path may name a certificate: its own scope's, or a shared one."""
+        scope = self.scope_of(xpath)
+        roots = {self.scope(None), self.scope(None if scope == "shared" else scope)}
+        return any(self.found(f"{root}/certificate/entry[@name='{name}']") is not None for root in roots)
 
     def put(self, xpath: str, xml: str) -> None:
         """Add elements at a path."""
@@ -77,32 +105,41 @@ class PanOsSimulator(Appliance):
             return self._keygen(given)
         if asked.headers.get("x-pan-key") != self.key:
             return _failed("403", "Invalid Credential", http=403)
-        return self._answer(given)
+        return self._answer(asked, given)
 
-    def _answer(self, given: dict[str, str]) -> Said:
+    def _answer(self, asked: Asked, given: dict[str, str]) -> Said:
         if self.is_timed_out:
             return _failed("22", "Session timed out")
-        if given.get("type") != "config" or given.get("action") != "get":
+        if self.may_change and (given.get("type") != "config" or given.get("action") not in ("get", "show")):
+            return self._change(asked, given)
+        if given.get("type") != "config" or given.get("action") not in ("get", "show"):
             self.writes += 1
             return _failed("16", "Unauthorized request", status="unauth")
         if self.refuses_type:
             return _failed("403", "Type [config] not authorized for user role.", http=403)
-        return self._get(given.get("xpath", ""))
+        root = self.root if given["action"] == "get" else self.changes.running
+        return self._get(given.get("xpath", ""), root)
+
+    def _change(self, asked: Asked, given: dict[str, str]) -> Said:
+        if any(given.get("xpath", "").startswith(each) for each in self.forbidden):
+            return _failed("16", "Unauthorized request", status="unauth")
+        try:
+            return _response(self.changes.answer(asked, given), code="19")
+        except Refusal as refusal:
+            return _failed(refusal.code, str(refusal))
 
     def _keygen(self, given: dict[str, str]) -> Said:
         if (given.get("user"), given.get("password")) != (USER, PASSWORD):
             return _failed("403", "Invalid Credential", http=403)
         return _response(f"<result><key>{self.key}</key></result>")
 
-    def _get(self, xpath: str) -> Said:
+    def _get(self, xpath: str, root: Element) -> Said:
         if any(xpath.startswith(each) for each in self.forbidden):
             return _failed("16", "Unauthorized request", status="unauth")
         path, names_only = xpath.removesuffix("/entry/@name"), xpath.endswith("/entry/@name")
         if not path.startswith("/config/"):
             return _failed("6", "Bad xpath")
-        element: Element | None = self.root
-        for tag, name in _steps(path.removeprefix("/config")):
-            element = _child(element, tag, name) if element is not None else None
+        element = self.found(path, root=root)
         found = [] if element is None else [element]
         if names_only and element is not None:
             found = [Element("entry", {"name": entry.get("name", "")}) for entry in element.findall("entry")]

@@ -27,14 +27,25 @@ class Sshd:
     host = "127.0.0.1"
 
     def __init__(
-        self, directory: Path, *, user: str | None = None, options: Sequence[str] = (), password: str = ""
+        self,
+        directory: Path,
+        *,
+        user: str | None = None,
+        options: Sequence[str] = (),
+        password: str = "",
+        sudoers: str = "",
+        sftp: str = "internal-sftp",
     ) -> None:
-        """`options` are lines that come before the others; `password` is that of an account `guest`, known here only."""
+        """`options` are lines that come before the others; `password` is that of an account `guest`, known here only.
+
+        `sudoers` says what that may do by sudo.
+        """
         self.port = free_port()
         self.username = user or pwd.getpwuid(os.getuid()).pw_name
         self._user = user
+        self._sftp = sftp
         self._options = "\n".join(options)
-        self._accounts = _accounts(directory, password=password) if password else None
+        self._accounts = _accounts(directory, password=password, sudoers=sudoers) if password else None
         client = Ed25519PrivateKey.generate()
         self.client_key = private_text(client)
         self._directory = directory
@@ -128,7 +139,7 @@ PrintMotd no
 PrintLastLog no
 MaxStartups 200
 MaxSessions 100
-Subsystem sftp internal-sftp
+Subsystem sftp {self._sftp}
 LogLevel VERBOSE
 """
 
@@ -160,7 +171,7 @@ class HostCertificate:
 GUEST = "guest"
 
 
-def _accounts(directory: Path, *, password: str) -> Mapping[Path, Path]:
+def _accounts(directory: Path, *, password: str, sudoers: str) -> Mapping[Path, Path]:
     """Write account files with one account more, and return where each belongs."""
     hashed = subprocess.run(
         [program("openssl", package="openssl"), "passwd", "-6", "-stdin"],
@@ -184,6 +195,11 @@ def _accounts(directory: Path, *, password: str) -> Mapping[Path, Path]:
     pam.write_text(
         "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n"
     )
+    if sudoers:
+        rules = directory / "sudoers"
+        rules.write_text(f"{sudoers}\n")
+        rules.chmod(0o440)
+        written[Path("/etc/sudoers")] = rules
     return {**written, Path("/etc/pam.d/sshd"): pam}
 
 

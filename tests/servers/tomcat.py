@@ -5,12 +5,15 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
-from tests.servers.processes import MissingServer, Process, free_port
+from tests.servers.processes import MissingServer, Process, free_port, program
 from tests.servers.tls import CertificateAuthority, Issued
 
 PACKAGE = "tomcat10"
 HOME = Path("/usr/share/tomcat10")
+MANAGER = Path("/usr/share/tomcat10-admin/manager")
+MANAGER_PACKAGE = "tomcat10-admin"
 PASSWORD = "changeit"
+ACCOUNT = "reloader"
 
 
 class Tomcat:
@@ -26,18 +29,66 @@ class Tomcat:
 
     def write(self, *server_names: str, keystores: bool = False) -> None:
         """Write the configuration and a certificate for each name; the first is also the default."""
+        self._make_folders()
+        hosts = "".join(self._host(name, in_keystore=keystores) for name in server_names)
+        self._write(server_names[0], hosts=hosts)
+
+    def write_one(self, server_name: str, *, keystore: bytes, kind: str) -> Path:
+        """Write the configuration with a Manager, and a keystore of this kind; return where it is."""
+        self._make_folders()
+        path = self.directory / "tls" / f"keystore.{kind}"
+        path.parent.mkdir()
+        path.touch(mode=0o600)
+        path.write_bytes(keystore)
+        attributes = (
+            f'certificateKeystoreFile="{path}" certificateKeystoreType="{kind}" '
+            f'certificateKeystorePassword="{PASSWORD}"'
+        )
+        host = f'\n   <SSLHostConfig hostName="{server_name}"><Certificate {attributes}/></SSLHostConfig>'
+        self._write(server_name, hosts=host, realm=self._manager())
+        return path
+
+    def _manager(self) -> str:
+        """Write what lets one account use the Manager, and return its realm."""
+        if not MANAGER.exists():
+            raise MissingServer(
+                f"Tomcat's Manager is not installed. Install it with: apt-get install {MANAGER_PACKAGE}"
+            )
+        contexts = self.directory / "conf" / "Catalina" / "localhost"
+        contexts.mkdir(parents=True)
+        (contexts / "manager.xml").write_text(f'<Context docBase="{MANAGER}" privileged="true"/>\n')
+        users = self.directory / "conf" / "tomcat-users.xml"
+        users.touch(mode=0o600)
+        users.write_text(
+            f'<tomcat-users><user username="{ACCOUNT}" password="{PASSWORD}" roles="manager-script"/></tomcat-users>\n'
+        )
+        return '<Realm className="org.apache.catalina.realm.MemoryRealm"/>'
+
+    @property
+    def ssl_reload(self) -> list[str]:
+        """The command by which the Manager makes it read its certificates again."""
+        return [
+            program("curl", package="curl"),
+            "-kfsS",
+            "-u",
+            f"{ACCOUNT}:{PASSWORD}",
+            f"https://127.0.0.1:{self.port}/manager/text/sslReload",
+        ]
+
+    def _make_folders(self) -> None:
         for folder in ("conf", "logs", "temp", "webapps", "work"):
             (self.directory / folder).mkdir(parents=True)
-        hosts = "".join(self._host(name, in_keystore=keystores) for name in server_names)
+
+    def _write(self, default: str, *, hosts: str, realm: str = "") -> None:
         self.start_file.write_text(f"""<?xml version="1.0" encoding="UTF-8"?>
 <Server port="-1" shutdown="SHUTDOWN">
  <Service name="Catalina">
   <!-- <Connector port="1" SSLEnabled="true"><SSLHostConfig/></Connector> -->
   <Connector port="{self.port}" address="127.0.0.1" protocol="org.apache.coyote.http11.Http11NioProtocol"
     SSLEnabled="true" scheme="https" secure="true" maxThreads="8" minSpareThreads="2"
-    defaultSSLHostConfigName="{server_names[0]}">{hosts}
+    defaultSSLHostConfigName="{default}">{hosts}
   </Connector>
-  <Engine name="Catalina" defaultHost="localhost"><Host name="localhost" appBase="webapps"/></Engine>
+  <Engine name="Catalina" defaultHost="localhost">{realm}<Host name="localhost" appBase="webapps"/></Engine>
  </Service>
 </Server>
 """)

@@ -1,4 +1,4 @@
-"""A Windows host with OpenSSH and Windows PowerShell 5.1, as far as reading certificates goes.
+"""A Windows host with OpenSSH and Windows PowerShell 5.1, as far as certificates go.
 
 After Microsoft: "OpenSSH for Windows" (cmd.exe is the default shell), "about_PowerShell_exe" (`-EncodedCommand` is base64 of
 UTF-16LE), "ConvertTo-Json", "certutil -view" (`-restrict` with its grammar, `-out`, `csv`), "Certificate store provider" and
@@ -25,11 +25,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.discovery.connectors.powershell import _AFTER, _BOOTSTRAP
 from services.discovery.connectors.windows import scripts
+from shared.appliances.powershell import _AFTER, _BOOTSTRAP, MARK
 from tests.servers.processes import free_port
 from tests.servers.ssh import private_text, public_text
 from tests.servers.tls import CertificateAuthority, Issued
+from tests.servers.windows_changes import Changes
 
 USER, PASSWORD = "scanner", "Win-Pass-word-1"
 ADMINISTRATORS_ONLY = "O:SYG:SYD:PAI(A;;FA;;;SY)(A;;FA;;;BA)"
@@ -102,6 +103,9 @@ class WindowsHost:
         self.authority = CertificateAuthority("Windows root").intermediate("Windows issuing")
         self.asked: list[Mapping[str, Any]] = []
         self.writes = 0
+        self.changes = Changes()
+        self.said: list[str] = []
+        """The scripts that came, as Windows would log them."""
         self.noise = b""
         """Written instead of an answer."""
         self._key = Ed25519PrivateKey.generate()
@@ -181,10 +185,12 @@ class WindowsHost:
             )
             return 1
         process.stderr.write(_PROGRESS)
-        sent = (await process.stdin.read()).decode("ascii")
+        sent, _, hidden = (await process.stdin.read()).decode("ascii").partition(MARK)
+        self.said.append(sent)
         start = _SENT.search(sent)
         script = sent[start.end() :].removesuffix(_AFTER) if start else ""
-        if start is None or script not in {each.strip() for each in scripts.EVERY}:
+        is_change = self.changes.knows(script)
+        if start is None or not (is_change or script in {each.strip() for each in scripts.EVERY}):
             self.writes += 1
             process.stderr.write(b'#< CLIXML\r\n<Objs><S S="Error">Unknown script._x000D__x000A_</S></Objs>')
             return 1
@@ -194,8 +200,11 @@ class WindowsHost:
         if self.noise:
             process.stdout.write(self.noise)
             return 0
-        told = json.dumps(_collapsed(self._answer(script, asked)))
-        line = base64.b64encode(told.encode()).decode()
+        told = (
+            self.changes.answer(script, asked, hidden.encode()) if is_change else self._answer(script, asked)
+        )
+        written = json.dumps(_collapsed(told))
+        line = base64.b64encode(written.encode()).decode()
         process.stdout.write(f"#answer:{line}:answer#".encode())
         return 0
 

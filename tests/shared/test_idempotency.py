@@ -6,6 +6,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 from fastapi import Request
+from pydantic import Field
 
 from shared.access import Principal
 from shared.errors import Conflict, Invalid, NotFound
@@ -20,6 +21,7 @@ ALICE, BOB = Principal(id="1", name="alice"), Principal(id="2", name="bob")
 
 class Planting(Body):
     kind: str = "oak"
+    credential: dict[str, str] = Field(default_factory=dict)
 
 
 class Tree(View):
@@ -107,6 +109,11 @@ async def test_the_same_key_with_another_body_is_refused(garden: Garden):
     with pytest.raises(Invalid, match="another body"):
         await garden.plant(body=Planting(kind="elm"))
     assert garden.trees == 1
+
+
+async def test_nothing_that_is_kept_could_give_a_credential_away(garden: Garden):
+    first = await garden.plant(body=Planting(credential={"password": "oak"}))
+    assert await garden.plant(body=Planting(credential={"password": "elm"})) == first
 
 
 async def test_while_the_first_is_running_the_second_conflicts(garden: Garden):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.inventory.domain.certificates import indexed_names, read
 from services.inventory.domain.oddities import LONGEST_DETAIL, MOST_INDEXED, MOST_NAMES
 from shared import partial
-from shared.partial import Fields
+from shared.fields import Fields, as_mapping
 from shared.x509 import read as read_whole
 from tests.oddities import Odd, corpus, many_names, san
 
@@ -55,7 +55,7 @@ def test_keys_of_any_kind_are_named(title: str, kind: str, bits: int) -> None:
 
 def test_what_a_parser_reads_whole_is_the_same_when_read_in_parts() -> None:
     der = CORPUS["nothing wrong"].bytes()
-    whole, parts = read_whole(der), partial.as_mapping(partial.read(der).fields)
+    whole, parts = read_whole(der), as_mapping(partial.read(der).fields)
     assert parts == {name: getattr(whole, name) for name in parts}
 
 

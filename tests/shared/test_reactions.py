@@ -19,7 +19,10 @@ from tests.servers.postgres import Postgres
 
 
 class Desk:
-    """Reacts to ticks: those below ten are usual, unless the usual way is blocked; `failing` fail alone."""
+    """Reacts to ticks: those below ten are usual, unless the usual way is blocked; `failing` fail alone.
+
+    Those from a hundred on come to the same however often they come: the latest is kept.
+    """
 
     def __init__(self, database: Database, bus: SqliteBus) -> None:
         self.database = database
@@ -27,7 +30,8 @@ class Desk:
         self.is_usual_blocked = False
         self.at_once: list[int] = []
         self.alone: list[int] = []
-        table = [Reaction(Ticked, self._one, self._usual)]
+        self.is_absorbing = True
+        table = [Reaction(Ticked, self._one, handle_usual=self._usual, absorb=self._absorb)]
         self.reactor = Reactor(database, bus, table, clock=utc_now)
 
     async def _one(self, tx: Transaction, event: Event[Ticked]) -> None:
@@ -44,6 +48,19 @@ class Desk:
             raise ValueError("the usual way is blocked")
         self.at_once += [event.data.number for event in events if event.data.number < 10]
         return [event for event in events if event.data.number >= 10]
+
+    async def _absorb(self, tx: Transaction, events: Sequence[Event[Ticked]]) -> list[Event[Ticked]]:
+        known = await tx.session.scalar(
+            sa.select(sa.func.max(EFFECTS.c.number)).where(EFFECTS.c.number >= 100)
+        )
+        latest = max((event.data.number for event in events if event.data.number >= 100), default=0)
+        if known is not None and latest > known:
+            await tx.session.execute(
+                sa.update(EFFECTS).where(EFFECTS.c.number == known).values(number=latest)
+            )
+        if not self.is_absorbing:
+            raise ValueError("nothing is absorbed")
+        return [event for event in events if event.data.number < 100 or known is None]
 
     async def hear(self, *events: Event[Ticked]) -> list[Verdict]:
         deliveries = [
@@ -93,6 +110,23 @@ async def test_an_event_that_comes_twice_has_one_effect_in_one_batch_and_in_two(
     assert await desk.hear(usual, other, usual, other) == [DONE] * 4
     assert await desk.hear(other, usual) == [DONE] * 2
     assert await effects(desk.database) == {1: 1, 11: 1}
+
+
+async def test_what_comes_to_the_same_however_often_it_comes_is_not_noted(desk: Desk) -> None:
+    first, later = tick(100), tick(101)
+    assert await desk.hear(first, tick(1)) == [DONE] * 2
+    assert await desk.noted() == 2
+    for _ in range(2):
+        assert await desk.hear(later, tick(1)) == [DONE] * 2
+    assert await effects(desk.database) == {1: 3, 101: 1}
+    assert await desk.noted() == 4
+
+
+async def test_where_that_fails_all_are_noted_and_dealt_with_otherwise(desk: Desk) -> None:
+    desk.is_absorbing = False
+    assert await desk.hear(tick(100), tick(1)) == [DONE] * 2
+    assert (desk.at_once, desk.alone) == ([1], [100])
+    assert await desk.noted() == 2
 
 
 async def test_where_the_usual_way_fails_each_is_tried_alone_and_nothing_is_left_of_it(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from services.discovery.connectors import Check
 from services.discovery.connectors.registry import secret_store_kind
 from services.discovery.connectors.secret_stores import SecretReference, SecretStore
 from shared.access import Principal
+from shared.audit import Change
 from shared.documents import read_document
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.groups import listed
@@ -119,6 +120,10 @@ class SecretStores:
     async def check(self, store_id: str, *, caller: Principal) -> list[Check]:
         """Log in, and try to read what sources refer to; no text holds a secret."""
         row = await self.get(store_id, caller=caller)
+        async with self._database.transaction() as tx:
+            tx.record(
+                Change(kind="secret_store", verb="tried", id=row.id, name=row.name, groups=tuple(row.groups))
+            )
         async with self._database.read() as session:
             referring = await store.sources_referring(session, store_id, limit=1000)
         sources = [each for each in referring if caller.sees(each.groups)]

@@ -10,6 +10,7 @@ from services.discovery.connectors import Check
 from services.discovery.connectors.registry import readable_kind, source_kind
 from services.discovery.domain.networks import host_of, network_of
 from shared.access import Principal
+from shared.audit import Change
 from shared.documents import read_document
 from shared.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.events.discovery import SourceRecovered
@@ -121,6 +122,8 @@ class Sources:
     async def check(self, source_id: str, *, caller: Principal) -> list[Check]:
         """Connect, log in and say what can be read; changes nothing there."""
         row = await self.get(source_id, caller=caller)
+        async with self._database.transaction() as tx:
+            tx.record(Change(kind="source", verb="tried", id=row.id, name=row.name, groups=tuple(row.groups)))
         try:
             async with readable_kind(row.kind).open(await self._accesses.of(row)) as opened:
                 return [

@@ -18,15 +18,11 @@ from typing import Any, ClassVar, Self, cast
 from pydantic import BaseModel, Field
 
 from services.discovery.connectors import Access, Check
-from services.discovery.connectors.powershell import (
-    PowerShell,
-    WindowsCredential,
-    WindowsSettings,
-    powershell,
-)
+from services.discovery.connectors.powershell import WindowsCredential, WindowsSettings, powershell
 from services.discovery.connectors.windows.scripts import ISSUED, WHO
 from services.discovery.domain.holdings import Gap, Holding, Page
 from shared import x509
+from shared.appliances.powershell import PowerShell
 from shared.errors import Invalid, Unavailable
 
 PER_PAGE = 100

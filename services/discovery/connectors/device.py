@@ -18,6 +18,11 @@ PER_PAGE = 100
 MOST_CERTIFICATES = 5_000
 
 
+def device_url(host: str, *, port: int) -> str:
+    """Return where the web interface of a host is."""
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
 class DeviceSettings(BaseModel):
     """Where a device's API is."""
 

@@ -10,6 +10,8 @@ from services.inventory.domain.attempts import Attempts
 from services.inventory.store import access
 from services.inventory.store.tables import PrincipalRow, SigningKeyRow, TokenRow
 from shared.access import Principal, SigningKey, known
+from shared.acting import acting, also
+from shared.audit import Change
 from shared.errors import Conflict, Invalid, Unauthenticated, Unavailable
 from shared.ids import new_id
 from shared.sealing import Sealer
@@ -94,6 +96,8 @@ class Access:
         # Clocks of replicas differ: one that is behind must not issue what is void already.
         now = max(now, row.void_until + TICK) if row.void_until else now
         expires_at = now + lifetime
+        if acting().id is None:
+            also(id=row.id, name=row.name)  # by what was sent it is known who that is
         token = TokenRow(jti=new_id(), principal_id=row.id, issued_at=now, expires_at=expires_at)
         tx.session.add(token)
         key = await self.signing_key(tx)
@@ -141,7 +145,10 @@ async def _pinned(tx: Transaction, principal_id: str, sealing_key: bytes | None)
     if sealing_key is not None:
         if len(sealing_key) != SEALING_KEY_BYTES:
             raise Invalid("The sealing key is not a raw X25519 key of 32 bytes.", next_step="Correct it.")
-        await access.pin(tx, principal_id, sealing_key)
+        if await access.pin(tx, principal_id, sealing_key):
+            tx.record(
+                Change(kind="principal", verb="pinned", id=principal_id, after={"sealing_key": sealing_key})
+            )
     row = known(
         await access.principal(tx.session, principal_id, lock="read"), what="principal", name=principal_id
     )

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from services.inventory.actions.assessing import Assessing
-from services.inventory.actions.crossings import Crossings, record
-from services.inventory.actions.looks import Found, hold_all, plain
+from services.inventory.actions.crossings import Crossings, record, tell_aging
+from services.inventory.actions.looks import Told, hold_all, plain
 from services.inventory.actions.organising import settle
 from services.inventory.actions.timeline import Entry, note_all
 from services.inventory.domain.certificates import read
@@ -29,9 +29,9 @@ class Arrivals:
         self._crossings = crossings
         self._assessing = assessing
 
-    async def take_in(self, tx: Transaction, events: Sequence[Found], *, now: datetime) -> set[str]:
+    async def take_in(self, tx: Transaction, every: Sequence[Told], *, now: datetime) -> set[str]:
         """Take in what is new altogether; return the ids of those events."""
-        looks = plain(events)
+        looks = plain(every)
         if not looks:
             return set()
         await hold_all(tx, looks)
@@ -41,6 +41,7 @@ class Arrivals:
         if taken:
             await self._keep(tx, taken, new, now=now)
             await self._tell(tx, passed, now=now)
+            await _tell_aging(tx, new.values(), now=now)
         return set(taken)
 
     async def _unknown(self, tx: Transaction, looks: Mapping[str, Look]) -> dict[str, Look]:
@@ -101,6 +102,13 @@ class Arrivals:
         """Tell of those that are urgent from the start."""
         if passed:
             await record(tx, await certificates.fresh(tx.session, list(passed)), passed, now=now)
+
+
+async def _tell_aging(tx: Transaction, new: Iterable[NewCertificate], *, now: datetime) -> None:
+    """Tell of those of which half of the life is over from the start."""
+    aging = [each.fingerprint for each in new if each.is_aging]
+    if aging:
+        await tell_aging(tx, await certificates.fresh(tx.session, aging), now=now)
 
 
 def in_order(new: Iterable[NewCertificate]) -> None:

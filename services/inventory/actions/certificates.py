@@ -9,8 +9,8 @@ from services.inventory.domain.certificates import Reading, have_same_names, rea
 from services.inventory.store import associations, certificates, chains, lineages, oddities, replacements
 from services.inventory.store.tables import Certificate, Lineage
 from shared.errors import Invalid
+from shared.fields import as_mapping
 from shared.ids import new_id
-from shared.partial import as_mapping
 from shared.store import Transaction
 from shared.x509 import fingerprint as fingerprint_of
 

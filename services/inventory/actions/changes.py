@@ -12,11 +12,11 @@ from datetime import datetime
 from services.inventory.actions.arrivals import found_entry, in_order, keep_bytes
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.crossings import Crossings
-from services.inventory.actions.looks import Found, plain
+from services.inventory.actions.looks import Told, plain
 from services.inventory.actions.organising import inherit_all
 from services.inventory.actions.replacements import Replacements, Succession
 from services.inventory.actions.timeline import note_all
-from services.inventory.domain.certificates import Reading, chain_digest, have_same_names, read
+from services.inventory.domain.certificates import Reading, have_same_names, read
 from services.inventory.store import arrivals, associations, changes, labels, replacements
 from services.inventory.store.arrivals import Look, NewCertificate
 from services.inventory.store.changes import Turn
@@ -60,9 +60,9 @@ class Changes:
         self._crossings = crossings
         self._assessing = assessing
 
-    async def take_in(self, tx: Transaction, events: Sequence[Found], *, now: datetime) -> set[str]:
+    async def take_in(self, tx: Transaction, every: Sequence[Told], *, now: datetime) -> set[str]:
         """Take in what is a plain change; return the ids of those events. Their places and certificates are held."""
-        looks = {event_id: look for event_id, look in plain(events).items() if look.chain}
+        looks = plain(every)
         if not looks:
             return set()
         seen = await changes.sightings(tx, [look.place_id for look in looks.values()])
@@ -193,7 +193,7 @@ def _turn(look: Look, seen: Sighting) -> Turn:
         at=look.seen.observed_at,
         last_seen=seen.last_seen,
         fingerprint=look.seen.fingerprint,
-        chain_digest=chain_digest(list(look.chain)),
+        chain_digest=look.digest,
         negotiated=look.negotiated,
     )
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any, Protocol
 
 from services.inventory.actions.organising import settle
-from services.inventory.actions.timeline import Entry, note
+from services.inventory.actions.timeline import Entry, note_all
 from services.inventory.domain import thresholds
 from services.inventory.domain.thresholds import Crossing, Limit
 from services.inventory.domain.timeline import Happening
@@ -13,8 +14,7 @@ from services.inventory.store.arrivals import NewCertificate
 from services.inventory.store.locks import hold
 from services.inventory.store.organised import TeamRow
 from services.inventory.store.tables import Certificate
-from shared.events.discovery import Place
-from shared.events.inventory import CertificateExpiring, Contact, Owner, Urgency
+from shared.events.inventory import CertificateAging, CertificateExpiring, Contact, Owner, Urgency
 from shared.store import Database, Transaction
 
 BATCH = 100
@@ -45,20 +45,28 @@ class Crossings:
         current = await _current(tx, rows)
         turned = [row.fingerprint for row in rows if row.is_current != (row.fingerprint in current)]
         passed: dict[str, Sequence[Crossing]] = {}
+        aging = []
         for row in rows:
             row.is_current = row.fingerprint in current
             ahead = self._crossings(row.not_before, row.not_after) if row.is_current else ()
             passed[row.fingerprint] = [crossing for crossing in ahead if crossing.at <= now]
-            row.urgency, row.next_crossing_at = _standing(ahead, now=now)
+            since = row.next_crossing_at
+            is_new = row.fingerprint in turned or row.first_known_at == now
+            row.urgency, row.next_crossing_at = _standing(ahead, half=_half_life(row), now=now)
+            if row.is_current and _is_news(row, since=since, is_new=is_new, now=now):
+                aging.append(row)
         await associations.mark(tx, fingerprints=turned)
         # Before it is told: a certificate that is told to expire is told with its owner.
         await settle(tx, [row.fingerprint for row in rows], now=now)
         await record(tx, rows, passed, now=now)
+        await tell_aging(tx, aging, now=now)
 
     def begin(self, new: NewCertificate, *, now: datetime) -> Sequence[Crossing]:
         """Make a new certificate that is in use current; return the thresholds that it has crossed already."""
-        ahead = self._crossings(new.reading.fields.not_before, new.reading.fields.not_after)
-        new.urgency, new.next_crossing_at = _standing(ahead, now=now)
+        fields = new.reading.fields
+        ahead = self._crossings(fields.not_before, fields.not_after)
+        new.urgency, new.next_crossing_at = _standing(ahead, half=_half_life(fields), now=now)
+        new.is_aging = new.urgency is None and is_past_half(fields, now=now)
         return [crossing for crossing in ahead if crossing.at <= now]
 
     def _crossings(self, not_before: datetime | None, not_after: datetime | None) -> tuple[Crossing, ...]:
@@ -67,10 +75,45 @@ class Crossings:
         return thresholds.crossings(not_before=not_before, not_after=not_after, limits=self._limits)
 
 
-def _standing(ahead: Sequence[Crossing], *, now: datetime) -> tuple[Urgency | None, datetime | None]:
-    """Return how urgent it is now, and when that changes."""
+class _Lifetime(Protocol):
+    @property
+    def not_before(self) -> datetime | None: ...
+    @property
+    def not_after(self) -> datetime | None: ...
+
+
+def _half_life(of: _Lifetime) -> datetime | None:
+    if of.not_before is None or of.not_after is None:
+        return None
+    return thresholds.half_life(not_before=of.not_before, not_after=of.not_after)
+
+
+def is_past_half(of: _Lifetime, *, now: datetime) -> bool:
+    """Return whether half of its life is over."""
+    half = _half_life(of)
+    return half is not None and half <= now
+
+
+def _is_news(row: Certificate, *, since: datetime | None, is_new: bool, now: datetime) -> bool:
+    """Return whether half of its life has come to be over, and nothing more urgent is told instead.
+
+    `since` is when its standing was to change next: it had been over before where that is later.
+    """
+    half = _half_life(row)
+    if half is None or half > now or row.urgency is not None:
+        return False
+    return is_new or (since is not None and since <= half)
+
+
+def _standing(
+    ahead: Sequence[Crossing], *, half: datetime | None, now: datetime
+) -> tuple[Urgency | None, datetime | None]:
+    """Return how urgent it is now, and when to look again."""
     urgency = thresholds.most_urgent([crossing.urgency for crossing in ahead if crossing.at <= now])
-    return urgency, min((crossing.at for crossing in ahead if crossing.at > now), default=None)
+    looks = [crossing.at for crossing in ahead]
+    if half is not None and ahead:
+        looks.append(half)
+    return urgency, min((at for at in looks if at > now), default=None)
 
 
 async def _current(tx: Transaction, rows: Sequence[Certificate]) -> set[str]:
@@ -111,54 +154,69 @@ async def record(
         await _tell(tx, told, now=now)
 
 
+async def tell_aging(tx: Transaction, rows: Sequence[Certificate], *, now: datetime) -> None:
+    """Tell that half of the life of these certificates is over."""
+    for row, told in zip(rows, await _told(tx, rows), strict=True):
+        if row.not_before is not None and row.not_after is not None:
+            tx.emit(CertificateAging.model_validate(told), now=now)
+
+
 async def _tell(tx: Transaction, rows: Sequence[Certificate], *, now: datetime) -> None:
+    entries = []
+    for row, told in zip(rows, await _told(tx, rows), strict=True):
+        entry = _tell_one(tx, row, told, now=now)
+        if entry is not None:
+            entries.append((row.lineage_id, entry))
+    await note_all(tx, entries)
+
+
+async def _told(tx: Transaction, rows: Sequence[Certificate]) -> list[dict[str, Any]]:
+    """Return what is told of certificates: what they are, where they are and whose."""
+    if not rows:
+        return []
     names = [row.fingerprint for row in rows]
     seen_at = await whereabouts.serving_each(tx, names, limit=PLACES_TOLD)
     counts = await whereabouts.count_each(tx, names)
-    owners = await teams.teams(tx.session, {row.owner_id for row in rows if row.owner_id is not None})
-    for row in rows:
-        where = [places.as_place(place) for place in seen_at.get(row.fingerprint, ())]
-        count = counts.get(row.fingerprint, 0)
-        _tell_one(tx, row, where, place_count=count, owner=owners.get(row.owner_id or ""), now=now)
+    owners = await teams.with_deputies(tx.session, {row.owner_id for row in rows if row.owner_id is not None})
+    return [
+        {
+            "lineage_id": row.lineage_id,
+            "fingerprint": row.fingerprint,
+            "not_before": row.not_before,
+            "not_after": row.not_after,
+            "subject_name": row.subject or "",
+            "issuer_name": row.issuer or "",
+            "names": row.names,
+            "places": [places.as_place(place) for place in seen_at.get(row.fingerprint, ())],
+            "place_count": counts.get(row.fingerprint, 0),
+            "owner": _owner(row.owner_id, owners),
+        }
+        for row in rows
+    ]
 
 
-def _tell_one(
-    tx: Transaction,
-    row: Certificate,
-    where: list[Place],
-    *,
-    place_count: int,
-    owner: TeamRow | None,
-    now: datetime,
-) -> None:
+def _tell_one(tx: Transaction, row: Certificate, told: Mapping[str, Any], *, now: datetime) -> Entry | None:
     if row.not_before is None or row.not_after is None or row.urgency is None:
-        return
+        return None
     urgency = Urgency(row.urgency)
-    expiring = CertificateExpiring(
-        lineage_id=row.lineage_id,
-        fingerprint=row.fingerprint,
-        urgency=urgency,
-        not_before=row.not_before,
-        not_after=row.not_after,
-        subject_name=row.subject or "",
-        issuer_name=row.issuer or "",
-        names=row.names,
-        places=where,
-        place_count=place_count,
-        owner=_owner(owner),
-    )
-    entry = Entry(
+    expiring = CertificateExpiring.model_validate({**told, "urgency": urgency})
+    return Entry(
         kind=Happening.EXPIRING,
         text=f"{urgency.capitalize()}: it ends at {row.not_after:%Y-%m-%d %H:%M} UTC.",
         at=now,
         fingerprint=row.fingerprint,
         event_id=tx.emit(expiring, now=now),
     )
-    note(tx, row.lineage_id, entry)
 
 
-def _owner(team: TeamRow | None) -> Owner | None:
+def _owner(owner_id: str | None, teams_: Mapping[str, TeamRow]) -> Owner | None:
+    team = teams_.get(owner_id or "")
     if team is None:
         return None
-    contacts = [Contact.model_validate(each) for each in team.contacts[:CONTACTS_TOLD]]
-    return Owner(id=team.id, name=team.name, contacts=contacts)
+    deputy = teams_.get(team.deputy_id or "")
+    deputies = deputy.contacts if deputy else [team.deputy_contact] if team.deputy_contact else []
+    return Owner(id=team.id, name=team.name, contacts=_contacts(team.contacts), deputies=_contacts(deputies))
+
+
+def _contacts(contacts: Sequence[Mapping[str, Any]]) -> list[Contact]:
+    return [Contact.model_validate(each) for each in contacts[:CONTACTS_TOLD]]

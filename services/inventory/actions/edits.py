@@ -116,7 +116,8 @@ class Edits:
             await hold(tx, *fingerprints)
             batch = await foresee(tx.session, row, fingerprints, now=now)
             counts = Counts()
-            counts.add(await write(tx, batch, now=now))
+            by = (row.created_by, str(row.changes["by"])) if "by" in row.changes else None
+            counts.add(await write(tx, batch, by=by, now=now))
             _note(row, counts)
             if len(fingerprints) < BATCH:
                 row.state, row.due_at, row.ended_at = "done", None, now

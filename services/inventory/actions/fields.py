@@ -51,6 +51,7 @@ class Fields:
         async with self._database.transaction() as tx:
             if not await fields.add_field(tx, row):
                 raise Conflict(f"There is a field {name!r} already.", next_step="Choose another name.")
+            tx.record_row(row, "created")
         log.info("field.created", field=name, by=caller.id)
         return row
 
@@ -90,13 +91,14 @@ class Fields:
         """Delete a field. Raises `NotFound`, or `Conflict` where it has values and they are not given up."""
         refuse_scoped(caller, what=WHAT)
         async with self._database.transaction() as tx:
-            known(await fields.held_field(tx, name), what="field", name=name)
+            row = known(await fields.held_field(tx, name), what="field", name=name)
             used = await fields.values_of(tx.session, name)
             if used and not drops_values:
                 raise Conflict(
                     f"{used} certificates have a value for {name}.",
                     next_step=f"Delete those with it: DELETE /v1/fields/{name}?drop_values=true",
                 )
+            tx.record_row(row, "deleted")
             await fields.forget_field(tx, name)
             if used:
                 await groups.reevaluate_all(tx, now=now)  # rules may ask for it

@@ -12,6 +12,7 @@ from services.inventory.store import access
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import PrincipalRow
 from shared.access import AUDIENCE
+from shared.acting import Acting, acting_as
 from shared.store import Database, Transaction
 
 ADMIN = NewPrincipal(name="admin", kind=Kind.PERSON, roles=("admin",))
@@ -30,6 +31,10 @@ class FirstStart:
 
     async def prepare(self, now: datetime) -> None:
         """Make what is missing, and make anew what is about to end."""
+        with acting_as(Acting(name=OURSELVES)):
+            await self._prepare(now)
+
+    async def _prepare(self, now: datetime) -> None:
         async with self._database.transaction() as tx:
             await hold(tx, "first start")
             if not await access.signing_keys(tx.session):
@@ -81,7 +86,9 @@ class FirstStart:
 
 
 async def _principal(tx: Transaction, new: NewPrincipal, *, now: datetime) -> PrincipalRow:
-    await access.add_principal(tx, principal_row(new, created_by=OURSELVES, now=now))
+    made = principal_row(new, created_by=OURSELVES, now=now)
+    if await access.add_principal(tx, made):
+        tx.record_row(made, "created")
     row = await access.principal_named(tx.session, new.name)
     if row is None:  # it was there a moment ago, and nobody deletes principals
         raise AssertionError(new.name)

@@ -16,6 +16,7 @@ from services.inventory.store.matching import count, examples, visible, within
 from services.inventory.store.organised import GroupRow
 from services.inventory.store.tables import Certificate
 from shared.access import Principal, known
+from shared.audit import Change
 from shared.errors import Conflict, Fault, Invalid, Stale
 from shared.store import Database, Transaction
 
@@ -79,6 +80,7 @@ class Groups:
             await hold(tx, EVALUATION)
             if not await groups.add_group(tx, row):
                 raise Conflict(f"There is a group {row.id!r} already.", next_step="Choose another id.")
+            tx.record_row(row, "created")
             kept = known(await groups.held_group(tx, row.id), what="group", name=row.id)
             await self._begin(tx, kept, now=now)
         log.info("group.created", group=row.id, by=caller.id)
@@ -166,13 +168,14 @@ class Groups:
         refuse_scoped(caller, what=WHAT)
         async with self._database.transaction() as tx:
             await hold(tx, EVALUATION)
-            _seen(await groups.held_group(tx, group_id), group_id, caller)
+            row = _seen(await groups.held_group(tx, group_id), group_id, caller)
             needing = await assignments.adding_to(tx.session, group_id)
             if needing:
                 raise Conflict(
                     f"Assignment rules put certificates into the group {group_id}: {', '.join(needing)}.",
                     next_step="Change those rules first with PATCH /v1/assignment-rules/{id}.",
                 )
+            tx.record_row(row, "deleted")
             await groups.forget_group(tx, group_id)
         log.info("group.deleted", group=group_id, by=caller.id)
 
@@ -191,6 +194,7 @@ class Groups:
             known(found, what="certificate", name=fingerprint)
             change = groups.add_members if is_in else groups.remove_members
             await change(tx, [(group_id, fingerprint)])
+            tx.record(_membership(row, fingerprint, is_in=is_in))
 
     async def preview(self, rule: str, *, caller: Principal, now: datetime) -> Preview:
         """Return what a rule matches now, of what the caller may see. Raises `Invalid`."""
@@ -202,6 +206,19 @@ class Groups:
                 is_by_the_clock=rules.is_by_the_clock(rule),
                 examples=await examples(session, matches, limit=EXAMPLES),
             )
+
+
+def _membership(row: GroupRow, fingerprint: str, *, is_in: bool) -> Change:
+    said = {"certificate": fingerprint}
+    return Change(
+        kind="group",
+        verb="joined" if is_in else "left",
+        id=row.id,
+        name=row.name,
+        before=None if is_in else said,
+        after=said if is_in else None,
+        groups=(row.id,),
+    )
 
 
 def _check(text: GroupText) -> None:

@@ -1,10 +1,12 @@
-"""Which endpoints of a batch can be taken in together: of which it says one thing only, in a form that needs no care."""
+"""What a batch of events says of endpoints, and which of them can be taken in together: of which it says one thing only."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from services.inventory.actions.certificates import chain_of
 from services.inventory.domain.assessment import digests
+from services.inventory.domain.certificates import chain_digest
 from services.inventory.store.arrivals import Look
 from services.inventory.store.locks import hold
 from services.inventory.store.places import place_id
@@ -16,35 +18,71 @@ from shared.store import Transaction
 Found = Event[CertificateFound]
 
 
-def plain(events: Sequence[Found]) -> dict[str, Look]:
-    """Return looks, by the id of their event, at endpoints of which the batch says one thing only."""
-    said = Counter(event.data.place.key for event in events)
-    by_print: defaultdict[str, dict[str, Look | None]] = defaultdict(dict)
-    for event in events:
-        is_alone = said[event.data.place.key] == 1
-        by_print[event.data.fingerprint][event.id] = _look(event.data) if is_alone else None
-    return {
-        event_id: look
-        for looks in by_print.values()
-        if all(look is not None for look in looks.values())
-        for event_id, look in looks.items()
-        if look is not None
-    }
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event, the key of its place, and what it says of an endpoint in the forms that are kept."""
+
+    event: Found
+    key: str
+    look: Look | None
+    """None for a store, and where the chain is not of the certificate that is named: that is said where it is taken in alone."""
 
 
-def _look(seen: CertificateFound) -> Look | None:
-    if seen.place.kind != "endpoint" or seen.tls is not None or not seen.chain:
-        return None
+class Telling:
+    """Works out what events say, and remembers it of the latest batch: whoever takes them in next asks again."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Told] = {}
+
+    def of(self, events: Sequence[Found]) -> list[Told]:
+        """Return events with what they say."""
+        before = self._latest
+        found = [self._again(before.get(event.id), event) for event in events]
+        self._latest = {each.event.id: each for each in found}
+        return found
+
+    def _again(self, known: Told | None, event: Found) -> Told:
+        if known is not None and known.event is event:
+            return known
+        return _told(event, event.data.place.key)
+
+
+def _told(event: Found, key: str) -> Told:
+    seen = event.data
+    if seen.place.kind != "endpoint":
+        return Told(event, key, None)
     try:
-        chain = chain_of(seen.fingerprint, seen.chain)
-    except Invalid:  # said of it where it is taken in alone
-        return None
-    return Look(
-        place_id=place_id(seen.place.key),
+        chain = chain_of(seen.fingerprint, seen.chain).fingerprints
+    except Invalid:
+        return Told(event, key, None)
+    look = Look(
+        place_id=place_id(key),
+        key=key,
         seen=seen,
-        chain=tuple(chain.fingerprints),
+        chain=tuple(chain),
+        digest=chain_digest(chain),
+        has_bytes=bool(seen.chain),
         negotiated=digests.negotiated(seen),
     )
+    return Told(event, key, look)
+
+
+def plain(every: Sequence[Told]) -> dict[str, Look]:
+    """Return looks, by the id of their event, at endpoints of which the batch says one thing only, and that alone."""
+    said = Counter(each.key for each in every)
+    careful = {
+        each.event.data.fingerprint
+        for each in every
+        if each.look is None
+        or not each.look.has_bytes
+        or said[each.key] > 1
+        or each.event.data.tls is not None
+    }
+    return {
+        each.event.id: each.look
+        for each in every
+        if each.look is not None and each.event.data.fingerprint not in careful
+    }
 
 
 async def hold_all(tx: Transaction, looks: Mapping[str, Look]) -> None:

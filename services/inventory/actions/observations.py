@@ -9,6 +9,7 @@ from services.inventory.actions.certificates import Chain, chain_of, know
 from services.inventory.actions.changes import Changes
 from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.looks import Telling, Told
 from services.inventory.actions.losses import Losses, lost_entry
 from services.inventory.actions.replacements import Replacements, Succession
 from services.inventory.actions.timeline import note
@@ -18,7 +19,6 @@ from services.inventory.domain.servings import Serving, observe
 from services.inventory.store import associations, certificates, holdings, places, replacements
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import Certificate
-from shared.errors import Invalid
 from shared.events import Event
 from shared.events.discovery import CertificateFound, PlaceLost, SourceRead
 from shared.store import Transaction
@@ -39,6 +39,7 @@ class Observations:
         self._crossings = crossings
         self._comparisons = comparisons
         self._assessing = assessing
+        self._told = Telling()
         self._arrivals = Arrivals(crossings=crossings, assessing=assessing)
         self._changes = Changes(replacements=replacements, crossings=crossings, assessing=assessing)
         self._losses = Losses(replacements=replacements, crossings=crossings, assessing=assessing)
@@ -50,15 +51,38 @@ class Observations:
         else:
             await self._served(tx, event, now=now)
 
+    async def unchanged(
+        self, tx: Transaction, events: Sequence[Event[CertificateFound]]
+    ) -> list[Event[CertificateFound]]:
+        """Take in, with one UPDATE, what endpoints served before and serve still; return what else was found.
+
+        However often such an event comes, it comes to the same: a time that is there already, or later.
+        """
+        every = self._told.of(events)
+        latest: dict[str, Told] = {}
+        for each in every:
+            if each.event.data.place.kind == "endpoint":
+                latest[each.key] = max(latest.get(each.key, each), each, key=_when)
+        looks = {each.look.place_id: each for each in latest.values() if each.look is not None}
+        touched = await places.touch_all(tx, [each.look for each in looks.values() if each.look is not None])
+        settled = {
+            looks[at].event.id
+            for at, what in touched.items()
+            if not what.is_watched
+            and not what.is_awaited
+            and not self._assessing.is_news(looks[at].event.data, what)
+        }
+        return [each.event for each in every if each.event.id not in settled]
+
     async def usual(
         self, tx: Transaction, events: Sequence[Event[CertificateFound]], *, now: datetime
     ) -> list[Event[CertificateFound]]:
-        """Take in sets what endpoints serve as before, what is new and what has changed plainly; return what else was found."""
-        left = await self._unchanged(tx, events)
+        """Take in sets what is new and what has changed plainly; return what else was found."""
+        left = self._told.of(events)
         for sets in (self._arrivals, self._changes):
             taken = await sets.take_in(tx, left, now=now) if left else set()
-            left = [event for event in left if event.id not in taken]
-        return left
+            left = [each for each in left if each.event.id not in taken]
+        return [each.event for each in left]
 
     async def usually_lost(
         self, tx: Transaction, events: Sequence[Event[PlaceLost]], *, now: datetime
@@ -66,26 +90,6 @@ class Observations:
         """Take in sets what does not answer any more and bears upon nothing else; return the rest."""
         taken = await self._losses.take_in(tx, events, now=now)
         return [event for event in events if event.id not in taken]
-
-    async def _unchanged(
-        self, tx: Transaction, events: Sequence[Event[CertificateFound]]
-    ) -> list[Event[CertificateFound]]:
-        """Take in, with one UPDATE, what endpoints served before and serve still; return what else was found."""
-        latest: dict[str, Event[CertificateFound]] = {}
-        for event in events:
-            if event.data.place.kind == "endpoint":
-                at = places.place_id(event.data.place.key)
-                latest[at] = max(latest.get(at, event), event, key=lambda each: each.data.observed_at)
-        looks = [_look(at, event) for at, event in latest.items()]
-        touched = await places.touch_all(tx, [look for look in looks if look is not None])
-        settled = {
-            latest[at].id
-            for at, what in touched.items()
-            if not what.is_watched
-            and not what.is_awaited
-            and not self._assessing.is_news(latest[at].data, what)
-        }
-        return [event for event in events if event.id not in settled]
 
     async def _served(self, tx: Transaction, event: Event[CertificateFound], *, now: datetime) -> None:
         """Take in what an endpoint serves; mostly it did so before, and that costs one UPDATE."""
@@ -200,14 +204,8 @@ class Observations:
         await associations.mark(tx, fingerprints=fingerprints)
 
 
-def _look(place: str, event: Event[CertificateFound]) -> places.Look | None:
-    seen = event.data
-    try:
-        chain = chain_of(seen.fingerprint, seen.chain)
-    except Invalid:  # said of it where it is taken in alone
-        return None
-    digest = chain_digest(chain.fingerprints)
-    return places.Look(place_id=place, fingerprint=seen.fingerprint, chain_digest=digest, at=seen.observed_at)
+def _when(each: Told) -> datetime:
+    return each.event.data.observed_at
 
 
 async def _touch(tx: Transaction, event: Event[CertificateFound], chain: Chain) -> places.Touched | None:

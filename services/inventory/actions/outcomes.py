@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +15,7 @@ from services.inventory.store import assignments, labels
 from services.inventory.store.locks import share
 from services.inventory.store.matching import Condition, following, visible, within
 from services.inventory.store.organised import EditRow
+from shared.audit import Change
 from shared.store import Transaction
 
 BATCH = 200
@@ -109,13 +110,34 @@ def edited(batch: Collection[str], before: Mapping[str, Standing], asked: Change
     return Batch(before=before, outcomes=outcomes)
 
 
-async def write(tx: Transaction, batch: Batch, *, now: datetime) -> Mapping[str, Outcome]:
-    """Do what was foreseen, and make true who is in which group by rule; return what has come of it."""
+async def write(
+    tx: Transaction, batch: Batch, *, by: tuple[str, str] | None = None, now: datetime
+) -> Mapping[str, Outcome]:
+    """Do what was foreseen, and make true who is in which group by rule; return what has come of it.
+
+    `by` is id and name of who has asked for it, where that was some time ago.
+    """
     changed = {each: outcome.standing for each, outcome in batch.outcomes.items() if outcome.is_changed}
     if changed:
         await share(tx, EVALUATION)
         left_out = await labels.write(tx, batch.before, changed)
         await regroup(tx, list(changed), now=now)
+        for fingerprint in sorted(changed.keys() - left_out):
+            tx.record(_edited(fingerprint, batch.before[fingerprint], changed[fingerprint], by=by))
         refused = {each: Outcome(standing=batch.before[each], reason=GONE) for each in left_out}
         return {**batch.outcomes, **refused}
     return batch.outcomes
+
+
+def _edited(fingerprint: str, before: Standing, after: Standing, *, by: tuple[str, str] | None) -> Change:
+    old, new = asdict(before), asdict(after)
+    changed = sorted(name for name in new if old[name] != new[name])
+    return Change(
+        kind="certificate",
+        verb="edited",
+        id=fingerprint,
+        before={name: old[name] for name in changed},
+        after={name: new[name] for name in changed},
+        groups=tuple(sorted(before.groups | after.groups)),
+        actor=by,
+    )

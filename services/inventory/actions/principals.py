@@ -12,6 +12,7 @@ from services.inventory.store import access, sessions
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import ApiKeyRow, PrincipalRow
 from shared.access import Principal, known
+from shared.audit import Change as Recorded
 from shared.errors import Conflict, Invalid, NotFound, Stale
 from shared.events.inventory import AccessChanged, Change
 from shared.ids import new_id
@@ -58,6 +59,7 @@ class Principals:
         async with self._database.transaction() as tx:
             if not await access.add_principal(tx, row):
                 raise Conflict(f"There is a principal {new.name!r}.", next_step="Choose another name.")
+            tx.record_row(row, "created")
         return row
 
     async def page(self, *, caller: Principal, after: str | None, limit: int) -> Sequence[PrincipalRow]:
@@ -158,6 +160,8 @@ class Principals:
             rights.check_covers(caller, rights_of(row))
             if key.revoked_at is None:
                 key.revoked_at = now
+                # One of them may have been begun with it.
+                await sessions.end_all(tx, row.id)
                 await self._changed(tx, row, Change.KEY_REVOKED, changed_by=caller.id, now=now)
 
     async def unpin(self, principal_id: str, *, caller: Principal) -> PrincipalRow:
@@ -168,11 +172,14 @@ class Principals:
         return row
 
     async def sign_out(self, principal_id: str, session: str, *, now: datetime) -> None:
-        """End a browser's session, and let the tokens of whose it is be void."""
+        """End a browser's session; let the tokens of whose it is be void where the provider knows them."""
         async with self._database.transaction() as tx:
             row = await access.principal(tx.session, principal_id, lock="write")
             if await sessions.end(tx, session) and row is not None:
-                await self._changed(tx, row, Change.SIGNED_OUT, changed_by=row.id, now=now)
+                tx.record(_signed_out(row, session))
+                # Who signed in with a credential keeps that.
+                if row.identity is not None:
+                    await self._changed(tx, row, Change.SIGNED_OUT, changed_by=row.id, now=now)
 
     async def _held(self, tx: Transaction, principal_id: str, caller: Principal) -> PrincipalRow:
         """Return a principal to change, locked; nobody changes who may do more than they."""
@@ -197,6 +204,17 @@ class Principals:
             ),
             now=now,
         )
+
+
+def _signed_out(row: PrincipalRow, session: str) -> Recorded:
+    return Recorded(
+        kind="session",
+        verb="ended",
+        id=session,
+        name=row.name,
+        groups=tuple(row.groups),
+        actor=(row.id, row.name),
+    )
 
 
 async def _check_an_admin_is_left(tx: Transaction, row: PrincipalRow) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.inventory.actions.timeline import Entry, note
+from services.inventory.actions.timeline import Entry, note_all
 from services.inventory.domain.replacements import (
     Evidence,
     Standing,
@@ -86,11 +86,11 @@ class Replacements:
         for row in rows:
             row.state = verdicts[row.id].state
         news = [row for row in rows if verdicts[row.id].is_news]
-        for told in await _told(tx, news, verdicts):
-            if told.verdict.state is State.REPLACED:
-                _tell_replaced(tx, told, found[told.row.id], now=now)
-            else:
-                _tell_stale(tx, told, found[told.row.id], now=now)
+        entries = [
+            (told.row.lineage_id, _tell(tx, told, found[told.row.id], now=now))
+            for told in await _told(tx, news, verdicts)
+        ]
+        await note_all(tx, entries)
         for row in rows:
             overdue = overdue_at(_standing(row), stale_after=self._stale_after)
             row.due_at = overdue if overdue is not None and overdue > now else None
@@ -152,7 +152,12 @@ def _standing(row: Replacement) -> Standing:
     )
 
 
-def _tell_replaced(tx: Transaction, told: _Told, evidence: Evidence, *, now: datetime) -> None:
+def _tell(tx: Transaction, told: _Told, evidence: Evidence, *, now: datetime) -> Entry:
+    tell = _tell_replaced if told.verdict.state is State.REPLACED else _tell_stale
+    return tell(tx, told, evidence, now=now)
+
+
+def _tell_replaced(tx: Transaction, told: _Told, evidence: Evidence, *, now: datetime) -> Entry:
     row = told.row
     row.replaced_at, row.stale_places = evidence.observed_at or now, []
     replaced = CertificateReplaced(
@@ -162,17 +167,16 @@ def _tell_replaced(tx: Transaction, told: _Told, evidence: Evidence, *, now: dat
         places=[places.as_place(place) for place in told.places],
         observed_at=row.replaced_at,
     )
-    entry = Entry(
+    return Entry(
         kind=Happening.REPLACED,
         text="No place serves the old certificate any more.",
         at=row.replaced_at,
         fingerprint=row.fingerprint,
         event_id=tx.emit(replaced, now=now),
     )
-    note(tx, row.lineage_id, entry)
 
 
-def _tell_stale(tx: Transaction, told: _Told, evidence: Evidence, *, now: datetime) -> None:
+def _tell_stale(tx: Transaction, told: _Told, evidence: Evidence, *, now: datetime) -> Entry:
     row, stale = told.row, told.verdict.stale
     row.stale_places = sorted(stale)
     observed_at = max(place.last_seen for place in evidence.still_old if place.place_id in stale)
@@ -183,7 +187,7 @@ def _tell_stale(tx: Transaction, told: _Told, evidence: Evidence, *, now: dateti
         places=[places.as_place(place) for place in told.places],
         observed_at=observed_at,
     )
-    entry = Entry(
+    return Entry(
         kind=Happening.STALE,
         text=f"Still served at {', '.join(place.key for place in told.places[:5])}"
         + (f" and {len(stale) - 5} more places." if len(stale) > 5 else "."),  # noqa: PLR2004 - as many as are named
@@ -191,4 +195,3 @@ def _tell_stale(tx: Transaction, told: _Told, evidence: Evidence, *, now: dateti
         fingerprint=row.old_fingerprint,
         event_id=tx.emit(said, now=now),
     )
-    note(tx, row.lineage_id, entry)

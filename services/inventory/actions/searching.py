@@ -1,15 +1,16 @@
 """Answers how many certificates a question finds, by what they differ, and gives all of them out."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from services.inventory.domain.query import Field, Order
 from services.inventory.store import certificates
 from services.inventory.store.certificates import CertificateFilter
-from services.inventory.store.facets import Facet, facet
-from services.inventory.store.patience import patience
+from services.inventory.store.facets import Facet, counted, facet
+from services.inventory.store.patience import given_up, longest
 from services.inventory.store.queries.sorts import place_in
 from shared.store import Database
-from shared.store.reader import Found
+from shared.store.reader import Found, Reader
 
 EXPORT_ROWS = 1000
 """So many are in memory at a time, and so short is each transaction."""
@@ -23,15 +24,27 @@ class Searching:
 
     async def count(self, wanted: CertificateFilter) -> int:
         """Return how many certificates there are."""
-        async with self._database.read() as session, patience(session, wanted.asked):
-            return await certificates.count(session, wanted)
+        if wanted.is_everything:
+            async with self._database.read() as session:
+                return await certificates.count(session, wanted)
+        async with self._asking(wanted) as reader:
+            return await certificates.counted(reader, wanted)
 
     async def facets(
         self, wanted: CertificateFilter, *, fields: Sequence[Field], limit: int
     ) -> Sequence[Facet]:
         """Return for each field its commonest values, at most `limit`."""
-        async with self._database.read() as session, patience(session, wanted.asked):
-            return [await facet(session, field.name, wanted, limit=limit) for field in fields]
+        if wanted.is_everything:
+            async with self._database.read() as session:
+                return [await facet(session, field.name, wanted, limit=limit) for field in fields]
+        async with self._asking(wanted) as reader:
+            return [await counted(reader, field.name, wanted, limit=limit) for field in fields]
+
+    @asynccontextmanager
+    async def _asking(self, wanted: CertificateFilter) -> AsyncIterator[Reader]:
+        with given_up():
+            async with self._database.reader(longest=longest(wanted.asked)) as reader:
+                yield reader
 
     async def export(self, wanted: CertificateFilter, *, order: Order) -> AsyncIterator[Sequence[Found]]:
         """Return all certificates, in batches; each is read in a transaction of its own.

@@ -7,7 +7,7 @@ cannot read, and exchanges it for a short token when the portal asks something.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from services.inventory.actions.access import Access, Granted
 from services.inventory.actions.principals import NewPrincipal, Principals, principal_row
@@ -18,6 +18,8 @@ from services.inventory.domain.sign_in import Person, RightsRule
 from services.inventory.store import access, sessions
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import PrincipalRow, SessionRow, SignInRow
+from shared.access import Principal
+from shared.acting import also
 from shared.errors import Conflict, NotFound, Unauthenticated
 from shared.sealing import Sealer
 from shared.store import Database, Transaction
@@ -112,22 +114,27 @@ class SigningIn:
 
     async def _session(self, person: Person, provider: Provider, *, now: datetime) -> str:
         rights = sign_in.rights_of(person, provider.rules)
-        cookie = secrets.token_urlsafe(sign_in.RANDOM_BYTES)
         async with self._database.transaction() as tx:
             await hold(tx, "principals")
             row = await _principal(tx, person, now=now)
             if row.disabled_at is not None:
                 raise sign_in.refused(f"{row.name} was disabled here")
+            also(id=row.id, name=row.name)
             await self._principals.give(tx, row, rights, changed_by=row.id, now=now)
-            tx.session.add(
-                SessionRow(
-                    digest=sign_in.digest(cookie),
-                    principal_id=row.id,
-                    created_at=now,
-                    expires_at=now + self._session_lifetime,
+            return _begin(tx, row.id, now=now, ends=now + self._session_lifetime)
+
+    async def open(self, principal: Principal, *, until: datetime | None, now: datetime) -> SignedIn:
+        """Begin a session for whom a credential has spoken, at most until that ends. Raises `Unauthenticated`."""
+        ends = min(now + self._session_lifetime, until or datetime.max.replace(tzinfo=UTC))
+        async with self._database.transaction() as tx:
+            row = await access.principal(tx.session, principal.id, lock="read")
+            if row is None or row.disabled_at is not None:
+                raise Unauthenticated(
+                    f"{principal.name} may not sign in here.", next_step="Ask an administrator."
                 )
-            )
-        return cookie
+            also(id=row.id, name=row.name)
+            cookie = _begin(tx, row.id, now=now, ends=ends)
+        return SignedIn(cookie=cookie, lifetime=ends - now, return_to="/")
 
     async def token(self, cookie: str | None, *, now: datetime) -> Granted:
         """Give a token for a session. Raises `Unauthenticated` where there is none."""
@@ -143,7 +150,10 @@ class SigningIn:
         return row
 
     async def end(self, cookie: str | None, *, now: datetime) -> None:
-        """Sign out: the session ends, and with it all tokens of whose it was."""
+        """Sign out: the session ends, and with it all tokens of whose it was, where the provider says who they are.
+
+        Who signed in with a credential keeps that: a browser that is left must not stop what else uses it.
+        """
         digest = sign_in.digest(cookie or "")
         async with self._database.read() as reading:
             session = await sessions.session(reading, digest, now=now)
@@ -164,6 +174,14 @@ class SigningIn:
         return self._provider
 
 
+def _begin(tx: Transaction, principal_id: str, *, now: datetime, ends: datetime) -> str:
+    """Keep a new session, and return its cookie."""
+    cookie = secrets.token_urlsafe(sign_in.RANDOM_BYTES)
+    digest = sign_in.digest(cookie)
+    tx.session.add(SessionRow(digest=digest, principal_id=principal_id, created_at=now, expires_at=ends))
+    return cookie
+
+
 async def _principal(tx: Transaction, person: Person, *, now: datetime) -> PrincipalRow:
     """Return whom somebody is here, made where they come for the first time."""
     row = await sessions.of_identity(tx, person.identity)
@@ -176,6 +194,7 @@ async def _principal(tx: Transaction, person: Person, *, now: datetime) -> Princ
         if await access.add_principal(tx, new):
             found = await sessions.of_identity(tx, person.identity)
             if found is not None:
+                tx.record_row(found, "created")
                 return found
     raise Conflict(f"The name {person.name!r} is taken.", next_step="Have it changed at the provider.")
 

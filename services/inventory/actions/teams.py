@@ -14,6 +14,7 @@ from services.inventory.store import groups, teams
 from services.inventory.store.organised import TeamRow
 from services.inventory.store.teams import Uses
 from shared.access import Principal
+from shared.acting import also
 from shared.errors import Conflict, Fault, Invalid, NotFound, Stale
 from shared.store import Database, Transaction
 
@@ -63,6 +64,7 @@ class Teams:
             await _check_deputy(tx, row)
             if not await teams.add_team(tx, row):
                 raise _taken(row)
+            tx.record_row(row, "created")
         log.info("team.created", team=row.id, by=caller.id)
         return OwningTeam(row=row, owns=0)
 
@@ -111,6 +113,8 @@ class Teams:
             else:
                 _must_be_free(await teams.uses(tx.session, team_id), team_id)
             await tx.session.delete(row)
+            if reassign_to is not None:
+                also(reason=f"{reassign_to} takes its place.")
         log.info("team.deleted", team=team_id, to=reassign_to, by=caller.id)
 
 

@@ -81,7 +81,7 @@ def routes(
         cbom_routes(cbom, clock=clock),
         access_routes(access, clock=clock),
         oauth_routes(access, clock=clock),
-        sign_in_routes(signing_in, clock=clock),
+        sign_in_routes(signing_in, access, clock=clock),
         principal_routes(principals, once=once, clock=clock),
     ]
 

@@ -66,7 +66,7 @@ def access_routes(access: Access, *, clock: Clock) -> Routes:
         body: TokenBody, request: Request, authorization: Annotated[str | None, Header()] = None
     ) -> TokenView:
         granted = await access.exchange(
-            _bearer(authorization),
+            bearer(authorization),
             sealing_key=_raw_key(body.sealing_key),
             caller_at=address_of(request),
             now=clock(),
@@ -81,7 +81,8 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _bearer(authorization: str | None) -> str:
+def bearer(authorization: str | None) -> str:
+    """Return what a request carries as bearer. Raises `Unauthenticated`."""
     scheme, _, key = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise Unauthenticated(

@@ -1,12 +1,13 @@
 """The routes of certificates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
+from pydantic_core import to_json
 
 from services.inventory.actions.labels import Labels
 from services.inventory.actions.reading import CertificateReport, Reading
@@ -100,13 +101,13 @@ def certificate_routes(reading: Reading, *, clock: Clock) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
 
-    @routes.get("/certificates", summary="List certificates")
+    @routes.get("/certificates", summary="List certificates", response_model=Page[CertificateView])
     async def list_certificates(
         caller: Reader,
         paging: AllPages,
         wanted: Annotated[Wanted, Depends()],
         sorting: Annotated[Sorted, Depends()],
-    ) -> Page[CertificateView]:
+    ) -> Response:
         rows = await reading.certificates(
             wanted.seen_by(caller, now=clock()),
             order=sorting.order,
@@ -114,8 +115,8 @@ def certificate_routes(reading: Reading, *, clock: Clock) -> Routes:
             limit=paging.limit,
         )
         page = paging.page(rows, key=sorting.cursor)
-        items = await shown_all(reading, page.items, caller=caller)
-        return Page(items=items, next_cursor=page.next_cursor)
+        labels = await reading.labels(page.items, scope=caller.scope)
+        return _written(page, labels)
 
     @routes.get("/certificates/{fingerprint}", summary="Show a certificate and where it is")
     async def get_certificate(caller: Reader, fingerprint: str, response: Response) -> CertificateReportView:
@@ -150,6 +151,17 @@ def shown(row: Any, labels: Labels) -> CertificateView:
     """Show a certificate."""
     # All at once: a list has hundreds of them.
     return CertificateView.model_validate({**vars(row), **vars(labels)})
+
+
+def _written(page: Page[Any], labels: Mapping[str, Labels]) -> Response:
+    """Write a page of certificates as `Page[CertificateView]` would.
+
+    What the database gives has the types of the model already; to make fifty of them, and to check those again, costs as
+    much as all the rest of the answer.
+    """
+    said = ({**vars(row), **vars(labels[row.fingerprint])} for row in page.items)
+    items = [{name: each[name] for name in CertificateView.model_fields} for each in said]
+    return Response(to_json({"items": items, "next_cursor": page.next_cursor}), media_type="application/json")
 
 
 def _shown(report: CertificateReport) -> CertificateReportView:

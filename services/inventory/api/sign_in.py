@@ -6,8 +6,11 @@ from typing import Annotated
 from fastapi import Cookie, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from services.inventory.actions.access import Access
 from services.inventory.actions.signing_in import PATIENCE, SigningIn
-from services.inventory.api.access import TokenView
+from services.inventory.api.access import OFTEN, TokenView, address_of, bearer
+from services.inventory.domain.credentials import is_api_key
+from shared.access import Verifier
 from shared.clock import Clock
 from shared.errors import Forbidden
 from shared.http import Routes, public
@@ -20,7 +23,7 @@ NO_TRACES = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 Short = Annotated[str | None, Query(max_length=4096)]
 
 
-def sign_in_routes(signing_in: SigningIn, *, clock: Clock) -> Routes:
+def sign_in_routes(signing_in: SigningIn, access: Access, *, clock: Clock) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
 
@@ -62,6 +65,31 @@ def sign_in_routes(signing_in: SigningIn, *, clock: Clock) -> Routes:
         _set(response, SESSION, done.cookie, seconds=done.lifetime.total_seconds())
         _set(response, BEGUN, "", seconds=0, lax=True)
         return response
+
+    @routes.post(
+        "/session",
+        summary="Sign in with an API key or a token, sent as bearer: a session begins",
+        openapi_extra=public("an API key or a token is sent, and a cookie comes back"),
+        status_code=204,
+        responses=OFTEN,
+    )
+    async def create_session(
+        request: Request,
+        response: Response,
+        authorization: Annotated[str | None, Header()] = None,
+        sec_fetch_site: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> None:
+        _check_ours(request.headers, sec_fetch_site)
+        now, credential = clock(), bearer(authorization)
+        verifier: Verifier = request.app.state.verifier
+        if is_api_key(credential):
+            granted = await access.exchange(credential, caller_at=address_of(request), now=now)
+            principal, until = await verifier.verify(granted.token), None
+        else:
+            principal, until = await verifier.verify(credential), await verifier.until(credential)
+        begun = await signing_in.open(principal, until=until, now=now)
+        response.headers.update(NO_TRACES)
+        _set(response, SESSION, begun.cookie, seconds=begun.lifetime.total_seconds())
 
     @routes.post(
         "/session/token",

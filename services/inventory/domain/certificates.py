@@ -11,15 +11,17 @@ from services.inventory.domain.oddities import (
     MOST_NAMES,
     Code,
     Oddity,
+    is_plain,
     oddities,
     shown,
 )
 from shared import partial
-from shared.partial import Fields
+from shared.fields import Fields
 
 _PARTS = tuple(code for code in Code if code.startswith("unreadable"))
 LONGEST_SERIAL = 512
 """Hexadecimal digits that are kept: an index takes no text of any length."""
+_LONGEST_KEY_TYPE, _LONGEST_SIGNATURE = 50, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +61,28 @@ def read(fingerprint: str, der: bytes | None) -> Reading:
 
 
 def _storable(fields: Fields) -> Fields:
+    if _is_storable(fields):
+        return fields
     return replace(
         fields,
         serial=_clipped(fields.serial, LONGEST_SERIAL),
         subject=_clipped(fields.subject, LONGEST_TEXT),
         issuer=_clipped(fields.issuer, LONGEST_TEXT),
         names=tuple(sorted({shown(name)[:LONGEST_TEXT] for name in fields.names})[:MOST_NAMES]),
-        key_type=_clipped(fields.key_type, 50),
-        signature_algorithm=_clipped(fields.signature_algorithm, 100),
+        key_type=_clipped(fields.key_type, _LONGEST_KEY_TYPE),
+        signature_algorithm=_clipped(fields.signature_algorithm, _LONGEST_SIGNATURE),
+    )
+
+
+def _is_storable(fields: Fields) -> bool:
+    """Return whether nothing has to be written otherwise or cut: nearly always, and seen at a fraction of the cost."""
+    texts = "".join((fields.subject or "", fields.issuer or "", *fields.names))
+    return (
+        len(texts) <= LONGEST_TEXT
+        and is_plain(texts)
+        and len(fields.serial or "") <= LONGEST_SERIAL
+        and len(fields.key_type or "") <= _LONGEST_KEY_TYPE
+        and len(fields.signature_algorithm or "") <= _LONGEST_SIGNATURE
     )
 
 
@@ -98,7 +114,7 @@ def is_covered(name: str, *, by: str) -> bool:
     return by == f"*.{rest}" and label not in ("", "*")
 
 
-def chain_digest(fingerprints: list[str]) -> str:
+def chain_digest(fingerprints: Sequence[str]) -> str:
     """Return one value that changes when the chain does."""
     return sha256("".join(fingerprints).encode()).hexdigest()
 

@@ -41,6 +41,18 @@ class ServicePrincipal:
 SERVICES = (
     ServicePrincipal(name="provisioner", permissions=(RELEASE, BRING, "orders:read", "certificates:read")),
     ServicePrincipal(name="renewal", permissions=("bindings:read", "certificates:read")),
+    ServicePrincipal(
+        name="notifier",
+        permissions=(
+            "certificates:read",
+            "policies:read",
+            "exceptions:read",
+            "teams:read",
+            "orders:read",
+            "deployments:read",
+            "targets:read",
+        ),
+    ),
 )
 """Who gets a principal and an API key at the first start."""
 

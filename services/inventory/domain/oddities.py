@@ -1,11 +1,11 @@
 """What is odd about a certificate: what a reader stumbles over, whatever any policy says of it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.partial import Fields, Partial
+from shared.fields import Fields, Partial
 
 MOST_OCTETS_OF_SERIAL = 20
 """RFC 5280 §4.1.2.2."""
@@ -135,7 +135,7 @@ def _of_serial(fields: Fields) -> Iterator[tuple[Code, str]]:
 
 def _of_validity(fields: Fields) -> Iterator[tuple[Code, str]]:
     begins, ends = fields.not_before, fields.not_after
-    if ends is not None and f"{ends:%m%d%H%M%S}" == "1231235959" and ends.year == 9999:  # noqa: PLR2004
+    if ends is not None and ends.year == 9999 and f"{ends:%m%d%H%M%S}" == "1231235959":  # noqa: PLR2004 - the instant of RFC 5280 §4.1.2.5
         yield Code.NEVER_ENDS, "It says to have no end."
     if begins is not None and ends is not None and ends < begins:
         yield Code.ENDS_BEFORE_IT_BEGINS, f"It begins at {begins:%Y-%m-%d} and ends at {ends:%Y-%m-%d}."
@@ -143,12 +143,8 @@ def _of_validity(fields: Fields) -> Iterator[tuple[Code, str]]:
 
 def _of_names(fields: Fields) -> Iterator[tuple[Code, str]]:
     texts = [*fields.names, fields.subject or "", fields.issuer or ""]
-    odd = next((text for text in texts if _UNSHOWABLE.search(text) or _NUL in text), None)
-    if odd is not None:
-        yield Code.CONTROL_CHARACTERS, f"In {odd[:100]}"
-    turned = next((text for text in texts if _DIRECTIONS.search(text)), None)
-    if turned is not None:
-        yield Code.DIRECTION_MARKS, f"In {turned[:100]}"
+    if not is_plain("".join(texts)) or "\\" in "".join(texts):
+        yield from _of_characters(texts)
     if not fields.names and not fields.subject:
         yield Code.NAMELESS, "Nothing says what it is for."
     count = len(fields.names)
@@ -161,6 +157,15 @@ def _of_names(fields: Fields) -> Iterator[tuple[Code, str]]:
     longest = max(fields.names, key=len, default="")
     if len(longest) > LONGEST_NAME or max(map(len, texts)) > LONGEST_TEXT:
         yield Code.TOO_LONG_NAME, f"A name has {max(map(len, texts))} characters."
+
+
+def _of_characters(texts: Sequence[str]) -> Iterator[tuple[Code, str]]:
+    odd = next((text for text in texts if _UNSHOWABLE.search(text) or _NUL in text), None)
+    if odd is not None:
+        yield Code.CONTROL_CHARACTERS, f"In {odd[:100]}"
+    turned = next((text for text in texts if _DIRECTIONS.search(text)), None)
+    if turned is not None:
+        yield Code.DIRECTION_MARKS, f"In {turned[:100]}"
 
 
 def _of_key(seen: Partial) -> Iterator[tuple[Code, str]]:
@@ -181,7 +186,12 @@ def _of_key(seen: Partial) -> Iterator[tuple[Code, str]]:
 
 def shown(text: str) -> str:
     """Return text that every database takes and no terminal obeys: what cannot be shown is written out."""
-    return _DIRECTIONS.sub(_written_out, _UNSHOWABLE.sub(_written_out, text))
+    return text if is_plain(text) else _DIRECTIONS.sub(_written_out, _UNSHOWABLE.sub(_written_out, text))
+
+
+def is_plain(text: str) -> bool:
+    """Return whether text is of ASCII's printable characters alone; nearly all is, and that is seen at once."""
+    return text.isascii() and text.isprintable()
 
 
 def _written_out(found: re.Match[str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from shared.events.inventory import Urgency
 
@@ -45,17 +46,25 @@ def crossings(
     expired = Crossing(urgency=Urgency.EXPIRED, at=not_after)
     if lifetime <= timedelta():
         return (expired,)
-    remaining = _remaining(lifetime, limits)
+    remaining = _remaining(lifetime, tuple(limits.items()))
     return (*(Crossing(urgency=urgency, at=not_after - left) for urgency, left in remaining.items()), expired)
 
 
-def _remaining(lifetime: timedelta, limits: Mapping[Urgency, Limit]) -> dict[Urgency, timedelta]:
+def half_life(*, not_before: datetime, not_after: datetime) -> datetime:
+    """Return when half of a lifetime is over: who is told of its end at thresholds of their own is told none before that."""
+    return not_before + max(not_after - not_before, timedelta()) / 2
+
+
+@lru_cache(1_000)
+def _remaining(lifetime: timedelta, limits: tuple[tuple[Urgency, Limit], ...]) -> Mapping[Urgency, timedelta]:
+    """Return what remains at each threshold; an authority gives most of its certificates the same lifetime."""
+    own = dict(limits)
     # The last second counts (CA/Browser Forum BR §6.3.2), so a "10 day" certificate lasts 10 days less one second.
     shares = _SHORT if lifetime + timedelta(seconds=1) < SHORT_LIVED else _LONG
     remaining: dict[Urgency, timedelta] = {}
     before, share_before = lifetime, 1.0
     for urgency, share in shares.items():
-        left = _wanted(lifetime, share, limits.get(urgency))
+        left = _wanted(lifetime, share, own.get(urgency))
         if left >= before:
             left = before * (share / share_before)
         remaining[urgency] = left

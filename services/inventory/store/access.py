@@ -47,12 +47,13 @@ async def principal_named(session: AsyncSession, name: str) -> PrincipalRow | No
     return found
 
 
-async def pin(tx: Transaction, principal_id: str, sealing_key: bytes) -> None:
-    """Keep the first sealing key that a principal sends; a later one changes nothing."""
+async def pin(tx: Transaction, principal_id: str, sealing_key: bytes) -> bool:
+    """Keep the first sealing key that a principal sends and return True; a later one changes nothing."""
     query = sa.update(PrincipalRow).where(
         col(PrincipalRow.id) == principal_id, col(PrincipalRow.sealing_key).is_(None)
     )
-    await tx.session.execute(query.values(sealing_key=sealing_key))
+    pinned = query.values(sealing_key=sealing_key).returning(col(PrincipalRow.id))
+    return await tx.session.scalar(pinned) is not None
 
 
 async def principals(session: AsyncSession, *, after: str | None, limit: int) -> Sequence[PrincipalRow]:

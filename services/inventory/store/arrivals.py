@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import col
 
-from services.inventory.domain.certificates import Reading, chain_digest, indexed_names, reversed_name
+from services.inventory.domain.certificates import Reading, indexed_names, reversed_name
 from services.inventory.store import joins
 from services.inventory.store.assessment_tables import PlaceTlsRow
 from services.inventory.store.association_tables import OddityRow
@@ -22,20 +22,26 @@ from services.inventory.store.tables import (
     Sighting,
 )
 from shared.events.discovery import CertificateFound
-from shared.partial import as_mapping
+from shared.fields import as_mapping
 from shared.store import Transaction
 from shared.store.bulk import copy_rows
 from shared.store.parameters import among
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Look:
-    """An endpoint that was seen for the first time."""
+    """An endpoint that was seen."""
 
     place_id: str
+    key: str
+    """Of the place."""
     seen: CertificateFound
     chain: tuple[str, ...]
     """Fingerprints of what it serves, leaf first."""
+    digest: str
+    """Of those."""
+    has_bytes: bool
+    """Whether the certificate itself came with the event."""
     negotiated: int | None
     """A number for how TLS was spoken."""
 
@@ -52,6 +58,8 @@ class NewCertificate:
     first_known_at: datetime
     urgency: str | None = None
     next_crossing_at: datetime | None = None
+    is_aging: bool = False
+    """Half of its life is over, and nothing is urgent."""
     owner_id: str | None = None
     owner_set_by: str | None = None
     is_from_renewal: bool = False
@@ -148,7 +156,7 @@ async def keep_places(tx: Transaction, looks: Sequence[Look]) -> None:
 
 
 def _place(look: Look) -> dict[str, Any]:
-    return {"id": look.place_id, "key": look.seen.place.key, **look.seen.place.model_dump()}
+    return {"id": look.place_id, "key": look.key, **look.seen.place.model_dump()}
 
 
 def _serving(look: Look) -> dict[str, Any]:
@@ -167,7 +175,7 @@ def _sighting(look: Look) -> dict[str, Any]:
     return {
         "place_id": look.place_id,
         "fingerprint": look.seen.fingerprint,
-        "chain_digest": chain_digest(list(look.chain)),
+        "chain_digest": look.digest,
         "first_seen": at,
         "last_seen": at,
         "is_watched": False,

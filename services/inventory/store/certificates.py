@@ -27,7 +27,7 @@ from shared.events.inventory import Urgency
 from shared.store import Instant, Transaction, insert, write_rows
 from shared.store.bulk import copy_rows
 from shared.store.parameters import among, table_of
-from shared.store.reader import Columns, Found, Reader
+from shared.store.reader import Columns, Found, Reader, reader_in
 
 _ABOVE_DOT = "/"
 """The character after the dot: where a range of names below a domain ends."""
@@ -220,8 +220,14 @@ async def count(session: AsyncSession, wanted: CertificateFilter) -> int:
     kept = tallies.kept_for(session, wanted.scope) if wanted.is_everything else None
     if kept is not None:
         return sum((await tallies.numbers(session, kept, "all"))["all"].values())
-    query = sa.select(sa.func.count()).select_from(Certificate).where(*conditions(wanted))
-    return await session.scalar(query) or 0
+    return await counted(reader_in(session), wanted)
+
+
+async def counted(reader: Reader, wanted: CertificateFilter) -> int:
+    """Count those that are wanted and may be seen, row by row."""
+    query = sa.select(sa.func.count().label("number")).select_from(Certificate).where(*conditions(wanted))
+    [found] = await reader.found(query)
+    return int(found.number)
 
 
 def conditions(wanted: CertificateFilter) -> list[sa.ColumnElement[bool]]:

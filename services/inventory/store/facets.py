@@ -15,6 +15,7 @@ from services.inventory.store.queries.comparisons import Column
 from services.inventory.store.queries.fields import IS_READABLE
 from services.inventory.store.tables import Certificate, FlawRow, PlaceRow, Sighting
 from services.inventory.store.tallies import Counted, Groups
+from shared.store.reader import Reader, reader_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,36 +77,38 @@ async def facet(session: AsyncSession, field: str, wanted: CertificateFilter, *,
     Where all are wanted that the caller may see, counts that are kept answer, for all and for one group.
     """
     kept = tallies.kept_for(session, wanted.scope) if wanted.is_everything else None
-    if field in PLACE_FACETS:
-        rows = await (
-            _kept(session, field, kept, limit)
-            if kept is not None
-            else _of_places(session, field, wanted, limit)
-        )
-        return _facet_of_places(field, rows[:limit])
-    rows = await (
-        _kept(session, field, kept, limit)
-        if kept is not None
-        else _of_certificates(session, field, wanted, limit)
+    if kept is None:
+        return await counted(reader_in(session), field, wanted, limit=limit)
+    return _facet(field, await _kept(session, field, kept, limit), limit=limit)
+
+
+async def counted(reader: Reader, field: str, wanted: CertificateFilter, *, limit: int) -> Facet:
+    """Count them by a field, row by row."""
+    query = (
+        _of_places(field, wanted, limit) if field in PLACE_FACETS else _of_certificates(field, wanted, limit)
     )
-    return _facet(field, rows, limit=limit)
+    return _facet(field, await reader.found(query), limit=limit)
+
+
+def _facet(field: str, rows: Sequence[Any], *, limit: int) -> Facet:
+    if field in PLACE_FACETS:
+        return _facet_of_places(field, rows[:limit])
+    return _facet_of_certificates(field, rows, limit=limit)
 
 
 async def _kept(session: AsyncSession, field: str, of: Groups, limit: int) -> Sequence[Any]:
     return await tallies.commonest(session, of, _AS_KEPT[field], limit=limit + 1)
 
 
-async def _of_certificates(
-    session: AsyncSession, field: str, wanted: CertificateFilter, limit: int
-) -> Sequence[Any]:
+def _of_certificates(field: str, wanted: CertificateFilter, limit: int) -> sa.Select[Any]:
     value = CERTIFICATE_FACETS[field]
     query = _grouped(value).select_from(Certificate).where(*conditions(wanted))
     # What has no value comes first, so that it is among the rows whatever the limit.
-    query = query.order_by(value.is_(None).desc(), sa.desc("number"), value)
-    return (await session.execute(query.limit(limit + 1))).all()
+    ordered: sa.Select[Any] = query.order_by(value.is_(None).desc(), sa.desc("number"), value)
+    return ordered.limit(limit + 1)
 
 
-def _facet(field: str, rows: Sequence[Any], *, limit: int) -> Facet:
+def _facet_of_certificates(field: str, rows: Sequence[Any], *, limit: int) -> Facet:
     missing = sum(row.number for row in rows if row.value is None)
     named = [row for row in rows if row.value is not None]
     values = rows[0].distinct - bool(missing) if rows else 0
@@ -118,9 +121,7 @@ def _facet(field: str, rows: Sequence[Any], *, limit: int) -> Facet:
     )
 
 
-async def _of_places(
-    session: AsyncSession, field: str, wanted: CertificateFilter, limit: int
-) -> Sequence[Any]:
+def _of_places(field: str, wanted: CertificateFilter, limit: int) -> sa.Select[Any]:
     value = PLACE_FACETS[field]
     query = _grouped(value).select_from(Sighting)
     query = query.join(PlaceRow, col(PlaceRow.id) == col(Sighting.place_id))
@@ -132,7 +133,8 @@ async def _of_places(
     if asked:
         meant = sa.select(col(Certificate.fingerprint)).where(*asked).correlate(None)
         query = query.where(col(Sighting.fingerprint).in_(meant))
-    return (await session.execute(query.order_by(sa.desc("number"), value).limit(limit))).all()
+    ordered: sa.Select[Any] = query.order_by(sa.desc("number"), value)
+    return ordered.limit(limit)
 
 
 def _facet_of_places(field: str, rows: Sequence[Any]) -> Facet:

@@ -73,29 +73,33 @@ class Labelled:
         """Read the rows of `label_parts`; others may be among them."""
         found = cls()
         for row in rows:
-            found._note(row)
+            found.note(row.what, row.of, row.name, row.text, row.number)
         return found
 
-    def _note(self, row: Found) -> None:
-        match row.what:
+    def note(self, what: str, of: str, name: Any, text: Any, number: Any) -> None:
+        """Take in a row of `label_parts`, or another one, which says nothing here."""
+        match what:
             case "group":
-                self.groups.setdefault(row.of, []).append(row.name)
+                self.groups.setdefault(of, []).append(name)
             case "tag":
-                self.tags.setdefault(row.of, []).append(row.name)
+                self.tags.setdefault(of, []).append(name)
             case "field":
-                self.fields.setdefault(row.of, {})[row.name] = Value(text=row.text, number=row.number)
+                self.fields.setdefault(of, {})[name] = Value(text=text, number=number)
             case "team":
-                self.teams[row.of] = row.name
+                self.teams[of] = name
             case "definition":
-                self.kinds[row.of] = row.name
-                if row.number:
-                    self.required.append(row.of)
+                self.kinds[of] = name
+                if number:
+                    self.required.append(of)
 
 
 async def labelled(reader: Reader, rows: Sequence[Any]) -> Labelled:
     """Return how certificates are organised; rows have at least `fingerprint` and `owner_id`."""
     fingerprints = [row.fingerprint for row in rows]
-    return Labelled.of(await reader.rows(_LABELS, fingerprints=fingerprints, teams=owners(rows)))
+    found = Labelled()
+    for row in await reader.values(_LABELS, fingerprints=fingerprints, teams=owners(rows)):
+        found.note(*row)
+    return found
 
 
 def owners(rows: Iterable[Any]) -> list[str]:

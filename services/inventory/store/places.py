@@ -12,11 +12,11 @@ from sqlmodel import col
 
 from services.inventory.domain.query import Asked
 from services.inventory.domain.servings import Serving
+from services.inventory.store.arrivals import Look
 from services.inventory.store.flaws import has_flaw
-from services.inventory.store.organised import GroupMember
 from services.inventory.store.queries import place_condition
 from services.inventory.store.tables import PlaceRow, ServingRow, Sighting
-from services.inventory.store.visibility import Scope, visible_places, visible_servings
+from services.inventory.store.visibility import Scope, visible_lost_places, visible_places, visible_servings
 from shared.events.discovery import Place
 from shared.events.inventory import Flaw
 from shared.store import Instant, Transaction, insert
@@ -76,16 +76,6 @@ def _touched(row: Any) -> Touched:
     return Touched(**{name: getattr(row, name) for name in _TOLD})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What was seen at a place, and when."""
-
-    place_id: str
-    fingerprint: str
-    chain_digest: str
-    at: datetime
-
-
 async def touch_all(tx: Transaction, looks: Sequence[Look]) -> dict[str, Touched]:
     """Note that places serve what they served before: one UPDATE for all. Returns what that means, by place.
 
@@ -95,7 +85,9 @@ async def touch_all(tx: Transaction, looks: Sequence[Look]) -> dict[str, Touched
     # In one order, so that replicas do not wait for each other in a circle.
     ordered = sorted(looks, key=lambda look: look.place_id)
     given = table_of(
-        tx, columns, [(look.place_id, look.fingerprint, look.chain_digest, look.at) for look in ordered]
+        tx,
+        columns,
+        [(look.place_id, look.seen.fingerprint, look.digest, look.seen.observed_at) for look in ordered],
     )
     query = (
         sa.update(Sighting)
@@ -313,9 +305,7 @@ async def counts(session: AsyncSession, *, scope: Scope) -> tuple[int, int]:
 
 
 async def count_lost(session: AsyncSession, *, scope: frozenset[str]) -> int:
-    """Return how many places do not answer any more that have served what is to be seen: found from the members of groups."""
-    query = sa.select(sa.func.count(sa.distinct(col(ServingRow.place_id)))).select_from(GroupMember)
-    query = query.join(ServingRow, col(ServingRow.fingerprint) == col(GroupMember.fingerprint))
-    query = query.join(Sighting, col(Sighting.place_id) == col(ServingRow.place_id))
-    query = query.where(col(GroupMember.group_id).in_(sorted(scope)), col(Sighting.fingerprint).is_(None))
-    return await session.scalar(query) or 0
+    """Return how many places do not answer any more that have served what is to be seen: few do not, whatever the group."""
+    query = sa.select(sa.func.count()).select_from(Sighting)
+    query = query.join(PlaceRow, col(PlaceRow.id) == col(Sighting.place_id))
+    return await session.scalar(query.where(*visible_lost_places(scope))) or 0

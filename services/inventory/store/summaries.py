@@ -91,12 +91,13 @@ _KINDS = (
 
 async def _kept(session: AsyncSession, of: tallies.Groups, *, scope: Scope, today: date) -> Summary:
     kept = await tallies.numbers(session, of, *_KINDS)
+    every = sum(kept["all"].values())
     lost, replaced = sum(kept["lost"].values()), _states(kept["replacement"])
     if scope is not None:  # these are about several certificates, which may be in different groups
         lost = await places.count_lost(session, scope=scope)
-        replaced = await replacements.counts(session, scope=scope)
+        replaced = await replacements.counts(session, scope=scope, members=every)
     return Summary(
-        certificates=sum(kept["all"].values()),
+        certificates=every,
         current=kept["current"].get("true", 0),
         unreadable=kept["readable"].get("false", 0),
         unowned=sum(kept["unowned"].values()),

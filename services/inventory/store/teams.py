@@ -73,6 +73,17 @@ async def teams(session: AsyncSession, ids: Collection[str]) -> Mapping[str, Tea
     return {row.id: row for row in (await session.scalars(query)).all()}
 
 
+async def with_deputies(session: AsyncSession, ids: Collection[str]) -> Mapping[str, TeamRow]:
+    """Return teams, and those that stand in for them, by their ids."""
+    if not ids:
+        return {}
+    query = sa.select(col(TeamRow.deputy_id)).where(
+        col(TeamRow.id).in_(ids), col(TeamRow.deputy_id).is_not(None)
+    )
+    standing_in = (await session.scalars(query)).all()
+    return await teams(session, {*ids, *(each for each in standing_in if each is not None)})
+
+
 async def deputies(session: AsyncSession) -> dict[str, str | None]:
     """Return which team stands in for which."""
     query = sa.select(col(TeamRow.id), col(TeamRow.deputy_id)).where(col(TeamRow.deputy_id).is_not(None))

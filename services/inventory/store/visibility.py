@@ -46,6 +46,11 @@ def visible_places(scope: Scope) -> Conditions:
     return (sa.or_(_is_in(scope, col(Sighting.fingerprint)), sa.and_(is_gone, _has_served(scope))),)
 
 
+def visible_lost_places(scope: frozenset[str]) -> Conditions:
+    """Return what limits a statement over `PlaceRow` joined with `Sighting` to those of `visible_places` where nothing is any more."""
+    return (col(Sighting.fingerprint).is_(None), _has_served(scope))
+
+
 def visible_servings(scope: Scope) -> Conditions:
     """Return what limits a statement over `ServingRow`."""
     return () if scope is None else (_is_in(scope, col(ServingRow.fingerprint)),)
@@ -94,9 +99,10 @@ def visible_exceptions(scope: Scope) -> Conditions:
 
 
 def _is_in(scope: frozenset[str], fingerprint: Fingerprint) -> sa.ColumnElement[bool]:
-    members = _some(GroupMember.fingerprint).where(
-        col(GroupMember.fingerprint) == fingerprint, col(GroupMember.group_id).in_(sorted(scope))
-    )
+    group, groups = col(GroupMember.group_id), sorted(scope)
+    # A statement with `IN` is another one for each number of values; most who are limited are limited to one group.
+    is_one = group == groups[0] if len(groups) == 1 else group.in_(groups)
+    members = _some(GroupMember.fingerprint).where(col(GroupMember.fingerprint) == fingerprint, is_one)
     return members.correlate_except(GroupMember).exists()
 
 

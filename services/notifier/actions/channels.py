@@ -12,11 +12,24 @@ from sqlalchemy.exc import IntegrityError
 
 from services.notifier import store
 from services.notifier.actions import turns
-from services.notifier.connectors import Channel, Delivered, Later, Network, Progress, Sent
-from services.notifier.connectors.registry import Kind, channel_kind
+from services.notifier.connectors import (
+    Audience,
+    Carrier,
+    Channel,
+    Delivered,
+    Later,
+    Letter,
+    Network,
+    Never,
+    Progress,
+    Sent,
+)
+from services.notifier.connectors.registry import Kind, channel_kind, readdressed
 from services.notifier.domain.evidence import channel_subject
 from services.notifier.domain.notices import Notice, trial_notice
+from services.notifier.domain.plans import Plan
 from shared.access import Principal
+from shared.audit import Change
 from shared.errors import Conflict, EverleafError, Fault, Invalid, NotFound, Stale
 from shared.groups import listed
 from shared.ids import new_id
@@ -26,6 +39,8 @@ from shared.store import Database, Transaction
 log = structlog.get_logger(__name__)
 
 Secrets = Mapping[str, SecretStr]
+EVERYBODY = Audience()
+"""Whomever a channel's options name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +138,7 @@ class Channels:
         """Take a channel away; what was to go through it fails. Raises `NotFound` or `Conflict`."""
         async with self._database.transaction() as tx:
             row = _seen(await store.held_channel(tx, channel_id), caller=caller)
-            users = [
-                rule for rule in await store.all_rules(tx.session) if channel_id in (rule.channels or ())
-            ]
+            users = [rule for rule in await store.all_rules(tx.session) if channel_id in channels_of(rule)]
             if users:
                 shown = [rule.name for rule in users if caller.sees(rule.groups)]
                 names = [*shown, *(["some that you do not see"] if len(shown) < len(users) else [])]
@@ -149,6 +162,10 @@ class Channels:
     async def test(self, channel_id: str, *, caller: Principal, now: datetime) -> Sent:
         """Send a test through a channel, now and once, and return what became of it. Raises `NotFound`."""
         row = await self.get(channel_id, caller=caller)
+        async with self._database.transaction() as tx:
+            tx.record(
+                Change(kind="channel", verb="tested", id=row.id, name=row.name, groups=tuple(row.groups))
+            )
         notice = trial_notice(new_id(), channel=row.name, caller=caller.name, link=self._portal_url, now=now)
         sent = await self.send(row, notice, progress=Progress(), now=now)
         if isinstance(sent, Delivered):
@@ -157,10 +174,18 @@ class Channels:
                 await turns.clear_channel(tx, row, answer=sent.answer, now=now)
         return sent
 
-    async def send(self, row: store.Channel, notice: Notice, *, progress: Progress, now: datetime) -> Sent:
+    async def send(
+        self,
+        row: store.Channel,
+        notice: Notice,
+        *,
+        progress: Progress,
+        audience: Audience = EVERYBODY,
+        now: datetime,
+    ) -> Sent:
         """Send a notice through a channel. Whatever goes wrong is an answer, never an error."""
         try:
-            channel = self._of(row)
+            channel = self.opened(row, audience=audience)
             return await channel.send(notice, progress=progress, now=now)
         except EverleafError as error:  # a secret that does not open, options of an older version
             return Later(reason=error.detail, progress=progress)
@@ -168,9 +193,22 @@ class Channels:
             log.exception("channel.broken", channel=row.id, kind=row.kind)
             return Later(reason=f"The channel itself failed ({type(error).__name__}).", progress=progress)
 
-    def _of(self, row: store.Channel) -> Channel[Any, Any]:
+    async def carry(
+        self, row: store.Channel, letter: Letter, *, progress: Progress, audience: Audience
+    ) -> Sent:
+        """Send a file through a channel that can carry one. Whatever goes wrong is an answer, never an error."""
+        try:
+            channel = self.opened(row, audience=audience)
+        except EverleafError as error:
+            return Later(reason=error.detail, progress=progress)
+        if not isinstance(channel, Carrier):
+            return Never(reason=f"A channel of the kind {row.kind} carries no files.", progress=progress)
+        return await channel.carry(letter, progress=progress)
+
+    def opened(self, row: store.Channel, *, audience: Audience = EVERYBODY) -> Channel[Any, Any]:
+        """Return what a row says, ready to be used for an audience. Raises `Invalid`, or what opening its secrets raises."""
         kind = channel_kind(row.kind)
-        options = _parse(kind.options_type, row.options, part="options")
+        options = _parse(kind.options_type, readdressed(kind, row.options, audience), part="options")
         return self._open(kind, options, secrets=self._unseal(row))
 
     def _open(self, kind: Kind, options: BaseModel, *, secrets: Mapping[str, str]) -> Channel[Any, Any]:
@@ -184,6 +222,12 @@ class Channels:
     def _unseal(self, row: store.Channel) -> dict[str, str]:
         opened: dict[str, str] = json.loads(self._sealer.open(row.secrets, row=_row(row.id)))
         return opened
+
+
+def channels_of(rule: store.Rule) -> set[str]:
+    """Return the channels that a rule names, at any level of its escalation."""
+    levels = Plan.model_validate(rule.plan).escalation
+    return {*(rule.channels or ()), *(each for level in levels for each in level.channels or ())}
 
 
 def _row(channel_id: str) -> str:

@@ -14,17 +14,22 @@ import structlog
 from services.notifier import store
 from services.notifier.actions import turns
 from services.notifier.actions.channels import Channels
-from services.notifier.connectors import Delivered, Later, Never, Progress, Sent
+from services.notifier.connectors import Audience, Delivered, Later, LooksUp, Never, Progress, Sent
+from services.notifier.connectors.registry import channel_kind
 from services.notifier.domain.alerts import Details
-from services.notifier.domain.deliveries import DeliveryState, next_attempt
+from services.notifier.domain.deliveries import LONGEST_WAIT, DeliveryState, next_attempt, rested
+from services.notifier.domain.digests import Digest
 from services.notifier.domain.evidence import channel_subject, of_dead_channel
 from services.notifier.domain.notices import Notice, Turn
 from shared.access import Principal
+from shared.audit import Change
 from shared.errors import Conflict, NotFound
 from shared.events.notifier import Severity
 from shared.store import Database, Transaction
 
 log = structlog.get_logger(__name__)
+TOLD_AS_THEY_ARE = (Turn.OPENED, Turn.RAISED, Turn.RESOLVED)
+"""Channels know these; whatever else is told of an alert is one of them to whom it is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,8 @@ class Job:
     channel: store.Channel
     notice: Notice
     progress: Progress
+    audience: Audience
+    is_digest: bool = False
 
 
 class Deliveries:
@@ -71,22 +78,50 @@ class Deliveries:
                 return None
         async with self._database.transaction() as tx:
             delivery = await store.claim(tx, until=now + self._schedule.lease, busy=busy, now=now)
-            return await self._job(tx, delivery) if delivery is not None else None
+            job = await self._job(tx, delivery) if delivery is not None else None
+            if delivery is not None and job is not None and not await _keeps_pace(tx, job, now=now):
+                # Another process of ours has sent something through it meanwhile.
+                delivery.attempts, delivery.lease_until = delivery.attempts - 1, None
+                return None
+            return job
 
     async def _job(self, tx: Transaction, delivery: store.Delivery) -> Job:
-        alert = await tx.session.get_one(store.Alert, delivery.alert_id)
-        entry = await tx.session.get_one(store.Entry, (delivery.alert_id, delivery.number))
         return Job(
             delivery_id=delivery.id,
             attempts=delivery.attempts,
             channel=await tx.session.get_one(store.Channel, delivery.channel_id),
-            notice=_notice(delivery.id, alert=alert, entry=entry, portal_url=self._portal_url),
-            progress=Progress(told=tuple(delivery.told), refused=delivery.refused),
+            notice=await self._notice(tx, delivery),
+            progress=Progress(
+                told=tuple(delivery.told),
+                refused=delivery.refused,
+                ticket=await store.ticket_of(tx.session, delivery.alert_id, channel_id=delivery.channel_id)
+                if delivery.alert_id is not None
+                else None,
+            ),
+            audience=Audience(is_own=delivery.is_own, addressed=tuple(delivery.addressed)),
+            is_digest=delivery.digest is not None,
         )
+
+    async def _notice(self, tx: Transaction, delivery: store.Delivery) -> Notice:
+        if delivery.alert_id is None:
+            return Digest.model_validate(delivery.digest).notice(
+                delivery.id, link=_link(self._portal_url, "alerts?state=open")
+            )
+        alert = await tx.session.get_one(store.Alert, delivery.alert_id)
+        entry = await tx.session.get_one(store.Entry, (delivery.alert_id, delivery.number))
+        turn = Turn(entry.turn)
+        if turn not in TOLD_AS_THEY_ARE:
+            # To a channel that has heard nothing of it, it is opened now.
+            is_known = await store.was_told_before(tx.session, delivery)
+            turn = Turn.RAISED if is_known else Turn.OPENED
+        link = _link(self._portal_url, f"alerts/{alert.id}")
+        return _notice(delivery.id, alert=alert, entry=entry, turn=turn, link=link)
 
     async def send(self, job: Job, *, now: datetime) -> Sent:
         """Send it once."""
-        return await self._channels.send(job.channel, job.notice, progress=job.progress, now=now)
+        return await self._channels.send(
+            job.channel, job.notice, progress=job.progress, audience=job.audience, now=now
+        )
 
     async def record(self, job: Job, *, sent: Sent, now: datetime) -> None:
         """Remember what became of it; nothing where another process has taken it up meanwhile."""
@@ -100,6 +135,7 @@ class Deliveries:
             delivery.lease_until = None
             delivery.told = list(sent.progress.told)
             delivery.refused = dict(sent.progress.refused)
+            await _keep_ticket(tx, job, sent=sent, now=now)
             match sent:
                 case Delivered():
                     await self._delivered(tx, delivery, job=job, sent=sent, now=now)
@@ -115,12 +151,16 @@ class Deliveries:
         delivery.answer = sent.answer
         delivery.delivered_at = now
         delivery.next_attempt_at = None
+        await _settle(tx, job, DeliveryState.DELIVERED, text=sent.answer, now=now)
         await turns.clear_channel(tx, job.channel, answer=sent.answer, now=now)
 
     async def _postponed(
         self, tx: Transaction, delivery: store.Delivery, *, job: Job, sent: Later, now: datetime
     ) -> None:
         delivery.last_error = sent.reason
+        if sent.retry_after is not None:
+            # The other side asks for it of us, and not of this one delivery.
+            await store.rest(tx, job.channel.id, until=now + min(sent.retry_after, LONGEST_WAIT))
         delivery.next_attempt_at = next_attempt(
             delivery.attempts,
             waits=self._schedule.waits,
@@ -131,6 +171,7 @@ class Deliveries:
         is_last = delivery.next_attempt_at is None
         if is_last:
             delivery.state = DeliveryState.FAILED
+            await _settle(tx, job, DeliveryState.FAILED, text=sent.reason, now=now)
         if is_last or delivery.attempts >= self._schedule.report_after:
             await _report(tx, job, reason=sent.reason, now=now)
 
@@ -140,6 +181,7 @@ class Deliveries:
         delivery.state = DeliveryState.FAILED
         delivery.last_error = sent.reason
         delivery.next_attempt_at = None
+        await _settle(tx, job, DeliveryState.FAILED, text=sent.reason, now=now)
         if sent.is_gone:
             channel = await tx.session.get_one(store.Channel, job.channel.id)
             channel.enabled, channel.disabled_because = False, sent.reason
@@ -167,13 +209,61 @@ class Deliveries:
                 raise NotFound("There is no such delivery.", next_step="List them at GET /v1/deliveries.")
             if row.state == DeliveryState.DELIVERED:
                 raise Conflict("It was delivered.", next_step="Nothing: the receiver has it.")
+            if row.state in (DeliveryState.GATHERED, DeliveryState.WITHDRAWN):
+                raise Conflict(
+                    "It is not sent by itself.",
+                    next_step="Look at the delivery of its `digest_id`, if it has one.",
+                )
             if await tx.session.get(store.Channel, row.channel_id) is None:
                 raise Conflict("Its channel was removed.", next_step="Nothing: there is no way to send it.")
             if row.state == DeliveryState.FAILED:
                 row.state, row.attempts, row.refused = DeliveryState.PENDING, 0, {}
+                row.digest_every = row.digest_id = None  # from now on it goes alone
             row.next_attempt_at = now
+            await store.wake(tx, row.channel_id)
+            tx.record(Change(kind="delivery", verb="retried", id=row.id, after={"channel": row.channel_id}))
         log.info("delivery.retried", delivery=delivery_id, by=caller.id)
         return row
+
+    async def replay(
+        self, channel_id: str, *, since: datetime, include_delivered: bool, caller: Principal, now: datetime
+    ) -> int:
+        """Let what a channel has missed since then be sent again; return how much. Raises `NotFound`.
+
+        It goes out with the identity it had, so that a receiver that has it after all can tell.
+        """
+        await self._channels.get(channel_id, caller=caller)
+        states = [DeliveryState.FAILED, *([DeliveryState.DELIVERED] if include_delivered else [])]
+        async with self._database.transaction() as tx:
+            count = await store.replay(tx, channel_id=channel_id, since=since, states=states, now=now)
+            await store.wake(tx, channel_id)
+            after = {"since": since.isoformat(), "include_delivered": include_delivered, "count": count}
+            tx.record(Change(kind="channel", verb="replayed", id=channel_id, after=after))
+        log.info("channel.replayed", channel=channel_id, by=caller.id, count=count)
+        return count
+
+
+async def _keeps_pace(tx: Transaction, job: Job, *, now: datetime) -> bool:
+    """Let the channel rest for as long as its pace asks; return False where it rests already."""
+    per_minute = job.channel.options.get("per_minute")
+    if per_minute is None:
+        return True
+    until = rested(job.channel.rests_until, per_minute=per_minute, now=now)
+    return await store.keep_pace(tx, job.channel.id, until=until, now=now)
+
+
+async def _keep_ticket(tx: Transaction, job: Job, *, sent: Sent, now: datetime) -> None:
+    ticket = sent.progress.ticket
+    if ticket is not None and isinstance(sent, Delivered):
+        await store.keep_ticket(
+            tx,
+            ticket,
+            alert_id=job.notice.alert_id,
+            channel_id=job.channel.id,
+            digest=job.notice.details.digest,
+            is_looked_at=issubclass(channel_kind(job.channel.kind), LooksUp),
+            now=now,
+        )
 
 
 async def _report(tx: Transaction, job: Job, *, reason: str, now: datetime) -> None:
@@ -183,12 +273,23 @@ async def _report(tx: Transaction, job: Job, *, reason: str, now: datetime) -> N
     )
 
 
-def _notice(delivery_id: str, *, alert: store.Alert, entry: store.Entry, portal_url: str | None) -> Notice:
+async def _settle(tx: Transaction, job: Job, state: DeliveryState, *, text: str, now: datetime) -> None:
+    if job.is_digest:
+        await store.settle_gathered(tx, job.delivery_id, state=state, text=text, now=now)
+
+
+def _link(portal_url: str | None, page: str) -> str | None:
+    return f"{portal_url.rstrip('/')}/{page}" if portal_url else None
+
+
+def _notice(
+    delivery_id: str, *, alert: store.Alert, entry: store.Entry, turn: Turn, link: str | None
+) -> Notice:
     return Notice(
         id=delivery_id,
         alert_id=alert.id,
         number=entry.number,
-        turn=Turn(entry.turn),
+        turn=turn,
         problem=alert.problem,
         severity=Severity(entry.severity),
         headline=entry.text,
@@ -197,5 +298,5 @@ def _notice(delivery_id: str, *, alert: store.Alert, entry: store.Entry, portal_
         fingerprint=alert.fingerprint,
         opened_at=alert.opened_at,
         at=entry.at,
-        link=f"{portal_url.rstrip('/')}/alerts/{alert.id}" if portal_url else None,
+        link=link,
     )

@@ -1,5 +1,8 @@
 """Hooks: an outside system (a ticket, a chat, a pipeline) passes on what people have decided there."""
 
+import base64
+import hashlib
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +13,19 @@ from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 
 from services.notifier import store
+from services.notifier.connectors import LooksUp
+from services.notifier.connectors.registry import channel_kind
 from services.notifier.domain.alerts import Details, Problem
 from services.notifier.domain.approvals import KnownApprover, approval_subject, approver_of, check_waiting
 from services.notifier.domain.text import clean
 from shared.access import Principal
+from shared.audit import Change
 from shared.errors import Conflict, EverleafError, Fault, Invalid, NotFound
 from shared.events.notifier import ApprovalGranted, ApprovalRefused
 from shared.groups import listed
 from shared.ids import new_id
 from shared.sealing import Sealer
-from shared.store import Database
+from shared.store import Database, Transaction
 from shared.webhooks import TOLERANCE, key_of, verified
 
 log = structlog.get_logger(__name__)
@@ -32,8 +38,11 @@ class NewHook:
     """What a hook is made of."""
 
     name: str
-    signing_secret: SecretStr = field(repr=False)
     approvers: Sequence[KnownApprover]
+    signing_secret: SecretStr | None = field(default=None, repr=False)
+    """What messages to it are signed with; without it, none is taken."""
+    channel_id: str | None = None
+    """The channel in whose tickets people decide."""
     groups: Sequence[str] = ()
 
 
@@ -59,16 +68,8 @@ class Hooks:
         """Messages to a hook that is not there are held against this: they take as long, and nobody has it."""
 
     async def create(self, new: NewHook, *, caller: Principal, now: datetime) -> store.ApprovalHook:
-        """Make a hook. Raises `Forbidden`, `Invalid`, or `Conflict` where the name is taken."""
-        secret = new.signing_secret.get_secret_value()
-        try:
-            key_of(new.signing_secret)
-        except ValueError as error:
-            fault = Fault(pointer="/body/signing_secret", message=str(error))
-            raise Invalid(
-                "The signing secret is not one.", next_step=str(error).capitalize() + ".", faults=[fault]
-            ) from None
-        hook_id = new_id()
+        """Make a hook. Raises `Forbidden`, `Invalid`, `NotFound`, or `Conflict` where the name is taken."""
+        secret, hook_id = _secret(new.signing_secret), new_id()
         row = store.ApprovalHook(
             id=hook_id,
             name=new.name,
@@ -77,8 +78,11 @@ class Hooks:
             groups=listed(caller.grouped(new.groups)),
             created_at=now,
             created_by=caller.id,
+            channel_id=new.channel_id,
         )
         async with self._database.transaction() as tx:
+            if new.channel_id is not None:
+                row.channel_seal = await _sealed_channel(tx, new.channel_id, caller=caller)
             tx.session.add(row)
             try:
                 await tx.session.flush()
@@ -130,23 +134,76 @@ class Hooks:
             forget = now - 2 * TOLERANCE
             if not await store.is_first(tx, hook_id=row.id, message_id=message_id, forget=forget, now=now):
                 return False
-            alert = await store.open_alert(
-                tx.session,
-                subject=approval_subject(passed.approval_id)[:100],
-                problem=Problem.AWAITING_APPROVAL,
-            )
-            try:
-                details = Details.model_validate(alert.details) if alert is not None else None
-                check_waiting(details, digest=passed.digest)
-                approver = approver_of(
-                    [KnownApprover.model_validate(each) for each in row.approvers], passed.decided_by
-                )
-            except EverleafError as error:
-                log.warning("hook.refused", hook=row.id, approval=passed.approval_id, reason=error.detail)
-                raise
-            tx.emit(_decision(row, passed, approver, now=now), now=now)
-        log.info("hook.passed_on", hook=hook_id, approval=passed.approval_id, by=approver.principal)
+            await pass_on(tx, row, passed, now=now)
         return True
+
+
+async def pass_on(tx: Transaction, row: store.ApprovalHook, passed: Passed, *, now: datetime) -> None:
+    """Say what was decided. Raises `Forbidden` or `Conflict`, as the door does."""
+    alert = await store.open_alert(
+        tx.session,
+        subject=approval_subject(passed.approval_id)[:100],
+        problem=Problem.AWAITING_APPROVAL,
+    )
+    try:
+        details = Details.model_validate(alert.details) if alert is not None else None
+        check_waiting(details, digest=passed.digest)
+        approver = approver_of(
+            [KnownApprover.model_validate(each) for each in row.approvers], passed.decided_by
+        )
+    except EverleafError as error:
+        log.warning("hook.refused", hook=row.id, approval=passed.approval_id, reason=error.detail)
+        raise
+    tx.emit(_decision(row, passed, approver, now=now), now=now)
+    tx.record(_passed_on(row, passed, approver))
+    log.info("hook.passed_on", hook=row.id, approval=passed.approval_id, by=approver.principal)
+
+
+def channel_seal(channel: store.Channel) -> str:
+    """Return what changes with all that decides where a channel leads, and what it takes for a decision."""
+    told = {"kind": channel.kind, "options": channel.options}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+async def _sealed_channel(tx: Transaction, channel_id: str, *, caller: Principal) -> str:
+    channel = await store.held_channel(tx, channel_id)
+    if channel is None or not caller.sees(channel.groups):
+        raise NotFound("There is no such channel.", next_step="List them at GET /v1/channels.")
+    if not issubclass(channel_kind(channel.kind), LooksUp):
+        raise Invalid(
+            f"Nobody decides anything in a channel of the kind {channel.kind}.",
+            next_step="Name a channel that opens tickets.",
+            faults=[Fault(pointer="/body/channel_id", message="not a channel with tickets")],
+        )
+    return channel_seal(channel)
+
+
+def _secret(given: SecretStr | None) -> str:
+    """Return the secret of a hook: one that nobody has, where no message is to be taken."""
+    if given is None:
+        return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    try:
+        key_of(given)
+    except ValueError as error:
+        fault = Fault(pointer="/body/signing_secret", message=str(error))
+        raise Invalid(
+            "The signing secret is not one.", next_step=str(error).capitalize() + ".", faults=[fault]
+        ) from None
+    return given.get_secret_value()
+
+
+def _passed_on(row: store.ApprovalHook, passed: Passed, approver: KnownApprover) -> Change:
+    return Change(
+        kind="approval",
+        verb="passed_on",
+        id=passed.approval_id,
+        after={"is_granted": passed.is_granted, "digest": passed.digest},
+        groups=tuple(row.groups),
+        reason=passed.reason,
+        approval_id=passed.approval_id,
+        actor=(row.id, row.name),
+        on_behalf_of=approver.principal,
+    )
 
 
 def _decision(

@@ -1,13 +1,15 @@
 """Rules: which alerts are told through which channels, as people want it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 from sqlalchemy.exc import IntegrityError
 
 from services.notifier import store
+from services.notifier.actions.channels import channels_of
+from services.notifier.domain.plans import Plan
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound, Stale
 from shared.groups import listed
@@ -26,6 +28,13 @@ class RuleText:
     problems: Sequence[str]
     channels: Sequence[str] | None
     groups: Sequence[str] = ()
+    plan: Plan = field(default_factory=Plan)
+
+    @property
+    def named(self) -> list[str]:
+        """Return every channel that it names, at any level."""
+        levels = [each for level in self.plan.escalation for each in level.channels or ()]
+        return list(dict.fromkeys([*(self.channels or ()), *levels]))
 
 
 class Rules:
@@ -42,15 +51,18 @@ class Rules:
             min_severity=text.min_severity,
             problems=list(text.problems),
             channels=_listed(text.channels),
+            plan=text.plan.model_dump(mode="json"),
             groups=listed(caller.grouped(text.groups)),
             created_at=now,
             created_by=caller.id,
             updated_at=now,
         )
         async with self._database.transaction() as tx:
-            await _refuse_unknown(tx, text.channels or (), caller=caller)
+            await _refuse_unknown(tx, text.named, caller=caller)
             tx.session.add(row)
             await _flush(tx, name=text.name)
+            if text.plan.thresholds:
+                await store.look_at_all_again(tx, now=now)
         return row
 
     async def replace(
@@ -62,14 +74,16 @@ class Rules:
             if expected is not None and expected != row.version:
                 raise Stale("The rule was changed since you read it.", next_step="Read it again.")
             # Another's channel that was named before may stay.
-            named_anew = [each for each in text.channels or () if each not in (row.channels or ())]
+            named_anew = [each for each in text.named if each not in channels_of(row)]
             await _refuse_unknown(tx, named_anew, caller=caller)
             row.groups = listed(caller.grouped(text.groups, before=row.groups))
             row.name, row.min_severity = text.name, text.min_severity
             row.problems, row.channels = list(text.problems), _listed(text.channels)
+            row.plan = text.plan.model_dump(mode="json")
             row.version += 1
             row.updated_at = now
             await _flush(tx, name=text.name)
+            await store.look_at_all_again(tx, now=now)
         log.info("rule.changed", rule=rule_id, by=caller.id)
         return row
 
@@ -77,6 +91,8 @@ class Rules:
         """Take a rule away. Raises `NotFound`."""
         async with self._database.transaction() as tx:
             await tx.session.delete(_seen(await store.held_rule(tx, rule_id), caller=caller))
+            await store.end_pursuits(tx, rule_ids=[rule_id])
+            await store.forget_rule(tx, rule_id)
         log.info("rule.removed", rule=rule_id, by=caller.id)
 
     async def page(self, *, after: str | None, limit: int, caller: Principal) -> Sequence[store.Rule]:

@@ -3,10 +3,11 @@
 All of it is for a transaction that holds the alert's subject (`store.lock_subject`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from services.notifier import store
+from services.notifier.actions import telling
 from services.notifier.domain.alerts import (
     AlertState,
     Evidence,
@@ -17,7 +18,6 @@ from services.notifier.domain.alerts import (
     merged,
     worst,
 )
-from services.notifier.domain.deliveries import DeliveryState, Routing, recipients
 from services.notifier.domain.evidence import channel_subject
 from services.notifier.domain.notices import Turn, headline, resolved_headline
 from shared.events.notifier import AlertOpened, AlertResolved, Severity
@@ -27,8 +27,11 @@ from shared.store import Transaction
 _TELLING = (Turn.OPENED, Turn.RAISED)
 
 
-async def tell(tx: Transaction, evidence: Evidence, *, now: datetime) -> None:
-    """Let evidence open an alert or raise its severity; nothing where an observation has overtaken it."""
+async def tell(tx: Transaction, evidence: Evidence, *, crossed: Collection[str] = (), now: datetime) -> None:
+    """Let evidence open an alert or raise its severity; nothing where an observation has overtaken it.
+
+    `crossed` are the ids of rules of which a threshold was crossed: they tell of it, even if it is no more severe.
+    """
     name = await store.lock_subject(tx, evidence.subject, name=evidence.name, now=now)
     if is_over(evidence, await store.replacements_of(tx.session, evidence.subject)):
         return
@@ -37,18 +40,24 @@ async def tell(tx: Transaction, evidence: Evidence, *, now: datetime) -> None:
     words = headline(stands.problem, name=name or _nameless(stands.subject), details=stands.details, now=now)
     alert = await store.open_alert(tx.session, subject=stands.subject, problem=stands.problem)
     if alert is None:
-        await _open(tx, stands, words=words, now=now)
+        await _open(tx, stands, words=words, crossed=crossed, now=now)
     elif is_worse(stands.severity, Severity(alert.severity)):
         _update(alert, stands, words=words, now=now)
         alert.severity = stands.severity
-        alert.acknowledged_at = alert.acknowledged_by = None  # what was acknowledged was less than this
-        await take_turn(tx, alert, turn=Turn.RAISED, text=words, now=now)
+        # What was acknowledged, or put off, was less than this.
+        alert.acknowledged_at = alert.acknowledged_by = alert.snoozed_until = alert.snoozed_by = None
+        await take_turn(tx, alert, turn=Turn.RAISED, text=words, crossed=crossed, now=now)
+    elif crossed:
+        _update(alert, stands, words=words, now=now)
+        await take_turn(tx, alert, turn=Turn.CROSSED, text=words, crossed=crossed, now=now)
     elif words != alert.summary and not is_worse(Severity(alert.severity), stands.severity):
         _update(alert, stands, words=words, now=now)
         await take_turn(tx, alert, turn=Turn.NOTED, text=words, now=now)
 
 
-async def _open(tx: Transaction, evidence: Evidence, *, words: str, now: datetime) -> None:
+async def _open(
+    tx: Transaction, evidence: Evidence, *, words: str, crossed: Collection[str], now: datetime
+) -> None:
     alert = store.Alert(
         id=new_id(),
         subject=evidence.subject,
@@ -64,7 +73,7 @@ async def _open(tx: Transaction, evidence: Evidence, *, words: str, now: datetim
     )
     tx.session.add(alert)
     await tx.session.flush()
-    await take_turn(tx, alert, turn=Turn.OPENED, text=words, now=now)
+    await take_turn(tx, alert, turn=Turn.OPENED, text=words, crossed=crossed, now=now)
 
 
 def _update(alert: store.Alert, evidence: Evidence, *, words: str, now: datetime) -> None:
@@ -118,9 +127,31 @@ async def note(tx: Transaction, subject: str, *, name: str | None, text: str, no
 
 
 async def take_turn(
+    tx: Transaction,
+    alert: store.Alert,
+    *,
+    turn: Turn,
+    text: str,
+    crossed: Collection[str] = (),
+    now: datetime,
+    by: str | None = None,
+) -> None:
+    """Remember a turn, emit it, and put it on its way to whoever is to be told."""
+    remember(tx, alert, turn=turn, text=text, now=now, by=by)
+    await tx.session.flush()
+    if turn in _TELLING:
+        await telling.tell_first(tx, alert, number=alert.turns, crossed=crossed, now=now)
+    elif turn is Turn.CROSSED and alert.snoozed_until is None:
+        await telling.tell_crossed(tx, alert, number=alert.turns, crossed=crossed, now=now)
+    elif turn is Turn.RESOLVED:
+        await telling.tell_end(tx, alert, number=alert.turns, now=now)
+    _emit(tx, alert, turn=turn, now=now)
+
+
+def remember(
     tx: Transaction, alert: store.Alert, *, turn: Turn, text: str, now: datetime, by: str | None = None
 ) -> None:
-    """Remember a turn, emit it, and make a delivery for each channel that is to be told."""
+    """Write a turn into an alert's history."""
     alert.turns += 1
     entry = store.Entry(
         alert_id=alert.id,
@@ -133,67 +164,13 @@ async def take_turn(
         by=by,
     )
     tx.session.add(entry)
-    for channel_id in await _audience(tx, alert, turn=turn):
-        tx.session.add(_delivery(alert, channel_id=channel_id, number=alert.turns, now=now))
-    await tx.session.flush()
-    _emit(tx, alert, turn=turn, now=now)
-
-
-async def _audience(tx: Transaction, alert: store.Alert, *, turn: Turn) -> list[str]:
-    enabled = await store.enabled_channels(tx.session)
-    usable = {
-        channel: groups for channel, groups in enabled.items() if channel_subject(channel) != alert.subject
-    }
-    if turn is Turn.RESOLVED:
-        # Who was told of the problem is told of its end, whatever the rules say by now.
-        told = await store.channels_told(tx.session, alert.id)
-        return [channel for channel in usable if channel in told]
-    if turn not in _TELLING:
-        return []
-    rules = [routing(rule) for rule in await store.all_rules(tx.session)]
-    return recipients(
-        rules,
-        problem=alert.problem,
-        severity=Severity(alert.severity),
-        groups=await store.groups_of(tx.session, alert),
-        enabled=usable,
-    )
 
 
 async def tell_newcomers(tx: Transaction, alert: store.Alert, *, now: datetime) -> None:
     """Tell an open alert to who would have been told of it, had its lineage been in its groups by then."""
     number = await store.last_told(tx.session, alert.id, turns=_TELLING)
-    if number is None:
-        return
-    told = await store.channels_told(tx.session, alert.id)
-    for channel_id in await _audience(tx, alert, turn=Turn.OPENED):
-        if channel_id not in told:
-            tx.session.add(_delivery(alert, channel_id=channel_id, number=number, now=now))
-    await tx.session.flush()
-
-
-def routing(rule: store.Rule) -> Routing:
-    """Return what a rule's row says."""
-    return Routing(
-        min_severity=Severity(rule.min_severity),
-        problems=frozenset(rule.problems),
-        channels=frozenset(rule.channels) if rule.channels is not None else None,
-        groups=frozenset(rule.groups),
-    )
-
-
-def _delivery(alert: store.Alert, *, channel_id: str, number: int, now: datetime) -> store.Delivery:
-    return store.Delivery(
-        id=new_id(),
-        alert_id=alert.id,
-        number=number,
-        channel_id=channel_id,
-        state=DeliveryState.PENDING,
-        next_attempt_at=now,
-        told=[],
-        refused={},
-        created_at=now,
-    )
+    if number is not None:
+        await telling.tell_newcomers(tx, alert, number=number, now=now)
 
 
 def _emit(tx: Transaction, alert: store.Alert, *, turn: Turn, now: datetime) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from services.notifier.actions.alerts import Alerts, Story
 from services.notifier.api.deliveries import DeliveryView
@@ -36,6 +36,13 @@ class AlertView(View):
     resolved_because: str | None
     acknowledged_at: datetime | None
     acknowledged_by: str | None
+    snoozed_until: datetime | None = Field(
+        description="Nobody is told until then, unless it becomes more severe."
+    )
+    snoozed_by: str | None
+    muted_at: datetime | None = Field(description="Since then nobody is told, until it is over.")
+    muted_by: str | None
+    muted_because: str | None
 
 
 class EntryView(View):
@@ -60,6 +67,19 @@ class Acknowledgement(Body):
     """Somebody has taken it up."""
 
     note: str = Field("", max_length=1000, examples=["Vendor called; new certificate on Monday."])
+
+
+class Snooze(Body):
+    """Not now."""
+
+    until: AwareDatetime = Field(description="At most 90 days ahead.", examples=["2026-12-01T08:00:00Z"])
+    note: str = Field("", max_length=1000, examples=["Change CHG0042 is planned for the 30th."])
+
+
+class Muting(Body):
+    """Not at all."""
+
+    reason: str = Field(min_length=1, max_length=1000, examples=["The host is switched off on Friday."])
 
 
 def alert_routes(alerts: Alerts, *, clock: Clock) -> Routes:
@@ -90,7 +110,26 @@ def alert_routes(alerts: Alerts, *, clock: Clock) -> Routes:
     async def acknowledge_alert(caller: Writer, alert_id: str, body: Acknowledgement) -> AlertStory:
         return _story(await alerts.acknowledge(alert_id, text=body.note, caller=caller, now=clock()))
 
+    _add_silencing(routes, alerts, clock=clock)
     return routes
+
+
+def _add_silencing(routes: Routes, alerts: Alerts, *, clock: Clock) -> None:
+    @routes.post(
+        "/{alert_id}/snooze", summary="Let nobody be told until an instant, unless it becomes more severe"
+    )
+    async def snooze_alert(caller: Writer, alert_id: str, body: Snooze) -> AlertStory:
+        return _story(
+            await alerts.snooze(alert_id, until=body.until, text=body.note, caller=caller, now=clock())
+        )
+
+    @routes.post("/{alert_id}/mute", summary="Let nobody be told until it is over, and say why")
+    async def mute_alert(caller: Writer, alert_id: str, body: Muting) -> AlertStory:
+        return _story(await alerts.mute(alert_id, reason=body.reason, caller=caller, now=clock()))
+
+    @routes.post("/{alert_id}/wake", summary="End what keeps an alert from being told, and tell it again")
+    async def wake_alert(caller: Writer, alert_id: str) -> AlertStory:
+        return _story(await alerts.wake(alert_id, caller=caller, now=clock()))
 
 
 def _story(story: Story) -> AlertStory:

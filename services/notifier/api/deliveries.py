@@ -17,10 +17,10 @@ Writer = Annotated[Principal, requires("deliveries:write")]
 
 
 class DeliveryView(View):
-    """One turn of an alert on its way through one channel."""
+    """One turn of an alert, or a digest of many, on its way through one channel."""
 
     id: str = Field(examples=["0191d7a2-8f4e-7c3b-9d5e-1f2a3b4c5d6e"])
-    alert_id: str
+    alert_id: str | None = Field(description="Empty where it is a digest of many.")
     number: int = Field(description="The turn of the alert, as its history numbers it.")
     channel_id: str
     state: DeliveryState
@@ -28,6 +28,9 @@ class DeliveryView(View):
     next_attempt_at: datetime | None
     answer: str | None = Field(description="What the other side said when it took it.")
     last_error: str | None
+    is_own: bool = Field(description="To the recipients that the channel's options name.")
+    addressed: list[str] = Field(description="And to these contacts of a team.")
+    digest_id: str | None = Field(description="The delivery that tells it together with others.")
     told: list[str] = Field(description="Recipients that have it, where the channel has several.")
     refused: dict[str, str] = Field(description="Recipients that were refused for good, and why.")
     created_at: datetime

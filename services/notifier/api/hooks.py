@@ -1,10 +1,10 @@
 """Routes on hooks, and the one door that is opened by a signature instead of a token."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import Depends, Request
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from services.notifier.actions.hooks import Hooks, NewHook, Passed
 from services.notifier.domain.approvals import KnownApprover
@@ -30,12 +30,25 @@ class HookBody(Body):
     """A hook to be made."""
 
     name: str = Field(min_length=1, max_length=200, examples=["service desk"])
-    signing_secret: SecretStr = Field(
-        description="`whsec_` and 24 to 64 random bytes in base64; never shown.",
+    signing_secret: SecretStr | None = Field(
+        None,
+        description="`whsec_` and 24 to 64 random bytes in base64; never shown. Without it no message is taken.",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"],
+    )
+    channel_id: str | None = Field(
+        None,
+        max_length=36,
+        description="What is decided in the tickets of this channel is passed on, as long as nobody changes its options.",
     )
     approvers: list[ApproverBody] = Field(min_length=1, max_length=1000)
     groups: Groups = Field(default=[])
+
+    @model_validator(mode="after")
+    def _is_of_use(self) -> Self:
+        if self.signing_secret is None and self.channel_id is None:
+            msg = "send a signing_secret, or a channel_id"
+            raise ValueError(msg)
+        return self
 
 
 class HookView(View):
@@ -44,6 +57,7 @@ class HookView(View):
     id: str
     name: str
     approvers: list[ApproverBody]
+    channel_id: str | None = Field(description="The channel in whose tickets people decide.")
     groups: list[str] = Field(description="It speaks for people in these; without any, in all.")
     created_at: datetime
     created_by: str
@@ -90,6 +104,7 @@ def hook_routes(hooks: Hooks, *, once: Once, clock: Clock) -> Routes:
                 signing_secret=body.signing_secret,
                 approvers=[KnownApprover(**each.model_dump()) for each in body.approvers],
                 groups=body.groups,
+                channel_id=body.channel_id,
             )
             return HookView.model_validate(await hooks.create(new, caller=caller, now=clock()))
 

@@ -1,4 +1,4 @@
-"""Routes on rules: from which severity up, of which problems, to which channels."""
+"""Routes on rules: of which problems, from which severity up, to which channels, and by which plan."""
 
 from datetime import datetime
 from typing import Annotated
@@ -8,6 +8,7 @@ from pydantic import Field
 
 from services.notifier.actions.rules import Rules, RuleText
 from services.notifier.domain.alerts import Problem
+from services.notifier.domain.plans import Plan
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.notifier import Severity
@@ -25,6 +26,21 @@ ChannelIds = Annotated[
 ]
 
 
+PLAN = Field(
+    default_factory=Plan,
+    description="Of which lineages, at which thresholds, to which addresses, at what hours, and what if nobody answers.",
+    examples=[
+        {
+            "thresholds": ["90d", "30d", "7d=critical"],
+            "match": {"names": ["*.shop.example.test"]},
+            "address": "owner",
+            "escalation": [{"after": "PT4H", "address": "deputy"}],
+            "hours": {"zone": "Europe/Berlin"},
+        }
+    ],
+)
+
+
 class RuleBody(Body):
     """A rule to be made."""
 
@@ -33,6 +49,7 @@ class RuleBody(Body):
     problems: list[Problem] = Field([], description="Empty: all of them.", examples=[["expiring", "stale"]])
     channels: ChannelIds = None
     groups: Groups = Field(default=[])
+    plan: Plan = PLAN
 
 
 class RulePatch(Body):
@@ -43,6 +60,9 @@ class RulePatch(Body):
     problems: list[Problem] = Field([], examples=[["expiring"]])
     channels: ChannelIds = None
     groups: Groups = Field(default=[])
+    plan: Plan = Field(
+        default_factory=Plan, description="Replaced whole.", examples=[{"repeat_every": "P1D"}]
+    )
 
 
 class RuleView(View):
@@ -54,6 +74,7 @@ class RuleView(View):
     problems: list[Problem]
     channels: list[str] | None
     groups: list[str] = Field(description="It is for alerts in one of them; without any, for all.")
+    plan: Plan
     version: int
     created_at: datetime
     updated_at: datetime
@@ -91,7 +112,9 @@ def rule_routes(rules: Rules, *, once: Once, clock: Clock) -> Routes:
         present = RuleView.model_validate(await rules.get(rule_id, caller=caller))
         check_if_match(if_match, version=present.version)
         # What is built on what was just read is only kept while that still is the newest.
-        text = _text(RuleBody.model_validate({**_kept(present), **body.model_dump(exclude_unset=True)}))
+        text = _text(
+            RuleBody.model_validate({**_kept(present), **body.model_dump(exclude_unset=True, mode="json")})
+        )
         row = await rules.replace(rule_id, text=text, expected=present.version, caller=caller, now=clock())
         response.headers["ETag"] = etag(row.version)
         return RuleView.model_validate(row)
@@ -104,7 +127,7 @@ def rule_routes(rules: Rules, *, once: Once, clock: Clock) -> Routes:
 
 
 def _kept(present: RuleView) -> dict[str, object]:
-    return present.model_dump(include=set(RuleBody.model_fields))
+    return present.model_dump(include=set(RuleBody.model_fields), mode="json")
 
 
 def _text(body: RuleBody) -> RuleText:
@@ -114,4 +137,5 @@ def _text(body: RuleBody) -> RuleText:
         problems=body.problems,
         channels=body.channels,
         groups=body.groups,
+        plan=body.plan,
     )

@@ -8,11 +8,12 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.notifier.domain.notices import Notice
+from services.notifier.domain.tickets import Seen, Ticket
 from shared.outbound import Policy
 
 
@@ -20,6 +21,13 @@ class Part(BaseModel):
     """Options or secrets of a kind of channel: closed to names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Paced(Part):
+    """Options of a channel that can be told not to be too much for the other side."""
+
+    per_minute: int | None = Field(None, ge=1, le=60_000)
+    """At most so many messages in a minute, evenly spaced, from all our processes together; by default, no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +39,21 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Audience:
+    """To whom a notice goes: to the recipients that the channel's options name, or to contacts of a team, or both."""
+
+    is_own: bool = True
+    addressed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Which recipients of one notice need no further try: told, or refused for good and why."""
+    """How far we are: which recipients of one notice need no further try, and what is kept there of its alert."""
 
     told: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    ticket: Ticket | None = None
+    """What the other side keeps of the alert, where it keeps something: later notices go to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +85,22 @@ class Never:
 
 Sent = Delivered | Later | Never
 
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A file that is sent to people, with a few words."""
+
+    id: str
+    """The same at every try of it."""
+    subject: str
+    text: str
+    name: str
+    """The file's."""
+    media_type: str
+    content: bytes = field(repr=False)
+    at: datetime
+
+
 Options_contra = TypeVar("Options_contra", bound=Part, contravariant=True)
 Secrets_contra = TypeVar("Secrets_contra", bound=Part, contravariant=True)
 
@@ -87,3 +121,31 @@ class Channel(Protocol[Options_contra, Secrets_contra]):
 
     async def send(self, notice: Notice, *, progress: Progress, now: datetime) -> Sent:
         """Tell it to all who are not yet told, and say what became of it; never raises for what others do."""
+
+
+@runtime_checkable
+class LooksUp(Protocol):
+    """A channel whose tickets people work on: it can say what became of one."""
+
+    async def look(self, ticket: Ticket, *, now: datetime) -> Seen:
+        """Return what became of a ticket, and what was decided there. Raises `shared.errors`."""
+
+
+@runtime_checkable
+class Addressable(Protocol):
+    """A kind of channel that can tell others than its options name: the contacts of a team."""
+
+    reaches: ClassVar[str]
+    """The kind of contact, as inventory names them: `email`, `chat` or `phone`."""
+
+    @classmethod
+    def readdressed(cls, options: Mapping[str, Any], audience: Audience) -> Mapping[str, Any]:
+        """Return options that name this audience. What is no address there is left out; where none is left, they stay."""
+
+
+@runtime_checkable
+class Carrier(Protocol):
+    """A channel that can carry a file to people."""
+
+    async def carry(self, letter: Letter, *, progress: Progress) -> Sent:
+        """Send it to all who do not have it yet, and say what became of it; never raises for what others do."""

@@ -7,15 +7,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import aiosmtplib
 import anyio
-from pydantic import ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import ConfigDict, Field, SecretStr, StringConstraints, TypeAdapter, ValidationError
 
-from services.notifier.connectors import Delivered, Later, Network, Never, Part, Progress, Sent
+from services.notifier.connectors import (
+    Audience,
+    Delivered,
+    Later,
+    Letter,
+    Network,
+    Never,
+    Paced,
+    Part,
+    Progress,
+    Sent,
+)
 from services.notifier.connectors.dial import dial
-from services.notifier.connectors.mail import compose
+from services.notifier.connectors.mail import compose, enclose
 from services.notifier.connectors.trust import trusting
 from services.notifier.domain.notices import Notice
 from services.notifier.domain.text import clean
@@ -28,6 +39,7 @@ _MOST_WORDS = 300
 _ABOUT_US = range(530, 540)
 """Replies about authentication and encryption (RFC 4954 §6): an operator can put them right."""
 
+MOST_RECIPIENTS = 100
 Address = Annotated[
     str,
     StringConstraints(
@@ -35,8 +47,10 @@ Address = Annotated[
     ),
 ]
 
+_ADDRESS: TypeAdapter[str] = TypeAdapter(Address)
 
-class Options(Part):
+
+class Options(Paced):
     """The mail server, and from whom to whom."""
 
     model_config = ConfigDict(validate_by_name=True)
@@ -47,7 +61,7 @@ class Options(Part):
     """TLS after STARTTLS (usual on port 587), or from the first byte (465). There is no plain SMTP."""
     username: str | None = Field(None, max_length=300, examples=["everleaf"])
     sender: Address = Field(alias="from", examples=["everleaf@example.test"])
-    to: list[Address] = Field(min_length=1, max_length=100, examples=[["operators@example.test"]])
+    to: list[Address] = Field(min_length=1, max_length=MOST_RECIPIENTS, examples=[["operators@example.test"]])
     ca_pem: str | None = Field(None, max_length=100_000)
     """Trust only these certificate authorities (PEM); by default, those the system trusts."""
 
@@ -67,6 +81,9 @@ class Email:
     secrets_type: ClassVar[type[Part]] = Secrets
     secrets_go_by: ClassVar[frozenset[str]] = frozenset({"host", "port", "security", "username", "ca_pem"})
 
+    reaches: ClassVar[str] = "email"
+    takes_digests: ClassVar[bool] = True
+
     def __init__(self, options: Options, *, secrets: Secrets, tls: ssl.SSLContext, network: Network) -> None:
         self._options = options
         self._secrets = secrets
@@ -85,11 +102,30 @@ class Email:
         tls = trusting(options.ca_pem, otherwise=network.tls)
         return cls(options, secrets=secrets, tls=tls, network=network)
 
+    @classmethod
+    def readdressed(cls, options: Mapping[str, Any], audience: Audience) -> Mapping[str, Any]:
+        """Return options to mail to this audience; a contact that is no address is left out."""
+        addressed = [each for each in audience.addressed if _is_address(each)]
+        own = options["to"] if audience.is_own or not addressed else []
+        return {**options, "to": list(dict.fromkeys([*own, *addressed]))[:MOST_RECIPIENTS]}
+
     async def send(self, notice: Notice, *, progress: Progress, now: datetime) -> Sent:  # noqa: ARG002 - a mail bears the alert's time
         """Mail the notice to each recipient that has no final answer yet."""
         options = self._options
-        waiting = [each for each in options.to if each not in progress.told and each not in progress.refused]
-        message = compose(notice, sender=options.sender, recipients=options.to)
+        return await self._mail(
+            compose(notice, sender=options.sender, recipients=options.to), progress=progress
+        )
+
+    async def carry(self, letter: Letter, *, progress: Progress) -> Sent:
+        """Mail a file to each recipient that has no final answer yet."""
+        options = self._options
+        return await self._mail(
+            enclose(letter, sender=options.sender, recipients=options.to), progress=progress
+        )
+
+    async def _mail(self, message: EmailMessage, *, progress: Progress) -> Sent:
+        to = self._options.to
+        waiting = [each for each in to if each not in progress.told and each not in progress.refused]
         try:
             with anyio.fail_after(PATIENCE.total_seconds()):
                 replies = await self._hand_over(message, recipients=waiting)
@@ -126,6 +162,14 @@ class Email:
         )
         await client.connect()  # where that fails, it closes what it was given
         return client
+
+
+def _is_address(text: str) -> bool:
+    try:
+        _ADDRESS.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from html import escape
 
+from services.notifier.connectors import Letter
+from services.notifier.connectors.words import plain
 from services.notifier.domain.notices import Fact, Notice, Turn
 from services.notifier.domain.text import clean
 from shared.events.notifier import Severity
@@ -45,22 +47,26 @@ def compose(notice: Notice, *, sender: str, recipients: Sequence[str]) -> EmailM
     return message
 
 
+def enclose(letter: Letter, *, sender: str, recipients: Sequence[str]) -> EmailMessage:
+    """Return a mail with a file; the same letter makes the same mail at every try."""
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = clean(letter.subject, most=_MOST_SUBJECT)
+    message["From"] = sender
+    message["To"] = ", ".join(recipients)
+    message["Date"] = letter.at
+    message["Message-ID"] = f"<{letter.id}@{sender.partition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    message.set_content(letter.text)
+    kind, _, subtype = letter.media_type.partition(";")[0].partition("/")
+    # A page or a table as well is sent as bytes: line ends are as they were made.
+    message.add_attachment(letter.content, maintype=kind, subtype=subtype, filename=letter.name)
+    message.set_boundary(f"everleaf-{letter.id}")
+    return message
+
+
 def _message_id(notice: Notice, *, number: int, domain: str) -> str:
     return f"<{notice.alert_id}.{number}@{domain}>"
-
-
-def plain(notice: Notice) -> str:
-    """Return the notice as plain text."""
-    parts = [notice.headline, "", *(_plain(fact) for fact in notice.facts())]
-    if notice.link is not None:
-        parts += ["", notice.link]
-    return "\n".join(parts) + "\n"
-
-
-def _plain(fact: Fact) -> str:
-    if len(fact.texts) == 1:
-        return f"{fact.label}: {fact.texts[0]}"
-    return "\n".join([f"{fact.label}:", *(f"  - {text}" for text in fact.texts)])
 
 
 def page(notice: Notice) -> str:

@@ -1,11 +1,9 @@
 """Signed webhooks as the Standard Webhooks specification has them (https://www.standardwebhooks.com)."""
 
-import ipaddress
 import json
 import ssl
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, ClassVar, Self
 
@@ -13,62 +11,48 @@ import anyio
 import httpx
 from pydantic import Field, SecretStr, field_validator
 
-from services.notifier.connectors import Delivered, Later, Network, Never, Part, Progress, Sent
+from services.notifier.connectors import Delivered, Later, Network, Never, Paced, Part, Progress, Sent
+from services.notifier.connectors.addresses import Url
 from services.notifier.connectors.trust import trusting
+from services.notifier.connectors.web import retry_after
 from services.notifier.domain.notices import Notice, Turn
 from shared.outbound import guarded_client
-from shared.webhooks import key_of, signed
+from shared.webhooks import Signer, signed, signer_of
 
 LIMIT = 20_000
 """Bytes a body may have (Standard Webhooks, "payload size")."""
 PATIENCE = timedelta(seconds=30)
-_TYPES = {
-    Turn.OPENED: "alert.opened",
-    Turn.RAISED: "alert.raised",
-    Turn.RESOLVED: "alert.resolved",
-    Turn.TEST: "channel.test",
-}
+_TEST = "channel.test"
 
 
-class Options(Part):
+class Options(Paced):
     """Where to, and whom to trust there."""
 
-    url: str = Field(max_length=2000, examples=["https://hooks.example.test/everleaf"])
+    url: Url = Field(examples=["https://hooks.example.test/everleaf"])
     """https; http only to this very machine."""
     ca_pem: str | None = Field(None, max_length=100_000)
     """Trust only these certificate authorities (PEM); by default, those the system trusts."""
 
-    @field_validator("url")
-    @classmethod
-    def _is_safe(cls, value: str) -> str:
-        try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL as error:
-            msg = "not a URL"
-            raise ValueError(msg) from error
-        if not url.host or url.scheme not in ("https", "http"):
-            msg = "write https://host/path"
-            raise ValueError(msg)
-        if url.userinfo:
-            msg = "user and password do not belong in a URL; the signature says who sends"
-            raise ValueError(msg)
-        if url.scheme == "http" and not _is_this_machine(url.host):
-            msg = "use https; http is only for this very machine"
-            raise ValueError(msg)
-        return value
-
 
 class Secrets(Part):
-    """What messages are signed with; the receiver has the same."""
+    """What messages are signed with."""
 
     signing_secret: SecretStr = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
-    """`whsec_` and 24 to 64 random bytes in base64."""
+    """`whsec_` and 24 to 64 random bytes in base64, which the receiver has too; or `whsk_` and an Ed25519 key."""
+    previous_secret: SecretStr | None = None
+    """The one before, while receivers still check with it: messages are then signed with both."""
 
-    @field_validator("signing_secret")
+    @field_validator("signing_secret", "previous_secret")
     @classmethod
-    def _is_a_key(cls, value: SecretStr) -> SecretStr:
-        key_of(value)
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            signer_of(value)
         return value
+
+    def signers(self) -> tuple[Signer, ...]:
+        """Return what signs, the present one first."""
+        given = (self.signing_secret, self.previous_secret)
+        return tuple(signer_of(each) for each in given if each is not None)
 
 
 class Webhook:
@@ -80,9 +64,11 @@ class Webhook:
     secrets_type: ClassVar[type[Part]] = Secrets
     secrets_go_by: ClassVar[frozenset[str]] = frozenset()  # the secret itself is never sent
 
-    def __init__(self, options: Options, *, key: bytes, tls: ssl.SSLContext, network: Network) -> None:
+    def __init__(
+        self, options: Options, *, signers: Sequence[Signer], tls: ssl.SSLContext, network: Network
+    ) -> None:
         self._options = options
-        self._key = key
+        self._signers = signers
         self._tls = tls
         self._network = network
 
@@ -90,13 +76,14 @@ class Webhook:
     def open(cls, options: Options, *, secrets: Secrets, network: Network) -> Self:
         """Prepare the channel. Raises `Invalid` where the CA is not PEM."""
         tls = trusting(options.ca_pem, otherwise=network.tls)
-        return cls(options, key=key_of(secrets.signing_secret), tls=tls, network=network)
+        return cls(options, signers=secrets.signers(), tls=tls, network=network)
 
     async def send(self, notice: Notice, *, progress: Progress, now: datetime) -> Sent:
         """Post the notice; redirects are never followed."""
         content = body(notice)
         headers = {"Content-Type": "application/json", "User-Agent": "Everleaf"}
-        headers |= signed(content, message_id=notice.id, key=self._key, now=now)
+        key, *also = self._signers
+        headers |= signed(content, message_id=notice.id, key=key, also=also, now=now)
         try:
             with anyio.fail_after(PATIENCE.total_seconds()):
                 response = await self._post(content, headers=headers)
@@ -118,7 +105,11 @@ class Webhook:
 def body(notice: Notice) -> bytes:
     """Return `{type, timestamp, data}` in at most 20,000 bytes: long lists are cut, and counted whole."""
     data = _data(notice)
-    document = {"type": _TYPES[notice.turn], "timestamp": notice.at.isoformat(), "data": data}
+    document = {
+        "type": _TEST if notice.turn is Turn.TEST else f"alert.{notice.turn}",
+        "timestamp": notice.at.isoformat(),
+        "data": data,
+    }
     while len(content := json.dumps(document, separators=(",", ":")).encode()) > LIMIT:
         longest = max(("names", "places"), key=lambda name: len(json.dumps(data[name])))
         data[longest] = data[longest][: len(data[longest]) // 2]
@@ -159,26 +150,3 @@ def _meaning(response: httpx.Response, *, now: datetime) -> Sent:
     if response.is_redirect:
         return Later(reason=f"{answer}: redirects are not followed; correct the URL.")
     return Later(reason=answer, retry_after=retry_after(response.headers.get("retry-after"), now=now))
-
-
-def retry_after(header: str | None, *, now: datetime) -> timedelta | None:
-    """Read `Retry-After` (RFC 9110 §10.2.3), seconds or a date; what cannot be read says nothing."""
-    if header is None:
-        return None
-    if header.isascii() and header.isdigit():
-        return timedelta(seconds=min(int(header[:9]), 10**9))
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(until - now, timedelta())
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -35,6 +35,8 @@ class Problem(StrEnum):
     REVOKED = "revoked"
     REVOCATION_FAILED = "revocation-failed"
     AWAITING_APPROVAL = "awaiting-approval"
+    ROLLOUT_STOPPED = "rollout-stopped"
+    DRIFTED = "drifted"
 
 
 class AlertState(StrEnum):
@@ -81,6 +83,10 @@ class Details(BaseModel):
     approval_id: str | None = None
     digest: str | None = None
     """What a decision binds to."""
+    counts: tuple[str, ...] = ()
+    """How many alerts a notice about many is about, and how bad they are."""
+    urgent: tuple[str, ...] = ()
+    """The worst of them."""
 
 
 class Evidence(BaseModel):
@@ -89,7 +95,7 @@ class Evidence(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     subject: str
-    """What the alert is about: a lineage's id, `channel/`, `source/` or `approval/` and an id, `place/`, a flaw and a hash,
+    """What the alert is about: a lineage's id, `channel/`, `source/`, `approval/`, `rollout/` or `binding/` and an id, `place/`, a flaw and a hash,
     `policy/` and a hash of a policy's id and a lineage's, or `unowned`."""
     lineage_id: str | None
     problem: Problem

@@ -9,8 +9,8 @@ from services.notifier.domain.alerts import Details, Evidence, Problem, Replacem
 from services.notifier.domain.evidence import display_name
 from services.notifier.domain.text import clean, clean_all, instant
 from shared.errors import Conflict, Forbidden
+from shared.events.approvals import ApprovalOutcome, Asked, Settled
 from shared.events.notifier import Severity
-from shared.events.renewal import ApprovalOutcome, ApprovalSettled, RenewalAwaitingApproval
 
 _BY_REMINDER = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
 _MOST_NAMES = 50
@@ -52,7 +52,7 @@ def check_waiting(details: Details | None, *, digest: str) -> None:
         )
 
 
-def of_awaiting(event: RenewalAwaitingApproval, *, told_at: datetime) -> Evidence:
+def of_awaiting(event: Asked, *, told_at: datetime) -> Evidence:
     """Return the evidence that people have to decide: more urgent with each of the first two reminders."""
     severity = _BY_REMINDER[min(event.reminder, len(_BY_REMINDER) - 1)]
     return _evidence(
@@ -72,7 +72,7 @@ def of_awaiting(event: RenewalAwaitingApproval, *, told_at: datetime) -> Evidenc
     )
 
 
-def of_override(event: ApprovalSettled, *, lineage_id: str | None, details: Details) -> Evidence | None:
+def of_override(event: Settled, *, lineage_id: str | None, details: Details) -> Evidence | None:
     """Return the evidence that it was done without approval; None where it was not."""
     if event.outcome is not ApprovalOutcome.OVERRIDDEN:
         return None
@@ -92,7 +92,7 @@ def of_override(event: ApprovalSettled, *, lineage_id: str | None, details: Deta
     )
 
 
-def end_of(event: ApprovalSettled) -> Replacement:
+def end_of(event: Settled) -> Replacement:
     """Return the observation that nothing waits any more."""
     return Replacement(
         subject=approval_subject(event.approval_id),
@@ -130,12 +130,12 @@ def approval_subject(approval_id: str) -> str:
     return f"approval/{approval_id}"
 
 
-def _what_to_do(event: RenewalAwaitingApproval) -> str:
+def _what_to_do(event: Asked) -> str:
     left = max(event.needed - event.granted, 0)
     who = _who(event.approver_groups)
     return clean(
         f"{left} of {who} must agree by {instant(event.expires_at)}, none of them who asks: "
-        f"POST /renewal/v1/approvals/{event.approval_id}/decisions with the digest.",
+        f"POST {event.where}/{event.approval_id}/decisions with the digest.",
         most=_MOST_WORDS,
     )
 

@@ -1,74 +1,29 @@
-"""Whom an alert is told, and when a telling is tried again."""
+"""What becomes of a telling, and when it is tried again."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from services.notifier.domain.alerts import is_worse
-from shared.events.notifier import Severity
-
 LONGEST_WAIT = timedelta(hours=24)
 _JITTER = 0.1
+_LATE = timedelta(seconds=1)
+"""We look for what is due from time to time only: what was missed by so little is made up for."""
 
 
 class DeliveryState(StrEnum):
     """What became of a telling."""
 
     PENDING = "pending"
+    GATHERED = "gathered"
+    """It is in a digest, which is a delivery of its own."""
     DELIVERED = "delivered"
     FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+    """It was over before it was to be told."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Routing:
-    """What a rule says: from this severity up, of these problems (none: all), to these channels (None: all).
-
-    One that is in groups is for alerts in one of them; and its "all channels" are those in one of them.
-    """
-
-    min_severity: Severity
-    problems: frozenset[str]
-    channels: frozenset[str] | None
-    groups: frozenset[str] = frozenset()
-
-    def names(self, channel: str, *, groups: frozenset[str]) -> bool:
-        """Return whether it is for a channel that is in these groups."""
-        if self.channels is not None:
-            return channel in self.channels
-        return not self.groups or not self.groups.isdisjoint(groups)
-
-
-def is_concerned(groups: frozenset[str], *, alert: frozenset[str]) -> bool:
-    """Return whether a rule or a channel in these groups has to do with an alert in those: without any, with all."""
-    return not groups or not groups.isdisjoint(alert)
-
-
-def recipients(
-    rules: Iterable[Routing],
-    *,
-    problem: str,
-    severity: Severity,
-    groups: frozenset[str],
-    enabled: Mapping[str, frozenset[str]],
-) -> list[str]:
-    """Return the enabled channels that some rule tells of such an alert, in their order.
-
-    `groups` are those of the alert, `enabled` has those of each channel: whoever is limited to some groups
-    hears of no other, whatever a rule says.
-    """
-    matching = [
-        rule
-        for rule in rules
-        if not is_worse(rule.min_severity, severity)
-        and (not rule.problems or problem in rule.problems)
-        and is_concerned(rule.groups, alert=groups)
-    ]
-    return [
-        channel
-        for channel, its in enabled.items()
-        if is_concerned(its, alert=groups) and any(rule.names(channel, groups=its) for rule in matching)
-    ]
+WAITING = (DeliveryState.PENDING, DeliveryState.GATHERED)
+"""Nobody has been told yet, and it goes on."""
 
 
 def next_attempt(
@@ -84,3 +39,12 @@ def next_attempt(
         return None
     wait = max(waits[attempts - 1], min(retry_after or timedelta(), LONGEST_WAIT))
     return now + wait * (1 + _JITTER * jitter)
+
+
+def rested(before: datetime | None, *, per_minute: int, now: datetime) -> datetime:
+    """Return until when a channel rests that sends now, so that it sends at most so much in a minute, evenly spaced.
+
+    `before` is until when it has rested last.
+    """
+    start = now if before is None else max(before, now - _LATE)
+    return start + timedelta(minutes=1) / per_minute

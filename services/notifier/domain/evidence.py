@@ -7,6 +7,7 @@ from services.notifier.domain.alerts import Details, Evidence, Problem
 from services.notifier.domain.text import clean, clean_all, counted, instant
 from shared.events.discovery import Place, SourceFailed
 from shared.events.inventory import (
+    CertificateAging,
     CertificateExpiring,
     CertificateRevocationSeen,
     CertificateStale,
@@ -40,8 +41,13 @@ def severity_of(urgency: Urgency) -> Severity | None:
 def of_expiring(event: CertificateExpiring, *, told_at: datetime) -> Evidence | None:
     """Return the evidence; none while the time for renewal has only begun (nothing is wrong yet)."""
     severity = _SEVERITY.get(event.urgency)
-    if severity is None:
-        return None
+    return of_ending(event, severity=severity, told_at=told_at) if severity is not None else None
+
+
+def of_ending(
+    event: CertificateExpiring | CertificateAging, *, severity: Severity, told_at: datetime
+) -> Evidence:
+    """Return the evidence that a certificate ends, however far that is."""
     return Evidence(
         subject=event.lineage_id,
         lineage_id=event.lineage_id,

@@ -14,15 +14,27 @@ _LONGEST = 400
 
 
 class Turn(StrEnum):
-    """What can happen to an alert; the first three are told through the channels."""
+    """What can happen to an alert. Channels hear of it as opened, raised or resolved."""
 
     OPENED = "opened"
     RAISED = "raised"
     RESOLVED = "resolved"
+    CROSSED = "crossed"
+    """A threshold of a rule, without being more severe; channels are told as of an alert that was raised."""
+    ESCALATED = "escalated"
+    """Nobody has taken it up, and others are told."""
+    REPEATED = "repeated"
+    """It is told again."""
     ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    MUTED = "muted"
+    WOKEN = "woken"
+    """Its silence was ended."""
     NOTED = "noted"
     TEST = "test"
     """Not a turn of an alert: somebody tries a channel."""
+    DIGEST = "digest"
+    """Not a turn of one alert: many are told in one notice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +80,8 @@ class Notice:
 
     def _rows(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         details = self.details
+        yield "In all", details.counts
+        yield "Most urgent", details.urgent
         yield "Names", details.names
         yield "Expires", (instant(details.not_after),) if details.not_after else ()
         yield "Issued by", (details.issuer or "",)
@@ -81,7 +95,7 @@ class Notice:
         yield "Digest", (details.digest or "",)
         yield "Places", _places(details)
         yield "What to do", (details.next_step if self.turn is not Turn.RESOLVED else "",)
-        yield "Since", (instant(self.opened_at),)
+        yield "Since", (instant(self.opened_at) if self.turn is not Turn.DIGEST else "",)
         yield "Fingerprint (SHA-256)", (self.fingerprint or "",)
 
 
@@ -145,6 +159,14 @@ _PLAIN: Mapping[str, tuple[str, str]] = {
         "{name} is revoked",
     ),
     Problem.AWAITING_APPROVAL: ("{name} waits for approval", "{name} does not wait for approval any more"),
+    Problem.ROLLOUT_STOPPED: (
+        "The rollout of {name} has stopped",
+        "The rollout of {name} goes on, or is over",
+    ),
+    Problem.DRIFTED: (
+        "{name}: somebody else has put another certificate there",
+        "{name}: the certificate that belongs there is in its place",
+    ),
     Problem.NONCOMPLIANT: ("{name} breaks a policy", "{name} does not break the policy any more"),
 }
 """What is said of a problem that is no lineage's, while it lasts and when it is over."""

@@ -1,6 +1,7 @@
 """Queries on channels and rules."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,11 +13,11 @@ from shared.store import Transaction
 from shared.store.scopes import Scope, within
 
 
-async def enabled_channels(session: AsyncSession) -> dict[str, frozenset[str]]:
-    """Return the groups of the channels that may be used, by their ids, oldest first."""
-    query = sa.select(col(Channel.id), col(Channel.groups)).where(col(Channel.enabled))
+async def enabled_channels(session: AsyncSession) -> Sequence[tuple[str, str, frozenset[str]]]:
+    """Return id, kind and groups of the channels that may be used, oldest first."""
+    query = sa.select(col(Channel.id), col(Channel.kind), col(Channel.groups)).where(col(Channel.enabled))
     rows = (await session.execute(query.order_by(col(Channel.id)))).all()
-    return {channel_id: frozenset(groups) for channel_id, groups in rows}
+    return [(channel_id, kind, frozenset(groups)) for channel_id, kind, groups in rows]
 
 
 async def all_rules(session: AsyncSession) -> Sequence[Rule]:
@@ -59,3 +60,23 @@ async def held_rule(tx: Transaction, rule_id: str) -> Rule | None:
     query = sa.select(Rule).where(col(Rule.id) == rule_id).with_for_update()
     found: Rule | None = await tx.session.scalar(query)
     return found
+
+
+async def keep_pace(tx: Transaction, channel_id: str, *, until: datetime, now: datetime) -> bool:
+    """Let a channel rest until then; return False where it rests already, and now is not the time to send."""
+    awake = sa.or_(col(Channel.rests_until).is_(None), col(Channel.rests_until) <= now)
+    query = sa.update(Channel).where(col(Channel.id) == channel_id, awake).values(rests_until=until)
+    return await tx.session.scalar(query.returning(col(Channel.id))) is not None
+
+
+async def rest(tx: Transaction, channel_id: str, *, until: datetime) -> None:
+    """Let a channel rest until then at least."""
+    sooner = sa.or_(col(Channel.rests_until).is_(None), col(Channel.rests_until) < until)
+    query = sa.update(Channel).where(col(Channel.id) == channel_id, sooner).values(rests_until=until)
+    await tx.session.execute(query)
+
+
+async def wake(tx: Transaction, channel_id: str) -> None:
+    """Let a channel rest no more."""
+    query = sa.update(Channel).where(col(Channel.id) == channel_id).values(rests_until=None)
+    await tx.session.execute(query)

@@ -1,6 +1,7 @@
 """Queries on deliveries: what is due, and who is at it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from services.notifier.domain.deliveries import DeliveryState
+from services.notifier.domain.deliveries import WAITING, DeliveryState
 from services.notifier.store.alerts import alerts_within
 from services.notifier.store.pages import page
 from services.notifier.store.tables import Alert, Channel, Delivery
@@ -53,7 +54,7 @@ def _due(now: datetime, *, busy: Collection[str]) -> sa.Select[Delivery]:
         col(earlier.alert_id) == col(Delivery.alert_id),
         col(earlier.channel_id) == col(Delivery.channel_id),
         col(earlier.number) < col(Delivery.number),
-        col(earlier.state) == DeliveryState.PENDING,
+        col(earlier.state).in_(WAITING),
     )
     return (
         sa.select(Delivery)
@@ -63,6 +64,8 @@ def _due(now: datetime, *, busy: Collection[str]) -> sa.Select[Delivery]:
             col(Delivery.next_attempt_at) <= now,
             sa.or_(col(Delivery.lease_until).is_(None), col(Delivery.lease_until) <= now),
             col(Delivery.channel_id).not_in(busy),
+            sa.or_(col(Channel.rests_until).is_(None), col(Channel.rests_until) <= now),
+            col(Delivery.digest_every).is_(None),
             ~waits_for_earlier,
         )
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
@@ -110,12 +113,70 @@ async def end_all_leases(tx: Transaction) -> None:
 
 async def give_up_pending(tx: Transaction, *, channel_id: str, reason: str) -> None:
     """Fail whatever is still to go through a channel."""
-    pending = (col(Delivery.channel_id) == channel_id, col(Delivery.state) == DeliveryState.PENDING)
+    pending = (col(Delivery.channel_id) == channel_id, col(Delivery.state).in_(WAITING))
     values = {"state": DeliveryState.FAILED, "last_error": reason, "next_attempt_at": None}
     await tx.session.execute(sa.update(Delivery).where(*pending).values(values))
 
 
-async def channels_told(session: AsyncSession, alert_id: str) -> Sequence[str]:
+async def replay(
+    tx: Transaction, *, channel_id: str, since: datetime, states: Collection[str], now: datetime
+) -> int:
+    """Let what was made since then and is in one of these states be sent through a channel again; return how many."""
+    chosen = (
+        col(Delivery.channel_id) == channel_id,
+        col(Delivery.created_at) >= since,
+        col(Delivery.state).in_(states),
+    )
+    again = {"state": DeliveryState.PENDING, "attempts": 0, "told": [], "refused": {}, "next_attempt_at": now}
+    made = await tx.session.execute(
+        sa.update(Delivery).where(*chosen).values(again).returning(col(Delivery.id))
+    )
+    return len(made.all())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """To whom of a channel an alert was told, or is to be."""
+
+    is_own: bool
+    addressed: frozenset[str]
+    digest_every: int | None
+
+
+async def channels_told(session: AsyncSession, alert_id: str) -> Mapping[str, Told]:
     """Return the channels that something of this alert went through, or is to go through."""
-    query = sa.select(col(Delivery.channel_id)).where(col(Delivery.alert_id) == alert_id).distinct()
-    return (await session.scalars(query)).all()
+    query = sa.select(Delivery).where(
+        col(Delivery.alert_id) == alert_id, col(Delivery.state) != DeliveryState.WITHDRAWN
+    )
+    told: dict[str, Told] = {}
+    for row in (await session.scalars(query.order_by(col(Delivery.number)))).all():
+        before = told.get(row.channel_id, Told(is_own=False, addressed=frozenset(), digest_every=None))
+        told[row.channel_id] = Told(
+            is_own=before.is_own or row.is_own,
+            addressed=before.addressed | frozenset(row.addressed),
+            digest_every=row.digest_every,
+        )
+    return told
+
+
+async def withdraw(tx: Transaction, alert_id: str, *, now: datetime) -> None:
+    """Withdraw what was to be told of an alert at a later time, and was not tried yet."""
+    chosen = (
+        col(Delivery.alert_id) == alert_id,
+        col(Delivery.state) == DeliveryState.PENDING,
+        col(Delivery.attempts) == 0,
+        col(Delivery.next_attempt_at) > now,
+    )
+    values = {"state": DeliveryState.WITHDRAWN, "next_attempt_at": None}
+    await tx.session.execute(sa.update(Delivery).where(*chosen).values(values))
+
+
+async def was_told_before(session: AsyncSession, delivery: Delivery) -> bool:
+    """Return whether a channel has been told of the same alert before."""
+    query = sa.select(sa.literal(1)).where(
+        col(Delivery.alert_id) == delivery.alert_id,
+        col(Delivery.channel_id) == delivery.channel_id,
+        col(Delivery.number) < delivery.number,
+        col(Delivery.state) != DeliveryState.WITHDRAWN,
+    )
+    return (await session.execute(query.limit(1))).first() is not None

@@ -27,6 +27,10 @@ class ApprovalHook(Table, table=True):
     """Who people are here, by what they are called there."""
     groups: list[str] = Field(default_factory=list, sa_type=Json)
     """It speaks for people in these; where there are none, in any."""
+    channel_id: str | None = Field(default=None, max_length=36, index=True)
+    """It passes on what is decided in the tickets of this channel."""
+    channel_seal: str | None = Field(default=None, max_length=64)
+    """What the channel was like when an administrator said so: of another one nothing is passed on."""
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
 

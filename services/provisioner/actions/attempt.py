@@ -1,6 +1,7 @@
 """One attempt at one deployment: forward, step by step and each remembered, or back to what was there."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,14 +12,23 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.provisioner import store
-from services.provisioner.actions.accesses import Accesses
+from services.provisioner.actions.accesses import Accesses, where
 from services.provisioner.actions.keys import sealing_private_key
 from services.provisioner.actions.outcomes import Change, Job
 from services.provisioner.actions.targets import read_options
-from services.provisioner.connectors import Target
+from services.provisioner.connectors import ReplacesInPlace, Target
 from services.provisioner.connectors.renewal import Renewal, purpose
 from services.provisioner.connectors.wire import Expected, Wire, until_served
-from services.provisioner.domain import WAY_BACK, DeploymentError, Failure, Material, Phase, Schedule, pair
+from services.provisioner.domain import (
+    WAY_BACK,
+    DeploymentError,
+    Failure,
+    Material,
+    NotYet,
+    Phase,
+    Schedule,
+    pair,
+)
 from shared.clock import Clock
 from shared.errors import EverleafError
 from shared.ids import new_id
@@ -43,6 +53,11 @@ class Means:
     """How long a server may take until it serves the new certificate, while it serves another one."""
     start_for: timedelta
     """How long it may take until it serves anything."""
+    watch_for: timedelta = timedelta()
+    """How long a certificate that is in place is watched, where no rollout says it."""
+    watch_every: timedelta = timedelta(seconds=10)
+    look_every: timedelta | None = None
+    """How often it is looked whether what was put in place is still there; None for never."""
 
 
 class Attempt:
@@ -66,6 +81,16 @@ class Attempt:
     async def run(self) -> None:
         """Go forward; where that fails, go back; and remember how it ended."""
         self._job = await self._load()
+        try:
+            await self._forth_or_back()
+        except NotYet as later:
+            row = self._job.row
+            if later.reason == row.reason or (self._phase is Phase.RESTORING and row.restored is False):
+                self._steps.clear()  # it was looked at before, and nothing is new
+            async with self._change() as change:
+                change.wait(later)
+
+    async def _forth_or_back(self) -> None:
         error = await self._tried(self._forward)
         if error is not None and self._phase in WAY_BACK:
             async with self._change() as change:
@@ -83,13 +108,14 @@ class Attempt:
                 binding=await session.get_one(store.Binding, row.binding_id),
                 target=await session.get_one(store.Target, row.target_id),
                 renewal=await session.get_one(store.Renewal, row.order_id),
+                sealer=self._means.sealer,
             )
 
     async def _tried(self, work: Callable[[], Awaitable[None]]) -> DeploymentError | None:
         try:
             await work()
-        except (store.LeaseLost, SQLAlchemyError):
-            raise  # that is our own trouble, not the target's
+        except (store.LeaseLost, SQLAlchemyError, NotYet):
+            raise  # that is our own trouble, or none
         except Exception as error:  # noqa: BLE001 - whatever it was, the target must not be left as it is
             failed = _as_failure(error, deployment_id=self._id)
             self._note(failed.step, failed.detail, ok=False)
@@ -105,6 +131,8 @@ class Attempt:
             case Phase.BINDING:
                 async with self._opened() as target:
                     await self._bind(target)
+            case Phase.WATCHING:
+                await self._watch()
             case Phase.TIDYING:
                 async with self._opened() as target:
                     await self._tidy(target)
@@ -128,22 +156,38 @@ class Attempt:
         if job.renewal.key_is_on_target:
             return None, Material(chain=job.chain, key_pem=None, waiting=job.row.order_id)
         # The key is asked for when the target has let us in.
-        sealed = job.row.sealed_key or await self._released()
-        material = pair(job.chain, await self._opened_key(sealed))
+        sealed = job.row.sealed_key or await self._released(job.row.order_id)
+        material = pair(job.chain, await self._opened_key(sealed, order_id=job.row.order_id))
         self._note("compare keys", "The private key is the certificate's.")
+        if issubclass(job.kind, ReplacesInPlace) and job.kind.needs_previous(job.slot):
+            material = replace(material, previous=await self._previous())
         return sealed, material
 
-    async def _released(self) -> bytes:
-        row = self._job.row
-        sealed = await self._means.renewal.release_key(row.order_id, deployment_id=row.id)
-        self._note("fetch key", "Renewal released the private key, sealed.")
+    async def _previous(self) -> Material | None:
+        """Return the pair that our last deployment put there, or None where there is none or its key is not to be had."""
+        async with self._database.read() as session:
+            renewal = await store.renewal_in_place(session, self._job.row)
+        if renewal is None or renewal.key_is_on_target:
+            return None
+        chain = tuple(base64.b64decode(text) for text in renewal.chain)
+        try:
+            sealed = await self._released(renewal.order_id, of="the certificate that is in place")
+        except DeploymentError as error:
+            if error.failure is not Failure.KEY_REFUSED:
+                raise
+            self._note(error.step, f"No way back by its key: {error.detail}", ok=False)
+            return None
+        return pair(chain, await self._opened_key(sealed, order_id=renewal.order_id))
+
+    async def _released(self, order_id: str, *, of: str = "the certificate") -> bytes:
+        sealed = await self._means.renewal.release_key(order_id, deployment_id=self._job.row.id)
+        self._note("fetch key", f"Renewal released the private key of {of}, sealed.")
         return sealed
 
-    async def _opened_key(self, sealed: bytes) -> bytes:
+    async def _opened_key(self, sealed: bytes, *, order_id: str) -> bytes:
         own = await sealing_private_key(self._database, self._means.sealer)
-        row = self._job.row
         try:
-            return open_with(own, sealed, purpose=purpose(row.order_id, deployment_id=row.id))
+            return open_with(own, sealed, purpose=purpose(order_id, deployment_id=self._job.row.id))
         except CannotOpen as error:
             raise DeploymentError(Failure.KEY_REFUSED, error.detail, step="open key") from error
 
@@ -151,12 +195,38 @@ class Attempt:
         job = self._job
         await target.bind(job.slot, undo=job.undo, report=self._note)
         await target.verify(job.slot, fingerprint=job.row.fingerprint, report=self._note)
+        await self._see_new()
+        span = timedelta(seconds=job.row.watch) if job.row.watch is not None else self._means.watch_for
+        if span:
+            async with self._change() as change:
+                change.begin_watching(span, every=self._means.watch_every)
+        else:
+            await self._succeed(target)
+
+    async def _watch(self) -> None:
+        """Look once more at what is in place; where the time is over, be done with it."""
+        job, means = self._job, self._means
+        expected = [Expected(endpoint=each, fingerprint=job.row.fingerprint) for each in job.endpoints]
+        await until_served(means.wire, expected, limit=means.verify_for, silent_limit=means.start_for)
+        until = job.row.watch_until
+        if until is not None and self._clock() < until:
+            async with self._change() as change:
+                change.watch_on(every=self._means.watch_every)
+        else:
+            self._note("watch", "It was served for as long as it was watched.")
+            async with self._opened() as target:
+                await self._succeed(target)
+
+    async def _succeed(self, target: AnyTarget) -> None:
+        async with self._change() as change:
+            await change.succeed(look_every=self._means.look_every)
+        await self._tidy(target)
+
+    async def _see_new(self) -> None:
+        job = self._job
         await self._until_served(
             [Expected(endpoint=each, fingerprint=job.row.fingerprint) for each in job.endpoints]
         )
-        async with self._change() as change:
-            await change.succeed()
-        await self._tidy(target)
 
     async def _until_served(self, expected: Sequence[Expected]) -> None:
         means = self._means
@@ -194,7 +264,7 @@ class Attempt:
         target, kind = self._job.target, self._job.kind
         access = self._means.accesses.of(target)
         async with kind.open(access, options=read_options(kind, target.options)) as opened:
-            self._note("connect", f"Logged in to {target.host}:{target.port} as {target.username}.")
+            self._note("connect", f"Logged in to {where(target)}.")
             yield opened
 
     @property

@@ -7,14 +7,19 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.provisioner import store
-from services.provisioner.actions.deployments import new_deployment
+from services.provisioner.actions.accesses import Document
+from services.provisioner.actions.places import places_of
 from services.provisioner.actions.scopes import require_lineage, sees_lineage
-from services.provisioner.actions.targets import Document, found, read_slot
+from services.provisioner.actions.sending import Sending
+from services.provisioner.actions.targets import found, read_slot
 from services.provisioner.connectors.registry import target_kind
 from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain import Phase, State
+from services.provisioner.domain.drift import OnDrift
+from services.provisioner.domain.order import arranged
 from shared.access import Principal
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, Invalid, NotFound
+from shared.http import check_if_match
 from shared.ids import new_id
 from shared.store import Database, Transaction
 
@@ -28,13 +33,25 @@ class NewBinding:
     slot: Document
     endpoints: Sequence[Endpoint]
     deploy_now: bool
+    after: Sequence[str] = ()
+    """Ids of the lineage's bindings that come first."""
+    on_drift: OnDrift = OnDrift.ALERT
+
+
+@dataclass(frozen=True, kw_only=True)
+class BindingChange:
+    """What is to be changed; None leaves it as it is."""
+
+    after: Sequence[str] | None = None
+    on_drift: OnDrift | None = None
 
 
 class Bindings:
     """Where lineages belong."""
 
-    def __init__(self, database: Database, *, ring: Callable[[], None]) -> None:
+    def __init__(self, database: Database, *, sending: Sending, ring: Callable[[], None]) -> None:
         self._database = database
+        self._sending = sending
         self._ring = ring
 
     async def create(self, new: NewBinding, *, caller: Principal, now: datetime) -> store.Binding:
@@ -60,13 +77,17 @@ class Bindings:
             slot_key=slot.key,
             slot=slot.model_dump(mode="json", exclude_unset=True),
             endpoints=[endpoint.model_dump() for endpoint in new.endpoints],
+            on_drift=new.on_drift,
             created_at=now,
             created_by=caller.id,
         )
+        await _put_after(tx, binding, new.after)
         tx.session.add(binding)
+        await tx.session.flush()
+        await store.keep_places(tx, binding.id, places_of(binding, target))
         latest = await store.latest_renewal(tx.session, new.lineage_id) if new.deploy_now else None
         if latest is not None:
-            await store.keep_deployments(tx, [new_deployment(latest, binding, now=now)])
+            await self._sending.send(tx, latest, [binding], now=now)
             tx.after_commit(self._ring)
         return binding
 
@@ -89,13 +110,36 @@ class Bindings:
         """Return a binding. Raises `NotFound`."""
         async with self._database.read() as session:
             row = await session.get(store.Binding, binding_id)
-            return await _seen(session, row, binding_id, caller=caller)
+            return await seen_binding(session, row, binding_id, caller=caller)
+
+    async def change(
+        self,
+        binding_id: str,
+        change: BindingChange,
+        *,
+        if_match: str | None,
+        caller: Principal,
+        now: datetime,
+    ) -> store.Binding:
+        """Change a binding; what waits for another one is looked at anew. Raises `NotFound`, `Stale` or `Invalid`."""
+        async with self._database.transaction() as tx:
+            held = await tx.session.get(store.Binding, binding_id, with_for_update=True)
+            row = await seen_binding(tx.session, held, binding_id, caller=caller)
+            check_if_match(if_match, version=row.version)
+            if change.on_drift is not None:
+                row.on_drift = change.on_drift
+            if change.after is not None:
+                await _put_after(tx, row, change.after)
+            row.version += 1
+            await store.wake_dependants(tx, row.lineage_id, now=now)
+            tx.after_commit(self._ring)
+        return row
 
     async def delete(self, binding_id: str, *, caller: Principal, now: datetime) -> None:
         """Take a binding back; what is in place stays. Raises `Conflict` while it is being worked on."""
         async with self._database.transaction() as tx:
             held = await tx.session.get(store.Binding, binding_id, with_for_update=True)
-            row = await _seen(tx.session, held, binding_id, caller=caller)
+            row = await seen_binding(tx.session, held, binding_id, caller=caller)
             for deployment in await store.open_deployments(tx, binding_id=binding_id):
                 if deployment.phase != Phase.START or deployment.state == State.RUNNING:
                     raise Conflict(
@@ -103,9 +147,26 @@ class Bindings:
                         next_step="Wait until it is deployed or restored, then try again.",
                     )
                 store.finish(deployment, state=State.CANCELLED, now=now)
+                await store.wake_those_after(tx, order_id=deployment.order_id, binding_id=binding_id, now=now)
             await store.clear_keys(tx, binding_id=binding_id, now=now)
+            await store.forget_pulls(tx, row)
+            await store.forget_places(tx, binding_id)
             tx.after_commit(self._ring)
             await tx.session.delete(row)
+
+
+async def _put_after(tx: Transaction, binding: store.Binding, after: Sequence[str]) -> None:
+    """Let a binding come after others of its lineage. Raises `Invalid` for others, and where they would wait in a circle."""
+    others = await store.bindings_of_lineage(tx.session, binding.lineage_id)
+    known = {each.id: list(each.after) for each in others}
+    unknown = sorted(set(after) - set(known))
+    if unknown:
+        raise Invalid(
+            f"The lineage has no binding {unknown[0]}.",
+            next_step="Name bindings of the same lineage: GET /v1/bindings?lineage_id= lists them.",
+        )
+    binding.after = sorted(set(after))
+    arranged({**known, binding.id: binding.after})
 
 
 async def _taken(tx: Transaction, taken: store.Binding, slot: str, *, caller: Principal) -> Conflict:
@@ -118,9 +179,10 @@ async def _taken(tx: Transaction, taken: store.Binding, slot: str, *, caller: Pr
     return Conflict(f"{slot} belongs to another lineage.", next_step="Ask an administrator whose it is.")
 
 
-async def _seen(
+async def seen_binding(
     session: AsyncSession, row: store.Binding | None, binding_id: str, *, caller: Principal
 ) -> store.Binding:
+    """Return the row. Raises `NotFound` where there is none that the caller sees."""
     if row is None or not await sees_lineage(session, row.lineage_id, caller=caller):
         raise NotFound(f"There is no binding {binding_id}.", next_step="List them with GET /v1/bindings.")
     return row

@@ -8,11 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.provisioner import store
 from services.provisioner.actions.scopes import sees_lineage
-from services.provisioner.domain import Phase, State
+from services.provisioner.actions.sending import Sending
+from services.provisioner.domain import Hold, Phase, State
 from shared.access import Principal
+from shared.audit import Change
 from shared.errors import Conflict, NotFound
 from shared.events import Event
 from shared.events.inventory import LineagesGrouped
+from shared.events.provisioner import WindowOverridden
 from shared.events.renewal import CertificateRenewed
 from shared.ids import new_id
 from shared.store import Database, Transaction
@@ -21,8 +24,9 @@ from shared.store import Database, Transaction
 class Deployments:
     """Certificates on their way into slots."""
 
-    def __init__(self, database: Database, *, ring: Callable[[], None]) -> None:
+    def __init__(self, database: Database, *, sending: Sending, ring: Callable[[], None]) -> None:
         self._database = database
+        self._sending = sending
         self._ring = ring
 
     async def begin(self, tx: Transaction, event: Event[CertificateRenewed], *, now: datetime) -> None:
@@ -37,11 +41,12 @@ class Deployments:
             names=renewed.names,
             renewed_at=event.time,
             key_is_on_target=renewed.key_is_on_target,
+            requested_by=renewed.requested_by,
         )
         await store.keep_renewal(tx, renewal)
         await store.LINEAGES.add(tx, renewed.lineage_id, renewed.groups, at=event.time)
         bindings = await store.bindings_of_lineage(tx.session, renewed.lineage_id)
-        await store.keep_deployments(tx, [new_deployment(renewal, binding, now=now) for binding in bindings])
+        await self._sending.send(tx, renewal, bindings, now=now)
         tx.after_commit(self._ring)
 
     async def grouped(self, tx: Transaction, event: Event[LineagesGrouped]) -> None:
@@ -71,7 +76,13 @@ class Deployments:
         async with self._database.transaction() as tx:
             held = await tx.session.get(store.Deployment, deployment_id, with_for_update=True)
             row = await _seen(tx.session, held, deployment_id, caller=caller)
-            if row.state in (State.DEPLOYED, State.SUPERSEDED, State.CANCELLED, State.RUNNING):
+            if row.state in (
+                State.DEPLOYED,
+                State.SUPERSEDED,
+                State.CANCELLED,
+                State.RUNNING,
+                State.WATCHING,
+            ):
                 raise Conflict(
                     f"The deployment is {row.state}.",
                     next_step="Only one that failed or waits is tried again.",
@@ -79,25 +90,48 @@ class Deployments:
             if row.phase == Phase.OVER:
                 row.phase, row.attempt = Phase.START, 0
             row.state, row.next_attempt_at, row.updated_at = State.PENDING, now, now
+            tx.record(Change(kind="deployment", verb="retried", id=row.id, lineage_id=row.lineage_id))
+            tx.after_commit(self._ring)
+        return row
+
+    async def override(
+        self, deployment_id: str, *, reason: str, caller: Principal, now: datetime
+    ) -> store.Deployment:
+        """Have it done now, whatever windows and freezes say: on record as a step, and told. Raises `NotFound` or `Conflict`."""
+        async with self._database.transaction() as tx:
+            held = await tx.session.get(store.Deployment, deployment_id, with_for_update=True)
+            row = await _seen(tx.session, held, deployment_id, caller=caller)
+            if row.phase != Phase.START or row.hold not in (Hold.WINDOW, Hold.FREEZE):
+                raise Conflict(
+                    "The deployment does not wait for a window.",
+                    next_step="Only what waits for one, or for the end of a freeze, is hurried.",
+                )
+            target = await tx.session.get_one(store.Target, row.target_id)
+            tx.session.add(_override_step(row, f"{caller.name} does not wait: {reason}", now=now))
+            overridden = WindowOverridden(
+                deployment_id=row.id,
+                lineage_id=row.lineage_id,
+                target=target.name,
+                waited_for=row.hold_reason or "",
+                reason=reason,
+                overridden_by=caller.id,
+                overridden_at=now,
+            )
+            tx.emit(overridden, now=now)
+            row.overridden_by, row.next_attempt_at, row.updated_at = caller.id, now, now
             tx.after_commit(self._ring)
         return row
 
 
-def new_deployment(renewal: store.Renewal, binding: store.Binding, *, now: datetime) -> store.Deployment:
-    """Return a deployment of a renewed certificate into a slot, due at once."""
-    return store.Deployment(
+def _override_step(row: store.Deployment, text: str, *, now: datetime) -> store.Step:
+    return store.Step(
         id=new_id(),
-        order_id=renewal.order_id,
-        binding_id=binding.id,
-        lineage_id=renewal.lineage_id,
-        target_id=binding.target_id,
-        fingerprint=renewal.fingerprint,
-        renewed_at=renewal.renewed_at,
-        state=State.PENDING,
-        phase=Phase.START,
-        next_attempt_at=now,
-        created_at=now,
-        updated_at=now,
+        deployment_id=row.id,
+        attempt=row.attempt + 1,
+        at=now,
+        step="override",
+        ok=True,
+        text=text,
     )
 
 

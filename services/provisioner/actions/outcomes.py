@@ -1,10 +1,14 @@
 """What a deployment's row becomes, and what is told, when an attempt gets on, gets through, or fails."""
 
 import base64
-from dataclasses import dataclass
-from datetime import datetime
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pydantic_core import to_jsonable_python
 
 from services.provisioner import store
+from services.provisioner.actions.places import place_of, settled
 from services.provisioner.actions.targets import read_slot
 from services.provisioner.connectors import Part, Slot
 from services.provisioner.connectors.registry import Kind, target_kind
@@ -13,14 +17,16 @@ from services.provisioner.domain import (
     WAY_BACK,
     DeploymentError,
     Failure,
+    NotYet,
     Phase,
     Schedule,
     State,
     needs_a_person,
     next_step,
 )
-from shared.events.discovery import Place
+from shared.documents import holds_secret, revealed
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
+from shared.sealing import Sealer
 from shared.store import Transaction
 
 
@@ -32,6 +38,7 @@ class Job:
     binding: store.Binding
     target: store.Target
     renewal: store.Renewal
+    sealer: Sealer = field(repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -55,8 +62,11 @@ class Job:
 
     @property
     def undo(self) -> Part:
-        """Return what the target needs to know to go back."""
-        return self.kind.undo_type.model_validate(self.row.undo)
+        """Return what the target needs to know to go back. Raises `CannotOpen`."""
+        row, document = self.row, self.row.undo
+        if row.sealed_undo is not None:
+            document = json.loads(self.sealer.open(row.sealed_undo, row=_undo_row(row.id)))
+        return self.kind.undo_type.model_validate(document)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,29 +84,44 @@ class Change:
 
     def begin_binding(self, undo: Part, *, served_before: list[str | None]) -> None:
         """Remember that the new files may be in force from now on, and the way back."""
-        self.row.phase = Phase.BINDING
-        self.row.undo, self.row.served_before = undo.model_dump(mode="json"), served_before
+        self.row.phase, self.row.served_before = Phase.BINDING, served_before
+        if holds_secret(undo):
+            document = json.dumps(revealed(undo), default=to_jsonable_python).encode()
+            self.row.sealed_undo = self.job.sealer.seal(document, row=_undo_row(self.row.id))
+        else:
+            self.row.undo = undo.model_dump(mode="json")
 
-    async def succeed(self) -> None:
+    def begin_watching(self, span: timedelta, *, every: timedelta) -> None:
+        """Remember that the certificate was seen in place, and until when that has to last."""
+        row = self.row
+        row.phase, row.state, row.sealed_key = Phase.WATCHING, State.WATCHING, None
+        row.watch_until, row.repairs = self.now + span, 0
+        self.watch_on(every=every)
+
+    def watch_on(self, *, every: timedelta) -> None:
+        """Look again in a while."""
+        until = self.row.watch_until or self.now
+        self.row.next_attempt_at = min(self.now + every, until)
+
+    async def succeed(self, *, look_every: timedelta | None = None) -> None:
         """Remember, and tell, that the certificate was seen in place."""
         row = self.row
+        look_at = self.now + look_every if look_every is not None else None
+        await store.is_in_place(
+            self.tx, row.binding_id, fingerprint=row.fingerprint, look_at=look_at, now=self.now
+        )
+        if self.job.binding.drifted_at is not None:
+            self.tx.emit(settled(self.job.binding, at=self.now), now=self.now)
         # Held, so that of two deployments that end at once one is the last.
         renewal = await store.lock_renewal(self.tx, row.order_id)
         row.state, row.phase = State.DEPLOYED, Phase.TIDYING
+        row.watch_until = row.discovery = row.discovered_at = None
         row.deployed_at, row.repairs = self.now, 0
         # Keys that were made for older certificates of this slot wait in vain.
         await store.key_is_bound(self.tx, order_id=row.order_id, now=self.now)
         await store.clear_keys(self.tx, binding_id=row.binding_id, older_than=row.renewed_at, now=self.now)
         row.sealed_key = row.failure = row.failed_step = row.reason = row.restored = None
-        places = [
-            Place(
-                address=each.address,
-                port=each.port,
-                server_name=each.server_name,
-                starttls=each.starttls,
-            )
-            for each in self.job.endpoints
-        ]
+        places = [place_of(each) for each in self.job.endpoints]
         event = CertificateDeployed(
             lineage_id=row.lineage_id,
             order_id=row.order_id,
@@ -112,13 +137,22 @@ class Change:
 
     def end(self) -> None:
         """Let a deployment that was seen in place and tidied up after be over."""
-        self.row.undo = self.row.served_before = None
+        self.row.undo = self.row.sealed_undo = self.row.served_before = None
         store.finish(self.row, state=State.DEPLOYED, now=self.now)
 
     def turn_back(self, error: DeploymentError) -> None:
         """Remember why, and that the target is to become as it was before."""
         self._blame(error)
         self.row.phase, self.row.repairs = WAY_BACK[Phase(self.row.phase)], 0
+
+    def wait(self, later: NotYet) -> None:
+        """Remember what is waited for; it is looked at again in a while."""
+        row = self.row
+        row.next_attempt_at = self.now + later.again
+        if row.phase == Phase.RESTORING:
+            row.restored = False  # why it is put back stays the reason
+        else:
+            row.reason = later.reason
 
     def fail(self, error: DeploymentError, *, schedule: Schedule) -> None:
         """Remember that nothing was touched, or that tidying up or the way back has not ended yet."""
@@ -144,9 +178,10 @@ class Change:
         """End a failed attempt, the target being as it was before; remember and tell what follows."""
         row, failure = self.row, Failure(self.row.failure or Failure.UNFORESEEN)
         row.attempt += 1
-        row.repairs, row.restored, row.undo, row.served_before = 0, True, None, None
+        row.undo = row.sealed_undo = row.served_before = None
+        row.repairs, row.restored = 0, True
         row.state = State.RESTORED if row.phase == Phase.RESTORING else State.WAITING
-        row.phase = Phase.START
+        row.phase, row.watch_until = Phase.START, None
         row.next_attempt_at = schedule.next_attempt(attempt=row.attempt, now=self.now)
         if needs_a_person(failure):
             row.state, row.next_attempt_at = State.NEEDS_ATTENTION, None
@@ -175,3 +210,7 @@ class Change:
             old_fingerprint=self.job.renewal.old_fingerprint,
         )
         self.tx.emit(event, now=self.now)
+
+
+def _undo_row(deployment_id: str) -> str:
+    return f"provisioner/deployments/{deployment_id}/undo"

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from services.provisioner import store
+from services.provisioner.actions.accesses import Document
 from services.provisioner.actions.bindings import Bindings, NewBinding
 from services.provisioner.actions.scopes import sees_lineage
-from services.provisioner.actions.targets import Document, NewTarget, Targets, found
-from services.provisioner.connectors import TargetCredential
+from services.provisioner.actions.targets import NewTarget, Targets, found
 from services.provisioner.connectors.file_slots import PEM, FilesSlot
 from services.provisioner.connectors.inventory import Inventory, not_known
 from services.provisioner.connectors.registry import target_kind
@@ -46,7 +47,7 @@ class HostTarget:
     port: int = 22
     username: str
     host_key: str
-    credential: TargetCredential | None = field(default=None, repr=False)
+    credential: Document | None = field(default=None, repr=False)
     credential_of: str | None = None
     """The target whose credential this one takes too, in place of one of its own."""
     options: Document = field(default_factory=dict)
@@ -281,6 +282,9 @@ async def _known_target(
 ) -> store.Target:
     if target_id is not None:
         return found(await tx.session.get(store.Target, target_id), target_id, caller=caller)
+    device = _planned(row, reached_at=row.host).device
+    if device is not None:
+        return await _known_device(tx, row, device.kind, caller=caller)
     # Not by the addresses that the host says it has: another host's target is not for it to choose.
     candidates = [
         target
@@ -299,12 +303,27 @@ async def _known_target(
     return fitting[0]
 
 
+async def _known_device(
+    tx: Transaction, row: store.Proposal, kind: str, *, caller: Principal
+) -> store.Target:
+    """Return the target of this kind whose API is at the address that the source has for the device."""
+    for target in await store.targets_of_kind(tx.session, kind, scope=caller.scope):
+        if urlsplit(str(target.options.get("url", ""))).hostname == row.host.lower():
+            return target
+    raise Conflict(
+        f"There is no target of the kind {kind} for {row.host}.",
+        next_step="Make it known with POST /v1/targets, and name the target in target_id.",
+    )
+
+
 def _planned(row: store.Proposal, *, reached_at: str) -> Plan:
     return plan(Held.model_validate(row.held), path=row.path, reached_at=reached_at)
 
 
 def _slot(row: store.Proposal, target: store.Target, said: Acceptance) -> dict[str, Any]:
-    wanted = _planned(row, reached_at=target.host)
+    wanted = _planned(row, reached_at=target.host or row.host)
+    if wanted.device is not None:
+        return dict(wanted.device.slot)
     is_its_own = row.products == f",{target.kind},"
     slot = {
         "certificate_path": wanted.certificate_path,
@@ -323,7 +342,7 @@ def _slot(row: store.Proposal, target: store.Target, said: Acceptance) -> dict[s
 def _endpoints(row: store.Proposal, target: store.Target) -> list[Endpoint]:
     return [
         Endpoint(address=each.address, port=each.port, server_name=each.server_name, starttls=each.starttls)
-        for each in _planned(row, reached_at=target.host).endpoints
+        for each in _planned(row, reached_at=target.host or row.host).endpoints
     ]
 
 

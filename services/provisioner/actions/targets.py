@@ -1,41 +1,38 @@
 """The verbs on targets: make known, look at, change, check, forget."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from services.provisioner import store
-from services.provisioner.actions.accesses import Accesses
-from services.provisioner.connectors import Check, Part, Slot, TargetCredential
+from services.provisioner.actions.accesses import SEE_KINDS, Accesses, Document
+from services.provisioner.actions.reached import checks_until, host_of, refuse_redirected_secrets
+from services.provisioner.connectors import Check, Part, Slot
 from services.provisioner.connectors.registry import Kind, target_kind
 from services.provisioner.connectors.ssh import SeenHostKey, seen_host_key
-from services.provisioner.domain import DeploymentError, Failure, Phase, State
+from services.provisioner.domain import DeploymentError, Phase, State
 from shared.access import Principal
+from shared.audit import Change
 from shared.documents import read_document
 from shared.errors import Conflict, NotFound
 from shared.groups import listed
 from shared.http import check_if_match
 from shared.ids import new_id
-from shared.ssh import plain_host_key
 from shared.store import Database, Transaction
-
-_SEE_KINDS = "See GET /v1/target-kinds for what this kind of target takes."
-Document = Mapping[str, Any]
-"""Options or a slot as JSON, whose shape the kind of target knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewTarget:
-    """What is needed to make a target known."""
+    """What is needed to make a target known; only a host has host, port, username and host key."""
 
     name: str
     kind: str
-    host: str
-    port: int
-    username: str
-    host_key: str
-    credential: TargetCredential
+    host: str | None = None
+    port: int | None = None
+    username: str | None = None
+    host_key: str | None = None
+    credential: Document = field(repr=False)
     options: Document
     groups: Sequence[str] = ()
 
@@ -48,7 +45,7 @@ class TargetChange:
     port: int | None = None
     username: str | None = None
     host_key: str | None = None
-    credential: TargetCredential | None = None
+    credential: Document | None = field(default=None, repr=False)
     options: Document | None = None
     groups: Sequence[str] | None = None
 
@@ -68,17 +65,17 @@ class Targets:
 
     async def add(self, tx: Transaction, new: NewTarget, *, caller: Principal, now: datetime) -> store.Target:
         """Do that in a transaction of the caller's."""
-        target_id = new_id()
+        target_id, kind = new_id(), target_kind(new.kind)
+        host = host_of(
+            kind, host=new.host, port=new.port, username=new.username, host_key=new.host_key, is_new=True
+        )
         row = store.Target(
             id=target_id,
             name=new.name,
             kind=new.kind,
-            host=new.host,
-            port=new.port,
-            username=new.username,
-            host_key=plain_host_key(new.host_key),
-            credential=self._accesses.seal(new.credential, target_id=target_id),
-            options=_kept(read_options(target_kind(new.kind), new.options)),
+            **host,
+            credential=self._accesses.seal(kind, new.credential, target_id=target_id),
+            options=_kept(read_options(kind, new.options)),
             groups=listed(caller.grouped(new.groups)),
             created_at=now,
             created_by=caller.id,
@@ -90,7 +87,7 @@ class Targets:
         await tx.session.flush()
         return row
 
-    async def credential_of(self, tx: Transaction, target_id: str, *, caller: Principal) -> TargetCredential:
+    async def credential_of(self, tx: Transaction, target_id: str, *, caller: Principal) -> Document:
         """Return the credential of a target, for another one to be reached with. Raises `NotFound`."""
         row = await tx.session.get(store.Target, target_id)
         return self._accesses.credential_of(found(row, target_id, caller=caller))
@@ -129,15 +126,19 @@ class Targets:
         return row
 
     def _apply(self, change: TargetChange, row: store.Target) -> None:
-        row.host = change.host or row.host
-        row.port = change.port or row.port
-        row.username = change.username or row.username
-        if change.host_key is not None:
-            row.host_key = plain_host_key(change.host_key)
-        if change.credential is not None:
-            row.credential = self._accesses.seal(change.credential, target_id=row.id)
+        kind, before = target_kind(row.kind), dict(row.options)
+        host = host_of(
+            kind, host=change.host, port=change.port, username=change.username, host_key=change.host_key
+        )
         if change.options is not None:
-            row.options = _kept(read_options(target_kind(row.kind), change.options))
+            row.options = _kept(read_options(kind, change.options))
+        if change.credential is not None:
+            row.credential = self._accesses.seal(kind, change.credential, target_id=row.id)
+        else:
+            held = self._accesses.credential_of(row)
+            refuse_redirected_secrets(kind, row, host=host, options_before=before, credential=held)
+        for name, value in host.items():
+            setattr(row, name, value)
 
     async def delete(self, target_id: str, *, caller: Principal) -> None:
         """Forget a target. Raises `Conflict` where something is bound to it."""
@@ -146,23 +147,31 @@ class Targets:
             row = found(held, target_id, caller=caller)
             if await store.has_bindings(tx.session, target_id):
                 raise Conflict(f"{row.name} has bindings.", next_step="Delete its bindings first.")
+            await store.delete_timings_of(tx, target_id)
             await tx.session.delete(row)
 
     async def check(self, target_id: str, *, caller: Principal) -> list[Check]:
         """Connect, log in and look what works; changes nothing there."""
         target = await self.get(target_id, caller=caller)
         kind = target_kind(target.kind)
+        async with self._database.transaction() as tx:
+            tx.record(_tried(target))
         try:
             async with kind.open(
                 self._accesses.of(target), options=read_options(kind, target.options)
             ) as opened:
-                return [*(_reached(None)), *await opened.check()]
+                return [*checks_until(None, kind), *await opened.check()]
         except DeploymentError as error:
-            return _reached(error)
+            return checks_until(error, kind)
 
     async def host_key(self, host: str, *, port: int) -> SeenHostKey:
         """Return the key the host shows now, for a person to compare. Raises `DeploymentError`."""
-        return await seen_host_key(host, port=port, limit=self._accesses.limits.connect)
+        accesses = self._accesses
+        return await seen_host_key(host, port=port, limit=accesses.limits.connect, reach=accesses.reach)
+
+
+def _tried(row: store.Target) -> Change:
+    return Change(kind="target", verb="tried", id=row.id, name=row.name, groups=tuple(row.groups))
 
 
 async def _wake(tx: Transaction, target_id: str, *, now: datetime) -> None:
@@ -170,24 +179,6 @@ async def _wake(tx: Transaction, target_id: str, *, now: datetime) -> None:
         deployment.next_attempt_at = now
         if deployment.state == State.NEEDS_ATTENTION:
             deployment.state = State.PENDING if deployment.phase == Phase.START else State.RUNNING
-
-
-_ORDER = (
-    (Failure.UNREACHABLE, "reachable", "The host answers."),
-    (Failure.HOST_KEY_CHANGED, "host_key", "The host proved to have the stored key."),
-    (Failure.LOGIN_REFUSED, "login", "The login was accepted."),
-)
-
-
-def _reached(error: DeploymentError | None) -> list[Check]:
-    checks: list[Check] = []
-    for failure, name, text in _ORDER:
-        if error is not None and error.failure is failure:
-            return [*checks, Check(name=name, ok=False, text=str(error))]
-        checks.append(Check(name=name, ok=True, text=text))
-    if error is not None:
-        checks.append(Check(name="files", ok=False, text=str(error)))
-    return checks
 
 
 def found(row: store.Target | None, target_id: str, *, caller: Principal) -> store.Target:
@@ -199,12 +190,12 @@ def found(row: store.Target | None, target_id: str, *, caller: Principal) -> sto
 
 def read_options(kind: Kind, options: Document) -> Part:
     """Return options as the kind of target knows them. Raises `Invalid`."""
-    return read_document(kind.options_type, options, at="options", next_step=_SEE_KINDS)
+    return read_document(kind.options_type, options, at="options", next_step=SEE_KINDS)
 
 
 def read_slot(kind: Kind, slot: Document) -> Slot:
     """Return a slot as the kind of target knows it. Raises `Invalid`."""
-    return read_document(kind.slot_type, slot, at="slot", next_step=_SEE_KINDS)
+    return read_document(kind.slot_type, slot, at="slot", next_step=SEE_KINDS)
 
 
 def _kept(part: Part) -> dict[str, Any]:

@@ -3,19 +3,25 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from pydantic import Field, JsonValue
 
-from services.provisioner.actions.bindings import Bindings, NewBinding
+from services.provisioner.actions.bindings import BindingChange, Bindings, NewBinding
 from services.provisioner.connectors.wire import Endpoint
+from services.provisioner.domain.drift import OnDrift
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, etag
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("bindings:read")]
 Writer = Annotated[Principal, requires("bindings:write")]
 AllPages = Annotated[Paging, Depends()]
+BindingId = Annotated[str, Field(max_length=36)]
+IfMatch = Annotated[str | None, Header()]
+_ON_DRIFT = (
+    "What is done where somebody else has put another certificate there: tell, or put it right as well."
+)
 
 
 class BindingBody(Body):
@@ -33,6 +39,17 @@ class BindingBody(Body):
         description="What serves the certificate from there: it counts as deployed when all were seen to.",
     )
     deploy_now: bool = Field(True, description="Whether the lineage's latest certificate goes there at once.")
+    after: list[BindingId] = Field(
+        [], max_length=100, description="Bindings of the same lineage that come first: a load balancer, say."
+    )
+    on_drift: OnDrift = Field(OnDrift.ALERT, description=_ON_DRIFT)
+
+
+class BindingChangeBody(Body):
+    """What is to be changed; what is left out stays."""
+
+    after: list[BindingId] | None = Field(None, max_length=100)
+    on_drift: OnDrift | None = Field(None, description=_ON_DRIFT)
 
 
 class BindingView(View):
@@ -43,6 +60,13 @@ class BindingView(View):
     target_id: str
     slot: dict[str, Any]
     endpoints: list[Endpoint]
+    after: list[str] = Field(description="Bindings of the same lineage that come first.")
+    on_drift: OnDrift
+    version: int = Field(description="Send it back as `If-Match` with a change.")
+    fingerprint: str | None = Field(description="The certificate that was last seen there by our doing.")
+    deployed_at: datetime | None
+    drift: dict[str, str] | None = Field(description="Where another certificate was seen, and which.")
+    drifted_at: datetime | None
     created_at: datetime
     created_by: str
 
@@ -75,8 +99,24 @@ def binding_routes(bindings: Bindings, *, once: Once, clock: Clock) -> Routes:
         return paging.page([BindingView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{binding_id}", summary="Show a binding")
-    async def get_binding(caller: Reader, binding_id: str) -> BindingView:
-        return BindingView.model_validate(await bindings.get(binding_id, caller=caller))
+    async def get_binding(caller: Reader, binding_id: str, response: Response) -> BindingView:
+        row = await bindings.get(binding_id, caller=caller)
+        response.headers["ETag"] = etag(row.version)
+        return BindingView.model_validate(row)
+
+    @routes.patch("/{binding_id}", summary="Change what comes before a binding, or what is done on drift")
+    async def change_binding(
+        caller: Writer, binding_id: str, body: BindingChangeBody, response: Response, if_match: IfMatch = None
+    ) -> BindingView:
+        row = await bindings.change(
+            binding_id,
+            BindingChange(after=body.after, on_drift=body.on_drift),
+            if_match=if_match,
+            caller=caller,
+            now=clock(),
+        )
+        response.headers["ETag"] = etag(row.version)
+        return BindingView.model_validate(row)
 
     @routes.delete("/{binding_id}", summary="Take a binding back; what is in place stays", status_code=204)
     async def delete_binding(caller: Writer, binding_id: str) -> None:

@@ -8,8 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from services.provisioner.actions.proposals import Acceptance, Asked, HostTarget, Proposals, Proposed
 from services.provisioner.api.bindings import BindingView
-from services.provisioner.api.targets import HOST, HOST_KEY, PORT, USERNAME
-from services.provisioner.connectors import TargetCredential
+from services.provisioner.api.targets import CREDENTIAL, HOST, HOST_KEY, PORT, USERNAME
 from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain.proposals import State
 from shared.access import Principal, requires
@@ -33,7 +32,7 @@ class HostTargetBody(Body):
     port: Annotated[int, PORT] = 22
     username: Annotated[str, USERNAME]
     host_key: Annotated[str, HOST_KEY]
-    credential: TargetCredential | None = Field(None, description="Write-only.")
+    credential: Annotated[dict[str, JsonValue] | None, CREDENTIAL] = None
     credential_of: str | None = Field(
         None,
         max_length=36,
@@ -108,6 +107,13 @@ class ProposalView(View):
     alias: str | None = Field(description="The entry's name, where it is a keystore.")
     test_command: str | None = Field(examples=["nginx -t"])
     reload_command: str | None = Field(examples=["nginx -s reload"])
+    target_kind: str | None = Field(
+        description="Of a device: the kind of target that changes it. Empty for files on a host."
+    )
+    slot: dict[str, JsonValue] | None = Field(
+        description="Of a device: the slot, in place of files.",
+        examples=[{"profile": "/Common/shop-clientssl"}],
+    )
     endpoints: list[EndpointView]
     uses: list[ConfiguredUse] = Field(description="Where the configuration says so.")
     observed_at: datetime = Field(description="When it was first told to be as it is now.")
@@ -193,6 +199,8 @@ def _view(found: Proposed) -> ProposalView:
         alias=plan.alias,
         test_command=plan.test_command,
         reload_command=plan.reload_command,
+        target_kind=plan.device.kind if plan.device else None,
+        slot=dict(plan.device.slot) if plan.device else None,
         endpoints=[EndpointView.model_validate(each) for each in plan.endpoints],
         uses=held.uses,
         observed_at=row.observed_at,

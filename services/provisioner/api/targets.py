@@ -8,8 +8,7 @@ from pydantic import Field, JsonValue
 
 from services.provisioner import store
 from services.provisioner.actions.targets import NewTarget, TargetChange, Targets
-from services.provisioner.connectors import TargetCredential
-from services.provisioner.connectors.registry import TARGETS
+from services.provisioner.connectors.registry import TARGETS, is_host
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
@@ -30,18 +29,22 @@ HOST_KEY = Field(
     description="The OpenSSH public key the host must prove to have; compare it with the host's console.",
     examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKuvWfH8bCRX0sMpXnHnzEgTMw0CzXmCcQsGlvUvrJ"],
 )
+CREDENTIAL = Field(
+    description="Write-only: it is sealed, and never shown again. Of the shape that GET /v1/target-kinds says for the kind.",
+    examples=[{"private_key": "…"}, {"token": "…"}],
+)
 
 
 class TargetBody(Body):
-    """A new target."""
+    """A new target: a host with `host`, `username` and `host_key`, or an API whose `options` say where it is."""
 
     name: str = Field(min_length=1, max_length=200, examples=["web-1"])
     kind: str = Field(max_length=50, examples=["nginx"])
-    host: Annotated[str, HOST]
-    port: Annotated[int, PORT] = 22
-    username: Annotated[str, USERNAME]
-    host_key: Annotated[str, HOST_KEY]
-    credential: TargetCredential = Field(description="Write-only.")
+    host: Annotated[str | None, HOST] = None
+    port: Annotated[int | None, PORT] = Field(None, description="Of a host; left out, 22.")
+    username: Annotated[str | None, USERNAME] = None
+    host_key: Annotated[str | None, HOST_KEY] = None
+    credential: Annotated[dict[str, JsonValue], CREDENTIAL] = Field(default_factory=dict)
     options: dict[str, JsonValue] = Field({}, examples=[{"command_prefix": "sudo -n"}])
     groups: Groups = Field(default=[])
 
@@ -53,21 +56,21 @@ class TargetChangeBody(Body):
     port: Annotated[int, PORT] | None = None
     username: Annotated[str, USERNAME] | None = None
     host_key: Annotated[str, HOST_KEY] | None = None
-    credential: TargetCredential | None = None
+    credential: Annotated[dict[str, JsonValue] | None, CREDENTIAL] = None
     options: dict[str, JsonValue] | None = None
     groups: Groups | None = None
 
 
 class TargetView(View):
-    """A target, without its credential."""
+    """A target, without its credential; only a host has host, port, username and host key."""
 
     id: str
     name: str = Field(examples=["web-1"])
     kind: str
-    host: str
-    port: int
-    username: str
-    host_key: str
+    host: str | None
+    port: int | None
+    username: str | None
+    host_key: str | None
     options: dict[str, Any]
     groups: list[str]
     version: int
@@ -99,10 +102,12 @@ class HostKeyView(View):
 
 
 class KindView(View):
-    """A kind of target, with the JSON Schemas of its options and slots."""
+    """A kind of target, with the JSON Schemas of its credential, options and slots."""
 
     kind: str = Field(examples=["nginx"])
     summary: str
+    is_host: bool = Field(description="Whether it is reached by SSH; else it is an API.")
+    credential: dict[str, Any]
     options: dict[str, Any]
     slot: dict[str, Any]
 
@@ -165,6 +170,8 @@ def _add_reading(routes: Routes, targets: Targets) -> None:
             KindView(
                 kind=kind.kind,
                 summary=kind.summary,
+                is_host=is_host(kind),
+                credential=kind.credential_type.model_json_schema(),
                 options=kind.options_type.model_json_schema(),
                 slot=kind.slot_type.model_json_schema(),
             )

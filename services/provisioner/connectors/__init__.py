@@ -1,19 +1,21 @@
 """How the provisioner talks to what it puts certificates into: the Protocol every kind of target fulfils.
 
-A target is opened for one piece of work and closed after it. Each method may be repeated with the
-same arguments, by another process too: the process may be killed at any point in between.
+A target is a host that is reached by SSH, or an API. It is opened for one piece of work and closed after it.
+Each method may be repeated with the same arguments, by another process too: the process may be killed at any
+point in between.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from services.provisioner.domain import Material
-from shared.ssh import Credential
+from shared.outbound import Policy
+from shared.ssh import Credential, Reach
 
 Report = Callable[[str, str], None]
 """Takes the name of a step that succeeded, and a sentence about it."""
@@ -44,20 +46,77 @@ class Limits:
     command: timedelta
 
 
+Action = Literal["deploy", "restore"]
+Outcome = Literal["bound", "restored", "failed"]
+
+
 @dataclass(frozen=True, kw_only=True)
-class Access:
-    """How a target is reached; `host_key` is the OpenSSH public key it must prove to have."""
+class Offer:
+    """What waits to be fetched: a new pair, or the word that it is to be taken back."""
+
+    id: str
+    action: Action
+    fingerprint: str
+    chain: str
+    private_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """What has become of an offer, as far as its reader has said."""
+
+    is_fetched: bool
+    """Whether the private key was released: then it may be in force."""
+    outcome: Outcome | None = None
+    reason: str | None = None
+
+
+class Mailbox(Protocol):
+    """Where what a target fetches by itself waits for it, sealed, by the key of its slot."""
+
+    async def put(self, slot_key: str, offer: Offer) -> Reported:
+        """Let an offer wait, in the place of an older one; the same again changes nothing. Says what became of it."""
+
+    async def look(self, slot_key: str, *, offer_id: str) -> Reported | None:
+        """Say what became of an offer; None where it does not wait there."""
+
+    async def settle(self, slot_key: str, *, offer_id: str) -> None:
+        """Forget the private key of an offer; which certificate it was stays known."""
+
+    async def withdraw(self, slot_key: str, *, offer_id: str | None = None) -> None:
+        """Take an offer back, where there is one, or this one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshAccess:
+    """Where a host is, and as whom it is logged into; `host_key` is the OpenSSH public key it must prove to have."""
 
     host: str
     port: int
     username: str
     host_key: str
-    credential: Credential = field(repr=False)
-    limits: Limits
     agent: str | None = None
     """The socket of the ssh-agent that the credential may name."""
+    reach: Reach | None = None
+    """Which addresses may be logged into; None for any."""
     store_passwords: Sequence[str] = field(default=(), repr=False)
     """Of the keystores there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """How a target is reached; the credential, opened, is of the type that its kind names."""
+
+    credential: BaseModel = field(repr=False)
+    limits: Limits
+    policy: Policy = field(default_factory=Policy)
+    """Which addresses an API may have; where it is, its options say."""
+    ssh: SshAccess | None = None
+    """Of a host; an API has none."""
+    mailbox: Mailbox | None = None
+    """Of a target that is not reached from here, and fetches."""
+    pod_account: bool = False
+    """Whether the service account of the pod that this runs in may be the credential."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +157,13 @@ class Target(Protocol[Options_contra, Slot_contra, Undo]):
     kind: ClassVar[str]
     summary: ClassVar[str]
     options_type: ClassVar[type[Part]]
+    credential_type: ClassVar[type[BaseModel]]
+    """A kind whose credential is one of `shared.ssh` is a host; every other one is an API, and its options say where."""
+    secrets_go_by: ClassVar[frozenset[str]]
+    """The options that decide who gets to see the credential: with another value, it must be given again."""
     slot_type: ClassVar[type[Slot]]
     undo_type: ClassVar[type[Part]]
+    """What it has as `SecretStr` is sealed while the deployment is not over, and dropped with it."""
 
     @classmethod
     def open(
@@ -131,6 +195,15 @@ class Target(Protocol[Options_contra, Slot_contra, Undo]):
 
     async def tidy(self, *, undo: Undo) -> None:
         """Remove what was kept for a way back."""
+
+
+@runtime_checkable
+class ReplacesInPlace(Protocol[Slot_contra]):
+    """A power of a target: it keeps nothing of what it replaces, so it goes back only with the pair that we put there."""
+
+    @classmethod
+    def needs_previous(cls, slot: Slot_contra) -> bool:
+        """Say whether `stage` is to be given that pair as `material.previous`, where renewal still has its key."""
 
 
 @runtime_checkable

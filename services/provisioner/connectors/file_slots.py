@@ -27,6 +27,12 @@ class FilesOptions(Part):
         description="Put before each command, also before those that follow `&&` or `||`.",
         examples=["sudo -n"],
     )
+    file_prefix: str = Field(
+        "",
+        max_length=200,
+        description="Put before `sftp-server` and the shell that handle files on the host, where the account may not write them itself.",
+        examples=["sudo -n"],
+    )
     test_command: Command | None = Field(None, description="Must exit 0 before anything is reloaded.")
     reload_command: Command | None = Field(None, description="Makes the server read its files again.")
 

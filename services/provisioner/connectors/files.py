@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar, Self
 
-from services.provisioner.connectors import Access, Check, Part, Report, Slot, WantedKey
+from pydantic import BaseModel
+
+from services.provisioner.connectors import Access, Check, Part, Report, Slot, TargetCredential, WantedKey
+from services.provisioner.connectors.file_plans import plan_files
 from services.provisioner.connectors.file_slots import PEM, FilesOptions, FilesSlot, FilesUndo, KeptFile
-from services.provisioner.connectors.formats import Content, contents, leaf
+from services.provisioner.connectors.formats import Content, Lacks, contents, leaf
 from services.provisioner.connectors.host_keys import HostKey
-from services.provisioner.connectors.ssh import Session, connect
+from services.provisioner.connectors.planning import PlannedStep
+from services.provisioner.connectors.ssh import Attributes, Session, connect, ssh_of
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
 
@@ -23,6 +27,8 @@ class Files:
     kind: ClassVar[str] = "files"
     summary: ClassVar[str] = "Any files and commands on a host, over SSH."
     options_type: ClassVar[type[Part]] = FilesOptions
+    credential_type: ClassVar[type[BaseModel]] = TargetCredential
+    secrets_go_by: ClassVar[frozenset[str]] = frozenset()  # where a host is, is no option
     slot_type: ClassVar[type[Slot]] = FilesSlot
     undo_type: ClassVar[type[Part]] = FilesUndo
 
@@ -36,8 +42,8 @@ class Files:
     @asynccontextmanager
     async def open(cls, access: Access, *, options: FilesOptions) -> AsyncIterator[Self]:
         """Connect by SSH."""
-        async with connect(access) as session:
-            yield cls(session, options, passwords=access.store_passwords)
+        async with connect(access, prefix=options.file_prefix) as session:
+            yield cls(session, options, passwords=ssh_of(access).store_passwords)
 
     async def check(self) -> Sequence[Check]:
         """Look at the file system, and run the target's own test command."""
@@ -58,11 +64,12 @@ class Files:
     async def stage(self, slot: FilesSlot, *, material: Material, report: Report) -> FilesUndo:
         """Write the new files beside the present ones, then see whether the present state is sane."""
         present = await self._keystore(slot)
-        wanted = contents(slot, material, present=present, passwords=self._passwords)
         waiting = await self._waiting(slot, material, report=report) if material.waiting else None
-        kept = [await self._stage(each) for each in wanted]
-        if waiting is not None:
+        wanted = contents(slot, material, present=present, passwords=self._passwords)
+        kept = [await self._stage(each, waiting=waiting) for each in wanted]
+        if waiting is not None and slot.key_path is not None:
             kept.append(await self._stage_waiting(waiting))
+        await self._session.label([(file.path + NEW, file.path) for file in kept if file.existed])
         report("stage", f"Wrote {', '.join(file.path + NEW for file in kept)}.")
         # Where a file is missing, the configuration that names it cannot pass yet.
         if all(file.existed for file in kept):
@@ -70,11 +77,21 @@ class Files:
         return FilesUndo(files=kept, waiting=waiting.path if waiting is not None else None)
 
     @classmethod
+    def plan(cls, slot: FilesSlot, *, options: FilesOptions) -> Sequence[PlannedStep]:
+        """Say what would be written and run."""
+        prefix = options.command_prefix
+        return plan_files(
+            slot,
+            options=options,
+            prefixed=lambda command: prefixed(command, prefix=prefix) if prefix else command,
+        )
+
+    @classmethod
     def cannot_make_key(cls, slot: FilesSlot) -> str | None:
         """Say why no key can be made for a slot, or return None."""
-        if slot.format == PEM and slot.key_path is not None:
+        if slot.format == PEM:
             return None
-        return f"The key of {slot.key} is not in a file of its own."
+        return f"The key of {slot.key} is an entry of a keystore ({slot.format})."
 
     async def make_key(self, slot: FilesSlot, *, wanted: WantedKey) -> str:
         """Make the key beside the present one by the host's openssl, and return its request in PEM."""
@@ -85,9 +102,7 @@ class Files:
         await (await self._host_key(slot, order_id=order_id)).remove()
 
     async def _host_key(self, slot: FilesSlot, *, order_id: str) -> HostKey:
-        if slot.key_path is None:
-            raise DeploymentError(Failure.KEY_NOT_MADE, f"{slot.key} has no key file.", step="make key")
-        path = await self._session.real_path(slot.key_path)
+        path = await self._session.real_path(slot.key_path or slot.certificate_path)
         return HostKey(self._session, beside=path, order_id=order_id)
 
     async def _waiting(self, slot: FilesSlot, material: Material, *, report: Report) -> HostKey:
@@ -98,13 +113,11 @@ class Files:
         return key
 
     async def _stage_waiting(self, key: HostKey) -> KeptFile:
-        session, path = self._session, key.beside
-        present = await session.attributes(path)
-        await session.remove(path + NEW)
-        await session.remove(path + OLD)
+        path = key.beside
+        present = await self._session.attributes(path)
         # A second name: the first is there for the next attempt, if this one has to be taken back.
-        await session.link_there(key.path, path + NEW)
-        return KeptFile(path=path, existed=present is not None)
+        await self._session.link_there(key.path, path + NEW)
+        return await self._kept(path, present=present, stays=True)
 
     async def _keystore(self, slot: FilesSlot) -> bytes | None:
         """Return the keystore that is there, which its new content is made from; None where there is none."""
@@ -112,37 +125,30 @@ class Files:
             return None
         return await self._session.read(slot.certificate_path)
 
-    async def _stage(self, wanted: Content) -> KeptFile:
+    async def _stage(self, wanted: Content, *, waiting: HostKey | None) -> KeptFile:
         session = self._session
         path = await session.real_path(wanted.path)
         present = await session.attributes(path)
-        # What an attempt that was cut short has left is no way back: its deployment is over.
-        await session.remove(path + NEW)
-        await session.remove(path + OLD)
-        await session.write(path + NEW, wanted.content, like=present, mode=wanted.mode)
+        if waiting is not None and wanted.lacks_key is not None:
+            key_first = wanted.lacks_key is Lacks.AT_ITS_HEAD
+            await waiting.join(wanted.content, to=path + NEW, key_first=key_first, like=present)
+        else:
+            await session.write(path + NEW, wanted.content, like=present, mode=wanted.mode)
+        return await self._kept(path, present=present, stays=waiting is not None)
+
+    async def _kept(self, path: str, *, present: Attributes | None, stays: bool) -> KeptFile:
+        """Keep the present file for a way back; `stays`: what is in it does not leave the host."""
+        if present is not None:
+            keep = self._session.link_there if stays else self._session.link_or_copy
+            await keep(path, path + OLD)
         return KeptFile(path=path, existed=present is not None)
 
     async def bind(self, slot: FilesSlot, *, undo: FilesUndo, report: Report) -> None:
-        """Keep the present files, rename the new ones over them, test, reload."""
-        await self._keep(undo)
-        await self._session.replace([(path + NEW, path) for path in await self._with(undo, NEW)])
+        """Rename the new files over the present ones, which are kept; test, reload."""
+        await self._session.replace([(file.path + NEW, file.path) for file in undo.files])
         report("swap", f"Renamed over {', '.join(file.path for file in undo.files)}.")
         await self._test(slot, step="test again", report=report)
         await self._reload(slot, report=report)
-
-    async def _keep(self, undo: FilesUndo) -> None:
-        staged = await self._with(undo, NEW)
-        if len(staged) < len(undo.files):
-            return  # an earlier bind came as far as the renames: what is in place is not what was there before
-        for file in undo.files:
-            if file.existed and await self._session.attributes(file.path + OLD) is None:
-                keep = self._session.link_there if undo.waiting else self._session.link_or_copy
-                await keep(file.path, file.path + OLD)
-
-    async def _with(self, undo: FilesUndo, ending: str) -> list[str]:
-        return [
-            file.path for file in undo.files if await self._session.attributes(file.path + ending) is not None
-        ]
 
     async def verify(self, slot: FilesSlot, *, fingerprint: str, report: Report) -> None:
         """Read the certificate's file back."""
@@ -159,11 +165,10 @@ class Files:
     async def restore(self, slot: FilesSlot, *, undo: FilesUndo, report: Report) -> None:
         """Rename the kept files back, remove what was not there, and reload."""
         session = self._session
-        staged = set(await self._with(undo, NEW))
         for file in undo.files:
-            if not file.existed and file.path not in staged:
+            if not file.existed and await session.attributes(file.path + NEW) is None:
                 await session.remove(file.path)
-        await session.replace([(path + OLD, path) for path in await self._with(undo, OLD)])
+        await session.replace([(file.path + OLD, file.path) for file in undo.files if file.existed])
         for file in undo.files:
             # A rename between two links of one file does nothing (POSIX), so the kept name may be left.
             await session.remove(file.path + OLD)
@@ -177,15 +182,18 @@ class Files:
                 raise
 
     async def clear(self, slot: FilesSlot) -> None:
-        """Remove the staged files."""
+        """Remove the staged files, and the second names of the present ones."""
         for path in slot.paths:
-            await self._session.remove(await self._session.real_path(path) + NEW)
+            real = await self._session.real_path(path)
+            await self._session.remove(real + NEW)
+            await self._session.remove(real + OLD)
 
     async def tidy(self, *, undo: FilesUndo) -> None:
-        """Remove the kept files."""
+        """Remove the kept files, and what a key that was made on the host has waited as."""
         for file in undo.files:
             await self._session.remove(file.path + OLD)
-            await self._session.remove(file.path + NEW)
+            if undo.waiting is not None:
+                await self._session.remove(file.path + NEW)
         if undo.waiting is not None:
             await self._session.remove(undo.waiting)
 

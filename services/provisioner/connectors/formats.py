@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from services.provisioner.connectors.file_slots import PEM, FilesSlot
 from services.provisioner.connectors.keystores import java_leaf, java_store, pkcs12_leaf, pkcs12_store
@@ -12,6 +13,13 @@ from shared.errors import Invalid
 _PUBLIC, _PRIVATE = 0o644, 0o600
 
 
+class Lacks(Enum):
+    """Where the key belongs in a file that is still without it, as it waits on the target."""
+
+    AT_ITS_HEAD = auto()
+    AT_ITS_END = auto()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
     """What a file shall hold, and its permission bits where there is no such file yet."""
@@ -19,6 +27,7 @@ class Content:
     path: str
     content: bytes = field(repr=False)
     mode: int
+    lacks_key: Lacks | None = None
 
 
 def contents(
@@ -46,6 +55,10 @@ def _pem(slot: FilesSlot, material: Material) -> Iterator[Content]:
         yield Content(path=slot.certificate_path, content=certificates, mode=_PUBLIC)
         if material.waiting is None:
             yield Content(path=slot.key_path, content=material.private_pem, mode=_PRIVATE)
+        return
+    if material.waiting is not None:
+        where = Lacks.AT_ITS_HEAD if slot.key_first else Lacks.AT_ITS_END
+        yield Content(path=slot.certificate_path, content=certificates, mode=_PRIVATE, lacks_key=where)
         return
     key = material.private_pem
     parts = (key, certificates) if slot.key_first else (certificates, key)

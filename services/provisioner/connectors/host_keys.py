@@ -14,7 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from services.provisioner.connectors import WantedKey
-from services.provisioner.connectors.ssh import Session
+from services.provisioner.connectors.ssh import Attributes, Session
 from services.provisioner.domain import DeploymentError, Failure
 from shared.x509 import key_fingerprint, load
 
@@ -64,7 +64,7 @@ class HostKey:
         quoted = shlex.quote(part)
         # On the disk before anybody is told of it: its certificate is of no use without it.
         command = f"umask 077; openssl genpkey {algorithm} -out {quoted} && {{ sync {quoted} || sync; }}"
-        ran = await self._session.run(command)
+        ran = await self._session.script(command)
         if ran.status != 0:
             raise _failed(f"openssl made no key in {part}: exit {ran.status}. {ran.output}")
         if present is not None:
@@ -79,6 +79,19 @@ class HostKey:
         if await self._public() != key_fingerprint(load(leaf).public_key()):
             reason = f"The key in {self.path} is not the certificate's."
             raise DeploymentError(Failure.PAIR_MISMATCH, reason, step=step)
+
+    async def join(self, certificates: bytes, *, to: str, key_first: bool, like: Attributes | None) -> None:
+        """Write a new file of certificates and this key, which does not leave the host for it. Raises `DeploymentError`."""
+        parts = ["cat -", f"cat -- {shlex.quote(self.path)}"]
+        both = " && ".join(reversed(parts) if key_first else parts)
+        quoted = shlex.quote(to)
+        command = f"umask 077; {{ {both}; }} > {quoted} && {{ sync {quoted} || sync; }}"
+        ran = await self._session.script(command, given=certificates.decode())
+        if ran.status != 0:
+            reason = f"{self.path} and its certificate could not be joined in {to}: exit {ran.status}. {ran.output}"
+            raise DeploymentError(Failure.WRITE_FAILED, reason, step="stage")
+        if like is not None:
+            await self._session.give(to, like=like)
 
     async def remove(self) -> None:
         """Leave nothing behind."""
@@ -97,7 +110,7 @@ class HostKey:
             raise _failed(f"openssl shows no public key of {self.path}.") from error
 
     async def _printed(self, command: str, *, what: str) -> str:
-        ran = await self._session.run(command, keep=_MOST)
+        ran = await self._session.script(command, keep=_MOST)
         found = _PEM.search(ran.output)
         if ran.status != 0 or found is None:
             # Only the end is shown: what was printed before may be anything.

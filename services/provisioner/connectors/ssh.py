@@ -2,23 +2,34 @@
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import asyncssh
+from asyncssh.sftp import MIN_SFTP_VERSION, start_sftp_client
 
-from services.provisioner.connectors import Access, Limits
+from services.provisioner.connectors import Access, Limits, SshAccess
+from services.provisioner.connectors.ssh_failures import Absent, Unexplained, named, within
 from services.provisioner.domain import DeploymentError, Failure
 from shared.errors import Refused, Unavailable
-from shared.ssh import HostKeyChanged, Login, log_in
+from shared.ssh import Credential, HostKeyChanged, Login, OutOfReach, Reach, log_in, reachable_addresses
 
 T = TypeVar("T")
 OUTPUT = 1000
 """Characters kept of what a command says."""
+SELINUX = "/sys/fs/selinux/enforce"
+"""A file that is there where the kernel keeps to the labels of files (selinux(8))."""
 _PRIVATE = 0o600
+_SFTP_SERVERS = (
+    "/usr/lib/openssh/sftp-server",
+    "/usr/libexec/openssh/sftp-server",
+    "/usr/lib/ssh/sftp-server",
+    "/usr/libexec/sftp-server",
+)
+"""Where Debian, Red Hat, Alpine and Arch, and the BSDs put it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +53,18 @@ class Session:
     """An open connection. Methods raise `DeploymentError`."""
 
     def __init__(
-        self, connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient, *, limits: Limits
+        self,
+        connection: asyncssh.SSHClientConnection,
+        sftp: asyncssh.SFTPClient,
+        *,
+        limits: Limits,
+        prefix: str = "",
     ) -> None:
+        """`prefix` stands before the programs that handle files (`sudo -n`)."""
         self._connection = connection
         self._sftp = sftp
         self._limits = limits
+        self._prefix = prefix
 
     async def real_path(self, path: str) -> str:
         """Return the path with symbolic links followed, whether or not there is such a file."""
@@ -57,7 +75,7 @@ class Session:
         """Return a file's attributes, or None where there is no such file."""
         try:
             found = await self._do(self._sftp.stat(path), what=f"look at {path}", path=path)
-        except _Absent:
+        except Absent:
             return None
         return Attributes(mode=(found.permissions or 0) & 0o7777, uid=found.uid or 0, gid=found.gid or 0)
 
@@ -71,7 +89,19 @@ class Session:
         return await self._do(reading(), what=f"read {path}", path=path)
 
     async def write(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
-        """Make a new file, on the disk before this returns, with the owner and mode of `like`, else `mode`."""
+        """Make a new file, on the disk before this returns, with the owner and mode of `like`, else `mode`.
+
+        What an attempt that was cut short has left there is removed first.
+        """
+        try:
+            await self._make(path, content, like=like, mode=mode)
+        except DeploymentError as error:
+            # That there is one already is said by SFTP version 3 as any failure is.
+            if error.failure is not Failure.WRITE_FAILED or not await self.remove(path):
+                raise
+            await self._make(path, content, like=like, mode=mode)
+
+    async def _make(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
         await self._do(self._write(path, content, like=like, mode=mode), what=f"write {path}", path=path)
 
     async def _write(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
@@ -88,24 +118,43 @@ class Session:
 
     async def link_or_copy(self, path: str, beside: str) -> None:
         """Keep a file under a second name: as a hard link, or where those are refused, as a copy."""
-        try:
-            await self._do(self._sftp.link(path, beside), what=f"link {path}", path=path)
-        except DeploymentError as error:
-            if error.failure not in (Failure.WRITE_FAILED, Failure.PERMISSION_DENIED):
-                raise
+        if not await self._linked(path, beside):
             like = await self.attributes(path)
             await self.write(beside, await self.read(path), like=like, mode=_PRIVATE)
+            await self.label([(beside, path)])
 
     async def link_there(self, path: str, beside: str) -> None:
         """Keep a file under a second name, without its content leaving the host."""
-        try:
-            await self._do(self._sftp.link(path, beside), what=f"link {path}", path=path)
-        except DeploymentError as error:
-            if error.failure not in (Failure.WRITE_FAILED, Failure.PERMISSION_DENIED):
-                raise
-            ran = await self.run(f"umask 077; cp -p -- {shlex.quote(path)} {shlex.quote(beside)}")
-            if ran.status != 0:
-                raise
+        if await self._linked(path, beside):
+            return
+        ran = await self.script(f"umask 077; cp -a -- {shlex.quote(path)} {shlex.quote(beside)}")
+        if ran.status != 0:
+            reason = f"Could neither link nor copy {path}: exit {ran.status}. {ran.output}"
+            raise DeploymentError(Failure.WRITE_FAILED, reason, step="files")
+
+    async def _linked(self, path: str, beside: str) -> bool:
+        """Make a hard link, in the place of what an attempt that was cut short has left; return whether it was made."""
+        while True:
+            try:
+                await self._do(self._sftp.link(path, beside), what=f"link {path}", path=path)
+            except DeploymentError as error:
+                if error.failure not in (Failure.WRITE_FAILED, Failure.PERMISSION_DENIED):
+                    raise
+                if not await self.remove(beside):
+                    return False
+            else:
+                return True
+
+    async def label(self, files: Sequence[tuple[str, str]]) -> None:
+        """Give each first file the SELinux context of the second, where the host has such."""
+        # A file is born with the context that the policy has for its folder, which need not be that of the file it replaces.
+        if not files or await self.attributes(SELINUX) is None:
+            return
+        commands = (f"chcon --reference={shlex.quote(like)} -- {shlex.quote(path)}" for path, like in files)
+        ran = await self.script(" && ".join(commands))
+        if ran.status != 0:
+            reason = f"chcon could not copy the SELinux context: exit {ran.status}. {ran.output}"
+            raise DeploymentError(Failure.PERMISSION_DENIED, reason, step="files")
 
     async def give(self, path: str, *, like: Attributes) -> None:
         """Give a file the owner and mode of `like`."""
@@ -119,30 +168,39 @@ class Session:
         await self._do(giving(), what=f"give {path} its owner", path=path)
 
     async def replace(self, moves: list[tuple[str, str]]) -> None:
-        """Rename files over others, each atomically, all requests sent at once."""
+        """Rename files over others, each atomically, all requests sent at once; what was renamed before stays as it is."""
         # The requests leave in one write, so a connection that is cut has hardly ever cut between them.
         done = await asyncio.gather(*(self._rename(old, new) for old, new in moves), return_exceptions=True)
         for result in done:
-            if isinstance(result, BaseException):
+            if isinstance(result, BaseException) and not isinstance(result, Absent):
                 raise result
 
     async def _rename(self, old: str, new: str) -> None:
         await self._do(self._sftp.posix_rename(old, new), what=f"rename {old}", path=new)
 
-    async def remove(self, path: str) -> None:
-        """Remove a file, where there is one."""
+    async def remove(self, path: str) -> bool:
+        """Remove a file; return whether there was one."""
         try:
             await self._do(self._sftp.remove(path), what=f"remove {path}", path=path)
-        except _Absent:
-            return
+        except Absent:
+            return False
+        return True
 
-    async def run(self, command: str, *, keep: int = OUTPUT) -> Ran:
-        """Run a command; how it ends is for the caller to judge. The last `keep` characters of its words are kept."""
+    async def script(self, text: str, *, given: str | None = None, keep: int = OUTPUT) -> Ran:
+        """Run a shell's script of our own, with the rights that files are handled with."""
+        command = f"{self._prefix} /bin/sh -c {shlex.quote(text)}" if self._prefix else text
+        return await self.run(command, given=given, keep=keep)
+
+    async def run(self, command: str, *, given: str | None = None, keep: int = OUTPUT) -> Ran:
+        """Run a command; how it ends is for the caller to judge. The last `keep` characters of its words are kept.
+
+        What is `given` is its standard input: what others on the host must not see, as they see command lines.
+        """
         seconds = self._limits.command.total_seconds()
         try:
             async with asyncio.timeout(seconds):
-                with _named("run a command"):
-                    done = await self._connection.run(command, stdin=asyncssh.DEVNULL, errors="replace")
+                with named("run a command"):
+                    done = await self._connection.run(command, errors="replace", **_input(given))
         except TimeoutError:
             return Ran(status=None, output=f"It did not end in {seconds:g} s.")
         if done.exit_status is None:
@@ -153,12 +211,12 @@ class Session:
 
     async def _do(self, work: Awaitable[T], *, what: str, path: str) -> T:
         try:
-            with _named(what):
-                return await _within(work, self._limits.transfer, what=what)
-        except _Unexplained as error:
+            with named(what):
+                return await within(work, self._limits.transfer, what=what)
+        except Unexplained as error:
             raise await self._explained(error, path=path) from error
 
-    async def _explained(self, error: "_Unexplained", *, path: str) -> DeploymentError:
+    async def _explained(self, error: Unexplained, *, path: str) -> DeploymentError:
         # SFTP version 3 says only "Failure" of a full disk, so the file system is asked.
         try:
             space = await self._sftp.statvfs(path.rpartition("/")[0] or "/")
@@ -172,45 +230,8 @@ class Session:
         )
 
 
-class _Absent(DeploymentError):
-    """There is no such file."""
-
-
-class _Unexplained(DeploymentError):
-    """The server said no more than that it failed."""
-
-
-async def _within(work: Awaitable[T], limit: timedelta, *, what: str) -> T:
-    seconds = limit.total_seconds()
-    try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError:
-        raise DeploymentError(
-            Failure.UNREACHABLE, f"Could not {what}: no answer in {seconds:g} s.", step="connect"
-        ) from None
-
-
-@contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Turn what asyncssh raises into failures with a name."""
-    try:
-        yield
-    except asyncssh.SFTPError as error:
-        raise _sftp_failure(error, what=what) from error
-    except (asyncssh.Error, OSError) as error:
-        raise DeploymentError(Failure.UNREACHABLE, f"Could not {what}: {error}.", step="connect") from error
-
-
-def _sftp_failure(error: asyncssh.SFTPError, *, what: str) -> DeploymentError:
-    reason = f"Could not {what}: {error.reason}."
-    if isinstance(error, asyncssh.SFTPNoSuchFile | asyncssh.SFTPNoSuchPath):
-        return _Absent(Failure.NO_SUCH_FOLDER, reason, step="files")
-    if isinstance(error, asyncssh.SFTPPermissionDenied):
-        return DeploymentError(Failure.PERMISSION_DENIED, reason, step="files")
-    if isinstance(error, asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection):
-        return DeploymentError(Failure.UNREACHABLE, reason, step="connect")
-    return _Unexplained(Failure.WRITE_FAILED, reason, step="files")
+def _input(given: str | None) -> dict[str, Any]:
+    return {"stdin": asyncssh.DEVNULL} if given is None else {"input": given}
 
 
 def _text(output: asyncssh.BytesOrStr | None) -> str:
@@ -223,33 +244,83 @@ def _shortened(text: str, keep: int) -> str:
 
 
 @asynccontextmanager
-async def connect(access: Access) -> AsyncIterator[Session]:
-    """Connect, verify the host key, log in and open SFTP. Raises `DeploymentError`."""
+async def logged_in(access: Access) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Connect, verify the host key and log in. Raises `DeploymentError`."""
+    host = ssh_of(access)
+    what = f"log in to {host.host}:{host.port}"
+    async with await within(_connection(access), access.limits.connect, what=what) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def connect(access: Access, *, prefix: str = "") -> AsyncIterator[Session]:
+    """Connect, verify the host key, log in and open SFTP, after a `prefix` where there is one. Raises `DeploymentError`."""
     limit = access.limits.connect
-    where = f"{access.host}:{access.port}"
-    connection = await _within(_connection(access), limit, what=f"log in to {where}")
-    async with connection:
-        with _named("open SFTP"):
-            sftp = await _within(connection.start_sftp_client(), limit, what="open SFTP")
+    async with logged_in(access) as connection:
+        with named("open SFTP"):
+            opening = _sftp_after(connection, prefix) if prefix else connection.start_sftp_client()
+            sftp = await within(opening, limit, what="open SFTP")
         async with sftp:
-            yield Session(connection, sftp, limits=access.limits)
+            yield Session(connection, sftp, limits=access.limits, prefix=prefix)
+
+
+async def _sftp_after(connection: asyncssh.SSHClientConnection, prefix: str) -> asyncssh.SFTPClient:
+    """Open SFTP as a command, not as sshd's own subsystem, which has no more rights than the account."""
+    found = " ".join(f"if [ -x {each} ]; then exec {prefix} {each}; fi;" for each in _SFTP_SERVERS)
+    writer, reader, errors = await connection.open_session(f"{found} exit 127", encoding=None)
+    try:
+        return await start_sftp_client(
+            connection,
+            asyncio.get_running_loop(),
+            "replace",
+            reader,
+            writer,
+            "utf-8",
+            "strict",
+            MIN_SFTP_VERSION,
+        )
+    except asyncssh.SFTPError as error:
+        if connection.is_closed():
+            raise
+        said = _shortened(_text(await errors.read(OUTPUT)), OUTPUT) or error.reason
+        reason = f"Could not open SFTP after {prefix!r}: {said}"
+        raise DeploymentError(Failure.PERMISSION_DENIED, reason, step="connect") from error
+
+
+def ssh_of(access: Access) -> SshAccess:
+    """Return where a host is."""
+    if access.ssh is None:
+        msg = "this target is an API, and is not reached by SSH"
+        raise TypeError(msg)
+    return access.ssh
+
+
+def _login(access: Access) -> Login:
+    host, credential = ssh_of(access), access.credential
+    if not isinstance(credential, Credential):
+        msg = f"no host can be logged into with a {type(credential).__name__}"
+        raise TypeError(msg)
+    return Login(
+        host=host.host,
+        port=host.port,
+        username=host.username,
+        host_key=host.host_key,
+        credential=credential,
+        agent=host.agent,
+        reach=host.reach,
+    )
 
 
 async def _connection(access: Access) -> asyncssh.SSHClientConnection:
-    login = Login(
-        host=access.host,
-        port=access.port,
-        username=access.username,
-        host_key=access.host_key,
-        credential=access.credential,
-        agent=access.agent,
-    )
+    login = _login(access)
     try:
         return await log_in(login)
     except HostKeyChanged as error:
         raise DeploymentError(
             Failure.HOST_KEY_CHANGED, "The host has another key than the one stored.", step="connect"
         ) from error
+    except OutOfReach as error:
+        raise DeploymentError(Failure.OUT_OF_REACH, error.detail, step="connect") from error
     except Refused as error:
         raise DeploymentError(Failure.LOGIN_REFUSED, error.detail, step="connect") from error
     except Unavailable as error:
@@ -264,13 +335,23 @@ class SeenHostKey:
     fingerprint: str
 
 
-async def seen_host_key(host: str, *, port: int, limit: timedelta) -> SeenHostKey:
-    """Return the key that the host shows now. Raises `DeploymentError` (unreachable)."""
+async def seen_host_key(host: str, *, port: int, limit: timedelta, reach: Reach | None = None) -> SeenHostKey:
+    """Return the key that the host shows now. Raises `DeploymentError` (unreachable, out_of_reach)."""
     where = f"{host}:{port}"
-    with _named(f"connect to {where}"):
-        asked = asyncssh.get_server_host_key(host, port, config=None)
-        key = await _within(asked, limit, what=f"reach {where}")
+    with named(f"connect to {where}"):
+        key = await within(_shown(host, port=port, reach=reach), limit, what=f"reach {where}")
     if key is None:
         raise DeploymentError(Failure.UNREACHABLE, f"{where} showed no host key.", step="connect")
     text = key.export_public_key("openssh").decode()
     return SeenHostKey(host_key=" ".join(text.split()[:2]), fingerprint=key.get_fingerprint("sha256"))
+
+
+async def _shown(host: str, *, port: int, reach: Reach | None) -> asyncssh.SSHKey | None:
+    try:
+        addresses = await reachable_addresses(host, port, reach=reach)
+    except OutOfReach as error:
+        raise DeploymentError(Failure.OUT_OF_REACH, error.detail, step="connect") from error
+    for address in addresses[:-1]:
+        with suppress(OSError):
+            return await asyncssh.get_server_host_key(address, port, config=None)
+    return await asyncssh.get_server_host_key(addresses[-1], port, config=None)

@@ -25,7 +25,9 @@ class State(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
     WAITING = "waiting"
-    """An attempt failed before anything was changed; it is tried again at `next_attempt_at`."""
+    """Nothing was changed: an attempt failed, or something holds it (`Hold`); it is tried again at `next_attempt_at`."""
+    WATCHING = "watching"
+    """In place and seen; if that lasts for a while it is deployed, else what was there before is put back."""
     RESTORED = "restored"
     """An attempt failed and what was there before is in place again; it is tried again."""
     NEEDS_ATTENTION = "needs_attention"
@@ -38,13 +40,34 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-OPEN = (State.PENDING, State.RUNNING, State.WAITING, State.RESTORED, State.NEEDS_ATTENTION)
+OPEN = (
+    State.PENDING,
+    State.RUNNING,
+    State.WAITING,
+    State.WATCHING,
+    State.RESTORED,
+    State.NEEDS_ATTENTION,
+)
+
+
+class Hold(StrEnum):
+    """What a deployment that could begin waits for."""
+
+    SLOT = "slot"
+    """Another deployment of the slot is half done."""
+    APPROVAL = "approval"
+    ROLLOUT = "rollout"
+    """Its wave has not begun, or its rollout has stopped."""
+    DEPENDENCY = "dependency"
+    """Another binding of the lineage comes first."""
+    WINDOW = "window"
+    FREEZE = "freeze"
 
 
 class Phase(StrEnum):
     """Where the work on a deployment goes on, also after the process was killed.
 
-    start → staging → binding → tidying → over; a failure leads through clearing (nothing was put
+    start → staging → binding (→ watching) → tidying → over; a failure leads through clearing (nothing was put
     in force) or restoring (perhaps something was) back to start, or over.
     """
 
@@ -53,6 +76,8 @@ class Phase(StrEnum):
     """The sealed key is here; new files may lie beside the present ones on the target."""
     BINDING = "binding"
     """All is staged, and may be in force or half so: this goes forward from whatever is found."""
+    WATCHING = "watching"
+    """Seen in force; what is kept for a way back stays for as long as it is watched."""
     CLEARING = "clearing"
     RESTORING = "restoring"
     TIDYING = "tidying"
@@ -60,7 +85,11 @@ class Phase(StrEnum):
     OVER = "over"
 
 
-WAY_BACK = {Phase.STAGING: Phase.CLEARING, Phase.BINDING: Phase.RESTORING}
+WAY_BACK = {
+    Phase.STAGING: Phase.CLEARING,
+    Phase.BINDING: Phase.RESTORING,
+    Phase.WATCHING: Phase.RESTORING,
+}
 """Where a failure leads from a phase that may have changed the target."""
 
 
@@ -74,6 +103,21 @@ class Failure(StrEnum):
     DISK_FULL = "disk_full"
     NO_SUCH_FOLDER = "no_such_folder"
     WRITE_FAILED = "write_failed"
+    OUT_OF_REACH = "out_of_reach"
+    """The operator's settings let nobody connect there."""
+    NOT_FOUND = "not_found"
+    """What the slot names is not there."""
+    CONFLICT = "conflict"
+    """What is there is not as it has to be, or somebody else changes it now."""
+    RATE_LIMITED = "rate_limited"
+    REJECTED = "rejected"
+    """An API does not take what it was sent."""
+    NOT_SUPPORTED = "not_supported"
+    """The product cannot do it with this certificate or in this state."""
+    NOT_FETCHED = "not_fetched"
+    """What was to fetch it, or to do it in its own time, has not said that it has."""
+    NO_WAY_BACK = "no_way_back"
+    """What is there could not be put back, so it is not replaced."""
     KEY_UNAVAILABLE = "key_unavailable"
     KEY_REFUSED = "key_refused"
     KEY_NOT_MADE = "key_not_made"
@@ -90,16 +134,31 @@ class Failure(StrEnum):
 
 
 _NEXT_STEPS = {
-    Failure.UNREACHABLE: "Check that the host is up and that its SSH port can be reached from here.",
+    Failure.UNREACHABLE: "Check that the host or API is up and that its port can be reached from here.",
     Failure.HOST_KEY_CHANGED: (
         "Compare the key that GET /v1/host-keys sees with the one on the host's console. If the host was rebuilt, "
         "set the new host_key on the target; if not, somebody may stand between."
     ),
     Failure.LOGIN_REFUSED: "Check the account and set the target's credential again.",
-    Failure.PERMISSION_DENIED: "Let the target's account write the files and their folder.",
+    Failure.PERMISSION_DENIED: (
+        "Let the target's account write the files and their folder; on an API, give it the right that is named here."
+    ),
     Failure.DISK_FULL: "Free some space on the target's file system.",
     Failure.NO_SUCH_FOLDER: "Create the folder on the target, or correct the path in the binding.",
     Failure.WRITE_FAILED: "Look at the folder and the file system on the target.",
+    Failure.OUT_OF_REACH: "Ask an operator of the platform to allow the target's network in the settings named here.",
+    Failure.NOT_FOUND: "Make on the target what the binding's slot names, or correct the slot.",
+    Failure.CONFLICT: "Look at what the target says, and at who else changes it; it is tried again by itself.",
+    Failure.RATE_LIMITED: "It is tried again by itself; if that is too late, ask who runs the API for a larger quota.",
+    Failure.REJECTED: "Correct what the target says is wrong: mostly its options, or the slot of the binding.",
+    Failure.NOT_SUPPORTED: "Use a profile or a slot that the product can do this with.",
+    Failure.NOT_FETCHED: (
+        "Look at whatever pulls for this binding, or receives its messages: it does not say that it is done."
+    ),
+    Failure.NO_WAY_BACK: (
+        "Bind a slot that keeps the old certificate beside the new one, or let the binding's slot say that it may be "
+        "replaced without a way back."
+    ),
     Failure.KEY_UNAVAILABLE: "Check that renewal runs and can be reached.",
     Failure.KEY_REFUSED: "Look at the order in renewal: its key was not released to this deployment.",
     Failure.KEY_NOT_MADE: (
@@ -144,6 +203,15 @@ class DeploymentError(Refused):
         self.step = step
 
 
+class NotYet(Exception):
+    """A target does it in its own time: nothing is wrong, and it is looked at again."""
+
+    def __init__(self, reason: str, *, again: timedelta) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.again = again
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """How often, and after which waits, a failed deployment is tried again; the last wait repeats."""
@@ -171,6 +239,8 @@ class Material:
     key_pem: bytes | None = field(repr=False)
     waiting: str | None = None
     """The order whose key waits on the target; then there is no `key_pem`."""
+    previous: "Material | None" = None
+    """What we put there before, for a target that can go back only with its key; None where that is not known."""
 
     @property
     def private_pem(self) -> bytes:

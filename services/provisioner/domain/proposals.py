@@ -7,6 +7,7 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from services.provisioner.domain.commands import commands
+from services.provisioner.domain.device_slots import DeviceSlot, device_obstacles, device_slot, is_device
 from shared.events.discovery import ConfiguredUse, Held, Listening
 from shared.starttls import PROTOCOLS
 
@@ -54,6 +55,8 @@ class Plan:
     test_command: str | None
     reload_command: str | None
     endpoints: tuple[Answering, ...]
+    device: DeviceSlot | None = None
+    """Where it is held by a device: its slot, in place of files."""
 
 
 _KEY_FIRST = frozenset({"postfix"})
@@ -72,8 +75,9 @@ def obstacle(
 
     `host` is where its source is reached. Who says how to reload, or what to look at, need not be told that it is unknown.
     """
-    reasons = [*_of_files(held, path=path)]
-    if not has_reload:
+    on_device = is_device(held)
+    reasons = [*(device_obstacles if on_device else _of_files)(held, path=path)]
+    if not has_reload and not on_device:
         reasons += _of_commands(held)
     if not has_endpoints:
         reasons += _of_endpoints(held, host=host)
@@ -82,7 +86,7 @@ def obstacle(
 
 def _of_files(held: Held, *, path: str) -> Iterator[str]:
     if held.format not in {PEM, *STORES} or not path.startswith("/"):
-        yield f"It is kept as {held.format}: the kinds of target that there are write PEM files and keystores."
+        yield f"It is kept as {held.format}, and which slot of a target that is cannot be told."
     elif held.format == PEM:
         keys = {use.key or path for use in held.uses}
         if len(keys) > 1:
@@ -115,6 +119,8 @@ def _of_endpoints(held: Held, *, host: str) -> Iterator[str]:
 
 def plan(held: Held, *, path: str, reached_at: str) -> Plan:
     """Return the binding of a file; `reached_at` is the name or address by which its host is reached."""
+    if is_device(held):
+        return _device_plan(held, path=path, reached_at=reached_at)
     file, alias = path, None
     if held.format in STORES:
         file, _, quoted = path.rpartition("/")
@@ -138,9 +144,25 @@ def plan(held: Held, *, path: str, reached_at: str) -> Plan:
     )
 
 
+def _device_plan(held: Held, *, path: str, reached_at: str) -> Plan:
+    return Plan(
+        certificate_path=path,
+        key_path=None,
+        chain_path=None,
+        chain=True,
+        key_first=False,
+        format=held.format,
+        alias=None,
+        test_command=None,
+        reload_command=None,
+        endpoints=tuple(dict.fromkeys(_endpoints(held, reached_at=reached_at)))[:MOST_ENDPOINTS],
+        device=device_slot(held, path=path),
+    )
+
+
 def names_chain(held: Held, *, path: str, chain: str) -> bool:
     """Return whether a file with a certificate is, or is used with, this file of a chain."""
-    return path == chain or chain in _chains(held, path=path)
+    return not is_device(held) and (path == chain or chain in _chains(held, path=path))
 
 
 def _chains(held: Held, *, path: str) -> set[str]:

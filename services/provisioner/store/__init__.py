@@ -8,6 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.provisioner.domain import OPEN, Phase, State
+from services.provisioner.store.holds import (
+    busy_networks,
+    half_done,
+    not_yet_deployed,
+    unfinished_of_binding,
+    wake_dependants,
+    wake_those_after,
+)
 from services.provisioner.store.key_requests import (
     claim_key,
     clear_keys,
@@ -15,6 +23,17 @@ from services.provisioner.store.key_requests import (
     held_key,
     is_any_key_due,
     key_is_bound,
+)
+from services.provisioner.store.places import (
+    bindings_at,
+    bindings_to_look_at,
+    forget_places,
+    is_any_binding_due,
+    is_any_bound_at,
+    is_in_place,
+    is_on_its_way,
+    keep_places,
+    last_deployed,
 )
 from services.provisioner.store.proposals import (
     Bound,
@@ -25,10 +44,38 @@ from services.provisioner.store.proposals import (
     proposals,
     proposals_of_host,
     targets_of_host,
+    targets_of_kind,
+)
+from services.provisioner.store.pulls import (
+    PullOffer,
+    PullToken,
+    deployment_at_work,
+    forget_pulls,
+    pull_offer,
+    pull_offer_to_change,
+)
+from services.provisioner.store.rollouts import (
+    Rollout,
+    RolloutPolicy,
+    bindings_of_order,
+    deployments_of_rollout,
+    due_rollouts,
+    end_what_has_not_begun,
+    failed_of_rollout,
+    held_for_approval,
+    held_rollout,
+    hold_rollout,
+    let_waves_go,
+    live_rollouts,
+    rollout_policies,
+    rollouts,
+    try_failed_again,
+    wave_counts,
 )
 from services.provisioner.store.tables import (
     LINEAGES,
     Binding,
+    BindingPlace,
     Deployment,
     KeyRequest,
     Proposal,
@@ -38,34 +85,88 @@ from services.provisioner.store.tables import (
     Table,
     Target,
 )
+from services.provisioner.store.windows import (
+    ChangeWindow,
+    Freeze,
+    Timing,
+    delete_timings_of,
+    timings,
+    timings_of,
+    wake_timed,
+)
 from shared.store import Transaction, insert
 from shared.store.scopes import Scope, within
 
 __all__ = [
     "LINEAGES",
     "Binding",
+    "BindingPlace",
     "Bound",
+    "ChangeWindow",
     "Deployment",
+    "Freeze",
     "KeyRequest",
     "Proposal",
+    "PullOffer",
+    "PullToken",
     "Renewal",
+    "Rollout",
+    "RolloutPolicy",
     "SealingKey",
     "Step",
     "Table",
     "Target",
+    "Timing",
+    "bindings_at",
+    "bindings_of_order",
+    "bindings_to_look_at",
     "bound",
     "claim_key",
     "clear_keys",
+    "delete_timings_of",
+    "deployment_at_work",
+    "deployments_of_rollout",
+    "due_rollouts",
     "end_all_key_leases",
+    "end_what_has_not_begun",
+    "failed_of_rollout",
+    "forget_places",
+    "forget_pulls",
+    "half_done",
+    "held_for_approval",
     "held_key",
+    "held_rollout",
+    "hold_rollout",
+    "is_any_binding_due",
+    "is_any_bound_at",
     "is_any_key_due",
+    "is_in_place",
+    "is_on_its_way",
+    "keep_places",
     "keep_proposal",
     "key_is_bound",
+    "last_deployed",
+    "let_waves_go",
+    "live_rollouts",
+    "not_yet_deployed",
     "proposal_at",
     "proposal_to_accept",
     "proposals",
     "proposals_of_host",
+    "pull_offer",
+    "pull_offer_to_change",
+    "rollout_policies",
+    "rollouts",
     "targets_of_host",
+    "targets_of_kind",
+    "timings",
+    "timings_of",
+    "try_failed_again",
+    "unfinished_of_binding",
+    "wake_dependants",
+    "wake_those_after",
+    "wake_timed",
+    "wave_counts",
 ]
 
 
@@ -151,15 +252,17 @@ async def keep_deployments(tx: Transaction, deployments: Sequence[Deployment]) -
         )
 
 
-def _due(now: datetime) -> sa.Select[str, str]:
+def _due(now: datetime, *, per_network: int | None) -> sa.Select[str, str]:
     free = sa.or_(col(Target.lease_until).is_(None), col(Target.lease_until) <= now)
-    return (
+    query = (
         sa.select(col(Deployment.id), col(Target.id))
         .join(Target, col(Target.id) == col(Deployment.target_id))
         .where(col(Deployment.next_attempt_at) <= now, free)
-        .order_by(_unfinished_first(), col(Deployment.next_attempt_at), col(Deployment.id))
-        .limit(1)
     )
+    if per_network is not None:
+        busy = col(Deployment.network).in_(busy_networks(now, most=per_network))
+        query = query.where(sa.or_(col(Deployment.network).is_(None), ~busy))
+    return query.order_by(_unfinished_first(), col(Deployment.next_attempt_at), col(Deployment.id)).limit(1)
 
 
 def _unfinished_first() -> sa.Case[int]:
@@ -167,9 +270,12 @@ def _unfinished_first() -> sa.Case[int]:
     return sa.case((col(Deployment.phase) == Phase.START, 1), else_=0)
 
 
-async def claim(tx: Transaction, *, lease: str, until: datetime, now: datetime) -> Deployment | None:
+async def claim(
+    tx: Transaction, *, lease: str, until: datetime, now: datetime, per_network: int | None = None
+) -> Deployment | None:
     """Take the lease on the target of a due deployment; return that deployment, or None."""
-    found = (await tx.session.execute(_due(now).with_for_update(of=Target, skip_locked=True))).first()
+    due = _due(now, per_network=per_network)
+    found = (await tx.session.execute(due.with_for_update(of=Target, skip_locked=True))).first()
     if found is None:
         return None
     deployment_id = found[0]
@@ -179,9 +285,9 @@ async def claim(tx: Transaction, *, lease: str, until: datetime, now: datetime) 
     return await tx.session.get(Deployment, deployment_id)
 
 
-async def is_any_due(session: AsyncSession, now: datetime) -> bool:
+async def is_any_due(session: AsyncSession, now: datetime, *, per_network: int | None = None) -> bool:
     """Return whether there is something to claim, without locking anything."""
-    return (await session.execute(_due(now))).first() is not None
+    return (await session.execute(_due(now, per_network=per_network))).first() is not None
 
 
 async def extend_lease(tx: Transaction, *, lease: str, until: datetime) -> bool:
@@ -226,6 +332,22 @@ async def newer_deployment(session: AsyncSession, deployment: Deployment) -> str
     return found
 
 
+async def renewal_in_place(session: AsyncSession, deployment: Deployment) -> Renewal | None:
+    """Return the certificate that the last other deployment into the same slot put there."""
+    query = (
+        sa.select(Renewal)
+        .join(Deployment, col(Deployment.order_id) == col(Renewal.order_id))
+        .where(
+            col(Deployment.binding_id) == deployment.binding_id,
+            col(Deployment.id) != deployment.id,
+            col(Deployment.state) == State.DEPLOYED,
+        )
+        .order_by(col(Deployment.deployed_at).desc(), col(Deployment.id).desc())
+    )
+    found: Renewal | None = await session.scalar(query.limit(1))
+    return found
+
+
 async def lock_renewal(tx: Transaction, order_id: str) -> Renewal:
     """Return a renewal, held until the transaction ends."""
     query = sa.select(Renewal).where(col(Renewal.order_id) == order_id).with_for_update()
@@ -251,7 +373,8 @@ async def open_deployments(tx: Transaction, **of: str) -> Sequence[Deployment]:
 def finish(deployment: Deployment, *, state: State, now: datetime) -> None:
     """Let a deployment be over: nothing takes it up again, and the key that came for it is forgotten."""
     deployment.state, deployment.phase = state, Phase.OVER
-    deployment.next_attempt_at = deployment.sealed_key = None
+    deployment.next_attempt_at = deployment.sealed_key = deployment.sealed_undo = None
+    deployment.hold = deployment.hold_reason = None
     deployment.updated_at = now
 
 

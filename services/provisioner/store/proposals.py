@@ -83,9 +83,9 @@ async def bound(session: AsyncSession, rows: Collection[str], *, scope: Scope) -
     is_seen = LINEAGES.within(col(Binding.lineage_id), scope)
     query = (
         sa.select(col(Proposal.id), col(Binding.id), col(Binding.lineage_id), is_seen)
-        .join(Binding, col(Binding.slot_key) == col(Proposal.path))
+        .join_from(Proposal, Binding, sa.true())
         .join(Target, col(Target.id) == col(Binding.target_id))
-        .where(col(Proposal.id).in_(rows), _is_same())
+        .where(col(Proposal.id).in_(rows), _has_slot())
     )
     return {
         proposal: Bound(proposal_id=proposal, binding_id=binding, lineage_id=lineage, is_seen=bool(is_seen))
@@ -106,15 +106,25 @@ async def targets_of_host(session: AsyncSession, host: str, *, scope: Scope) -> 
     return (await session.scalars(query)).all()
 
 
-def _is_same() -> sa.ColumnElement[bool]:
-    return sa.or_(col(Binding.id) == col(Proposal.binding_id), col(Target.host) == col(Proposal.host))
+async def targets_of_kind(session: AsyncSession, kind: str, *, scope: Scope) -> Sequence[Target]:
+    """Return the targets of a scope and a kind, the oldest first."""
+    query = sa.select(Target).where(col(Target.kind) == kind, within(Target.groups, scope))
+    return (await session.scalars(query.order_by(col(Target.id)))).all()
+
+
+def _has_slot() -> sa.ColumnElement[bool]:
+    """Say whether a binding is what a proposal was accepted as, or has the same file of the same host."""
+    is_same_file = sa.and_(
+        col(Binding.slot_key) == col(Proposal.path), col(Target.host) == col(Proposal.host)
+    )
+    return sa.or_(col(Binding.id) == col(Proposal.binding_id), is_same_file)
 
 
 def _binding() -> sa.Select[str]:
     return (
         sa.select(col(Binding.id))
         .join(Target, col(Target.id) == col(Binding.target_id))
-        .where(col(Binding.slot_key) == col(Proposal.path), _is_same())
+        .where(_has_slot())
         .correlate(Proposal)
     )
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
+from services.provisioner.domain.drift import OnDrift
 from shared.store import Instant, Json, Sealed
 from shared.store.scopes import ToldGroups
 
@@ -20,19 +21,23 @@ LINEAGES = ToldGroups(Table.metadata)
 
 
 class Target(Table, table=True):
-    """Something we log into to change; the lease says which process works on it now."""
+    """Something we log into to change: a host, or an API whose options say where it is.
+
+    The lease says which process works on it now.
+    """
 
     __tablename__ = "targets"
 
     id: str = Field(primary_key=True, max_length=36)
     name: str = Field(max_length=200, unique=True)
     kind: str = Field(max_length=50)
-    host: str = Field(max_length=253)
-    port: int
-    username: str = Field(max_length=100)
-    host_key: str = Field(sa_type=sa.Text)
+    host: str | None = Field(default=None, max_length=253)
+    """As port, username and host key, of a host only."""
+    port: int | None = None
+    username: str | None = Field(default=None, max_length=100)
+    host_key: str | None = Field(default=None, sa_type=sa.Text)
     credential: bytes = Field(sa_type=Sealed)
-    """Sealed."""
+    """Sealed; of the type that its kind names."""
     options: dict[str, Any] = Field(sa_type=Json)
     groups: list[str] = Field(default_factory=list, sa_type=Json)
     version: int = 1
@@ -47,7 +52,10 @@ class Binding(Table, table=True):
     """A lineage belongs in a slot of a target, and these endpoints serve it from there."""
 
     __tablename__ = "bindings"
-    __table_args__ = (sa.UniqueConstraint("target_id", "slot_key"),)
+    __table_args__ = (
+        sa.UniqueConstraint("target_id", "slot_key"),
+        sa.Index("ix_bindings_look_at", "look_at"),
+    )
 
     id: str = Field(primary_key=True, max_length=36)
     lineage_id: str = Field(max_length=100, index=True)
@@ -55,8 +63,30 @@ class Binding(Table, table=True):
     slot_key: str = Field(max_length=1000)
     slot: dict[str, Any] = Field(sa_type=Json)
     endpoints: list[dict[str, Any]] = Field(sa_type=Json)
+    after: list[str] = Field(default_factory=list, sa_type=Json)
+    """Ids of the lineage's bindings that come first."""
+    on_drift: str = Field(default=OnDrift.ALERT, max_length=20)
+    version: int = 1
+    fingerprint: str | None = Field(default=None, max_length=64)
+    """What was last seen in place by our doing."""
+    deployed_at: datetime | None = Field(default=None, sa_type=Instant)
+    look_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When its endpoints are looked at again; empty as long as nothing was put there."""
+    drift: dict[str, str] | None = Field(default=None, sa_type=Json)
+    """Where another certificate was seen, and which."""
+    drifted_at: datetime | None = Field(default=None, sa_type=Instant)
+    put_right_at: datetime | None = Field(default=None, sa_type=Instant)
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
+
+
+class BindingPlace(Table, table=True):
+    """A place, as discovery names it, that shows what is in the slot of a binding."""
+
+    __tablename__ = "binding_places"
+
+    place: str = Field(primary_key=True, max_length=1500)
+    binding_id: str = Field(primary_key=True, max_length=36, index=True)
 
 
 class Renewal(Table, table=True):
@@ -74,6 +104,8 @@ class Renewal(Table, table=True):
     renewed_at: datetime = Field(sa_type=Instant)
     key_is_on_target: bool = False
     """Whether the key was made on the target, where it waits."""
+    requested_by: str | None = Field(default=None, max_length=100)
+    """Who has asked renewal for it, where it tells."""
 
 
 class KeyRequest(Table, table=True):
@@ -132,12 +164,29 @@ class Deployment(Table, table=True):
     sealed_key: bytes | None = None
     """As renewal sent it; only our sealing key opens it."""
     undo: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    sealed_undo: bytes | None = Field(default=None, sa_type=Sealed)
+    """In the place of `undo`, where that holds a secret: what was there before could not be put back without."""
     served_before: list[str | None] | None = Field(default=None, sa_type=Json)
     """What each endpoint served before, in the binding's order."""
     failure: str | None = Field(default=None, max_length=30)
     failed_step: str | None = Field(default=None, max_length=50)
     reason: str | None = Field(default=None, sa_type=sa.Text)
     restored: bool | None = None
+    hold: str | None = Field(default=None, max_length=20)
+    """What keeps it from beginning."""
+    hold_reason: str | None = Field(default=None, sa_type=sa.Text)
+    overridden_by: str | None = Field(default=None, max_length=100)
+    """Who has said that it does not wait for a window."""
+    network: str | None = Field(default=None, max_length=50)
+    watch: int | None = None
+    """For how many seconds it is watched; empty for as long as the settings say."""
+    watch_until: datetime | None = Field(default=None, sa_type=Instant)
+    discovered_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When discovery has last looked at one of its places."""
+    discovery: str | None = Field(default=None, max_length=20)
+    """What it has seen there: `seen`, or `stale`."""
+    rollout_id: str | None = Field(default=None, max_length=36, index=True)
+    wave: int = 0
     created_at: datetime = Field(sa_type=Instant)
     updated_at: datetime = Field(sa_type=Instant)
     deployed_at: datetime | None = Field(default=None, sa_type=Instant)

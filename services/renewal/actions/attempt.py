@@ -498,4 +498,5 @@ def _renewed(order: store.Order, *, chain: Sequence[bytes], roots: Sequence[byte
         groups=order.groups,
         root=_root_of(chain, roots),
         key_is_on_target=order.request_until is not None,
+        requested_by=order.created_by,
     )

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from services.renewal import store
-from services.renewal.actions.approvals import Approvals, Ask
 from services.renewal.actions.campaigns import tell
-from services.renewal.domain.approvals import Kind, Rule
+from services.renewal.domain.approvals import Kind
 from services.renewal.domain.campaigns import CampaignState, ItemState
+from shared.approvals import Rule
+from shared.approvals.actions import Approvals, Ask
 from shared.store import Transaction
 
 

@@ -7,6 +7,7 @@ from services.renewal import store
 from services.renewal.actions.orders import add_step, seen
 from services.renewal.domain.orders import State
 from shared.access import Principal
+from shared.audit import Change
 from shared.errors import Conflict, Forbidden
 from shared.ids import new_id
 from shared.sealing import Sealer, seal_to
@@ -47,6 +48,7 @@ class Keys:
                     next_step="Begin a deployment of your own.",
                 )
             tx.session.add(_release(order_id, deployment_id, caller, is_repeat=first is not None, now=now))
+            tx.record(_released(order, deployment_id, is_repeat=first is not None))
         return self._sealed(kept, order_id, deployment_id, to=sealing_key)
 
     def _sealed(self, kept: bytes, order_id: str, deployment_id: str, *, to: bytes) -> bytes:
@@ -106,6 +108,17 @@ def _kept(order: store.Order) -> bytes:
             next_step="Use the newest order of the lineage, or order anew.",
         )
     return order.private_key
+
+
+def _released(order: store.Order, deployment_id: str, *, is_repeat: bool) -> Change:
+    return Change(
+        kind="private_key",
+        verb="released",
+        id=order.id,
+        after={"deployment": deployment_id, "is_repeat": is_repeat, "fingerprint": order.fingerprint},
+        groups=tuple(order.groups),
+        lineage_id=order.lineage_id,
+    )
 
 
 def _release(

@@ -7,12 +7,14 @@ from typing import Any
 from cryptography import x509
 
 from services.renewal import store
-from services.renewal.actions.approvals import Approvals, Ask
 from services.renewal.actions.orders import add_step, give_up
 from services.renewal.actions.schedules import OURSELVES
-from services.renewal.domain.approvals import PASSED, ApprovalState, Kind, Rule, digest
+from services.renewal.domain.approvals import Kind
 from services.renewal.domain.campaigns import by_campaign
 from services.renewal.domain.orders import State
+from shared.acting import also
+from shared.approvals import PASSED, ApprovalState, Rule, digest
+from shared.approvals.actions import Approvals, Ask
 from shared.store import Transaction
 from shared.x509 import key_fingerprint
 
@@ -86,9 +88,10 @@ class OrderGate:
             add_step(tx, order, "approval", as_planned, now=now)
             return True
         document = _document(order, terms)
-        asked = await store.latest_approval(tx.session, Kind.ORDER, order.id)
+        asked = await store.APPROVALS.latest(tx.session, Kind.ORDER, order.id)
         if asked is not None and asked.digest == digest(document):
             if asked.state in PASSED:
+                also(approval_id=asked.id)
                 return True
         elif asked is not None and asked.state in (*PASSED, ApprovalState.OPEN):
             await self._approvals.void(tx, asked, reason=CHANGED, now=now)
@@ -121,7 +124,7 @@ async def _with_its_campaign(tx: Transaction, order: store.Order, profile: store
     campaign, item = found
     if order.created_by != by_campaign(campaign.id) or item.profile_version != profile.version:
         return None
-    approval = await store.latest_approval(tx.session, Kind.CAMPAIGN, campaign.id)
+    approval = await store.APPROVALS.latest(tx.session, Kind.CAMPAIGN, campaign.id)
     if approval is None or approval.state not in PASSED:
         return None
     return f"Approved as a part of the campaign {campaign.name}."

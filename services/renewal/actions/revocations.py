@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.renewal import store
-from services.renewal.actions.approvals import Approvals, Ask
 from services.renewal.actions.scopes import sees_lineage
-from services.renewal.domain.approvals import Kind, Rule
+from services.renewal.domain.approvals import Kind
 from services.renewal.domain.campaigns import is_by_campaign
 from services.renewal.domain.orders import State
 from services.renewal.domain.revocations import (
@@ -22,6 +21,8 @@ from services.renewal.domain.revocations import (
     first_state,
 )
 from shared.access import Principal
+from shared.approvals import Rule
+from shared.approvals.actions import Approvals, Ask
 from shared.errors import Conflict, NotFound
 from shared.events.inventory import CertificateReplaced, CertificateRevocationSeen
 from shared.events.renewal import RevocationConfirmed, RevocationReason

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from services.renewal.actions.account_keys import AccountKeys
 from services.renewal.actions.adoptions import Adoptions
-from services.renewal.actions.approvals import Approvals
 from services.renewal.actions.authorities import Authorities
 from services.renewal.actions.budgets import Budgets
 from services.renewal.actions.campaigns import Campaigns
@@ -20,7 +19,6 @@ from services.renewal.actions.revocations import Revocations
 from services.renewal.actions.schedules import Schedules
 from services.renewal.api.account_keys import account_key_routes
 from services.renewal.api.adoptions import adoption_routes
-from services.renewal.api.approvals import approval_routes
 from services.renewal.api.authorities import authority_routes
 from services.renewal.api.budgets import budget_routes
 from services.renewal.api.campaigns import campaign_routes
@@ -33,6 +31,8 @@ from services.renewal.api.publications import publication_routes
 from services.renewal.api.requests import request_routes
 from services.renewal.api.revocations import revocation_routes
 from services.renewal.api.schedules import schedule_routes
+from shared.approvals.actions import Approvals
+from shared.approvals.routes import approval_routes
 from shared.clock import Clock
 from shared.http import Routes
 from shared.idempotency import Once

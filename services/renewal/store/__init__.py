@@ -1,15 +1,9 @@
 """What renewal remembers: the only room that knows SQL."""
 
 from services.renewal.store.approvals import (
+    APPROVALS,
     Approval,
     Decision,
-    approvals_page,
-    decisions_of,
-    due_approvals,
-    held_approval,
-    is_any_approval_due,
-    latest_approval,
-    open_approvals,
 )
 from services.renewal.store.budgets import (
     BudgetEntry,
@@ -134,6 +128,7 @@ from services.renewal.store.tables import (
 )
 
 __all__ = [
+    "APPROVALS",
     "LINEAGES",
     "NEVER",
     "Approval",
@@ -159,7 +154,6 @@ __all__ = [
     "Step",
     "Table",
     "add_items",
-    "approvals_page",
     "authorities_of",
     "authority_named",
     "campaign_of_order",
@@ -171,11 +165,9 @@ __all__ = [
     "claim_alike",
     "claim_campaign",
     "claim_revocation",
-    "decisions_of",
     "distrusts",
     "done_since",
     "drop_items",
-    "due_approvals",
     "due_schedules",
     "end_all_leases",
     "end_all_revocation_leases",
@@ -188,11 +180,9 @@ __all__ = [
     "first_release",
     "forget_spent",
     "held",
-    "held_approval",
     "held_campaign",
     "held_orders",
     "held_revocation",
-    "is_any_approval_due",
     "is_any_due",
     "is_any_revocation_due",
     "is_seen_replaced",
@@ -206,7 +196,6 @@ __all__ = [
     "items_to_order",
     "items_to_revoke",
     "last_key",
-    "latest_approval",
     "latest_order",
     "left_of",
     "lock_budget",
@@ -219,7 +208,6 @@ __all__ = [
     "names_of",
     "newest",
     "obstacles",
-    "open_approvals",
     "open_order",
     "orders_of_lease",
     "orders_of_old_keys",

@@ -46,6 +46,10 @@ NOT_REFERENCES: dict[tuple[str, str, str], str] = {
 UNSCOPED = frozenset[str]()
 """Services that do not know groups yet; each leaves as soon as its module is above."""
 NOT_COLLECTIONS = {
+    (
+        "notifier",
+        "GET /v1/reports",
+    ): "made of what the others say of the caller's groups: see tests/notifier/test_reports.py",
     ("provisioner", "GET /v1/host-keys"): "asks a host that the caller names, and nothing that is kept",
 }
 """By service and `METHOD /path`: why a GET without a path parameter shows nothing of anybody."""

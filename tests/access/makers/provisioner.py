@@ -75,9 +75,15 @@ async def binding(estate: Estate, group: str) -> Made:
 async def deployment(estate: Estate, group: str) -> Made:
     """Let renewal say that the certificate of a bound lineage is there."""
     own, order_id = await binding(estate, group), new_id()
+    await estate.hear("provisioner", "renewal", _renewed(own.ids["lineage_id"], order_id))
+    made = await _listed(estate, group, "deployments", order_id=order_id)
+    return Made(ids={"deployment_id": made["id"], "order_id": order_id, **own.ids})
+
+
+def _renewed(lineage_id: str, order_id: str) -> CertificateRenewed:
     certificate = _ISSUED.certificate
-    renewed = CertificateRenewed(
-        lineage_id=own.ids["lineage_id"],
+    return CertificateRenewed(
+        lineage_id=lineage_id,
         order_id=order_id,
         old_fingerprint=None,
         fingerprint=_ISSUED.fingerprint,
@@ -87,17 +93,78 @@ async def deployment(estate: Estate, group: str) -> Made:
         not_after=certificate.not_valid_after_utc,
         authority="house-ca",
     )
-    await estate.hear("provisioner", "renewal", renewed)
-    listed = await estate.ask(
+
+
+async def _listed(estate: Estate, group: str, what: str, **query: str) -> dict[str, Any]:
+    """Return the only one of a list."""
+    answer = await estate.ask(
+        "provisioner", "GET", f"/v1/{what}", groups=[group], permissions=[f"{what}:read"], query=query
+    )
+    [shown] = answer.json()["items"]
+    return dict(shown)
+
+
+_POLICY = {"canaries": 1, "share": 50}
+
+
+async def policy(estate: Estate, group: str, *, approvals: int = 0) -> Made:
+    """Say how the certificates of a bound lineage go out."""
+    own = await binding(estate, group)
+    answer = await estate.ask(
+        "provisioner",
+        "PUT",
+        f"/v1/rollout-policies/{own.ids['lineage_id']}",
+        groups=[group],
+        permissions=["rollout-policies:write"],
+        body={**_POLICY, "approvals_needed": approvals},
+    )
+    assert answer.is_success, answer.text
+    return own
+
+
+async def rollout(estate: Estate, group: str, *, approvals: int = 0) -> Made:
+    """Let renewal say that the certificate of such a lineage is there."""
+    own, order_id = await policy(estate, group, approvals=approvals), new_id()
+    await estate.hear("provisioner", "renewal", _renewed(own.ids["lineage_id"], order_id))
+    shown = await _listed(estate, group, "rollouts", order_id=order_id)
+    return Made(ids={"rollout_id": shown["id"], "order_id": order_id, **own.ids})
+
+
+async def approval(estate: Estate, group: str) -> Made:
+    """Let it wait for an approval."""
+    own = await rollout(estate, group, approvals=1)
+    answer = await estate.ask(
         "provisioner",
         "GET",
-        "/v1/deployments",
+        "/v1/approvals",
         groups=[group],
-        permissions=["deployments:read"],
-        query={"order_id": order_id},
+        permissions=["approvals:read"],
+        query={"show": "all"},
     )
-    [made] = listed.json()["items"]
-    return Made(ids={"deployment_id": made["id"], "order_id": order_id, **own.ids})
+    [shown] = [each for each in answer.json()["items"] if each["subject_id"] == own.ids["rollout_id"]]
+    return Made(ids={"approval_id": shown["id"]}, traces=tuple(own.ids.values()))
+
+
+async def window(estate: Estate, group: str) -> Made:
+    """Make a change window of the group."""
+    name = f"window {new_id()}"
+    weekly = [{"day": "sunday", "start": "02:00", "duration": "PT1H"}]
+    body = {"name": name, "group": group, "weekly": weekly}
+    made = await _post(estate, "/v1/change-windows", body, group=group, permission="windows:write")
+    return Made(ids={"window_id": made["id"]}, traces=(name,))
+
+
+async def freeze(estate: Estate, group: str) -> Made:
+    """Make a freeze of the group, which is over."""
+    reason = f"freeze {new_id()}"
+    body = {
+        "reason": reason,
+        "group": group,
+        "starts_at": "2020-01-01T00:00:00Z",
+        "ends_at": "2020-01-02T00:00:00Z",
+    }
+    made = await _post(estate, "/v1/freezes", body, group=group, permission="windows:write")
+    return Made(ids={"freeze_id": made["id"]}, traces=(reason,))
 
 
 async def proposal(estate: Estate, group: str) -> Made:
@@ -141,9 +208,16 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("provisioner", "/v1/bindings/{binding_id}"): binding,
     ("provisioner", "/v1/deployments/{deployment_id}"): deployment,
     ("provisioner", "/v1/proposals/{proposal_id}"): proposal,
+    ("provisioner", "/v1/plans/{lineage_id}"): binding,
+    ("provisioner", "/v1/rollout-policies/{lineage_id}"): policy,
+    ("provisioner", "/v1/rollouts/{rollout_id}"): rollout,
+    ("provisioner", "/v1/approvals/{approval_id}"): approval,
+    ("provisioner", "/v1/change-windows/{window_id}"): window,
+    ("provisioner", "/v1/freezes/{freeze_id}"): freeze,
 }
 NOT_OBJECTS: dict[tuple[str, str], str] = {}
 _BINDING, _DEPLOYMENT = "/v1/bindings/{binding_id}", "/v1/deployments/{deployment_id}"
+_ROLLOUT = "/v1/rollouts/{rollout_id}"
 _ACCEPT = "POST /v1/proposals/{proposal_id}/accept"
 REFERENCES: dict[tuple[str, str, str], Reference] = {
     ("provisioner", "POST /v1/bindings", "body.lineage_id"): Reference(
@@ -169,6 +243,26 @@ REFERENCES: dict[tuple[str, str, str], Reference] = {
     ("provisioner", "GET /v1/deployments", "query.order_id"): Reference(to=_DEPLOYMENT, id="order_id"),
     ("provisioner", "GET /v1/deployments", "query.target_id"): Reference(to=_DEPLOYMENT, id="target_id"),
     ("provisioner", "GET /v1/deployments", "query.binding_id"): Reference(to=_DEPLOYMENT, id="binding_id"),
+    ("provisioner", "GET /v1/deployments", "query.rollout_id"): Reference(to=_ROLLOUT, id="rollout_id"),
+    ("provisioner", "GET /v1/rollouts", "query.lineage_id"): Reference(to=_ROLLOUT, id="lineage_id"),
+    ("provisioner", "GET /v1/rollouts", "query.order_id"): Reference(to=_ROLLOUT, id="order_id"),
+    ("provisioner", "POST /v1/change-windows", "body.target_id"): Reference(
+        to="/v1/targets/{target_id}",
+        body=lambda target_id: {
+            "name": "nights",
+            "target_id": target_id,
+            "weekly": [{"day": "sunday", "start": "02:00", "duration": "PT1H"}],
+        },
+    ),
+    ("provisioner", "POST /v1/freezes", "body.target_id"): Reference(
+        to="/v1/targets/{target_id}",
+        body=lambda target_id: {
+            "reason": "none",
+            "target_id": target_id,
+            "starts_at": "2020-01-01T00:00:00Z",
+            "ends_at": "2020-01-02T00:00:00Z",
+        },
+    ),
 }
 _OWN_GROUPS = "an id that is only compared with the groups of the caller: see tests/shared/test_access.py"
 _A_KEY = "a key itself, not the name of one"
@@ -178,10 +272,21 @@ NOT_REFERENCES: dict[tuple[str, str, str], str] = {
     for service, name, reason in (
         ("provisioner", "body.groups", _OWN_GROUPS),
         ("provisioner", "body.host_key", _A_KEY),
-        ("provisioner", "body.credential.private_key", _A_KEY),
     )
 }
+NOT_REFERENCES |= {("provisioner", "POST /v1/proposals/{proposal_id}/accept", "body.target.host_key"): _A_KEY}
 NOT_REFERENCES |= {
-    ("provisioner", "POST /v1/proposals/{proposal_id}/accept", f"body.target.{name}"): _A_KEY
-    for name in ("host_key", "credential.private_key")
+    (
+        "provisioner",
+        "PUT /v1/rollout-policies/{lineage_id}",
+        "body.approver_groups",
+    ): "who is to decide: groups that the caller need not be in",
+    (
+        "provisioner",
+        "GET /v1/plans/{lineage_id}",
+        "query.order_id",
+    ): "looked for among the certificates of the lineage alone",
+}
+NOT_REFERENCES |= {
+    ("provisioner", f"POST /v1/{what}", "body.group"): _OWN_GROUPS for what in ("change-windows", "freezes")
 }

@@ -14,10 +14,11 @@ from services.discovery.connectors import Access, Check
 from services.discovery.connectors.aws.acm import AcmShelf
 from services.discovery.connectors.aws.actions import ALWAYS_PERMITTED, CALLS
 from services.discovery.connectors.aws.join import Using
-from services.discovery.connectors.aws.settings import AwsCredential, AwsSettings
+from services.discovery.connectors.aws.settings import AwsSettings
 from services.discovery.connectors.aws.source import AwsAccounts
 from services.discovery.domain.holdings import Gap, Holding, Listener
 from shared import x509
+from shared.aws.credentials import AwsCredential
 from shared.aws.transport import Sender, client_of, isolated_session
 from shared.errors import Refused, Unavailable
 from shared.outbound import Policy

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from services.discovery.connectors.azure import AzureKeyVault, KeyVaultCredential, KeyVaultSettings
-from services.discovery.connectors.azure.login import resource_of
+from services.discovery.connectors.azure import AzureKeyVault, KeyVaultSettings
 from services.discovery.connectors.azure.source import _skip_token
 from services.discovery.domain.holdings import Gap, Holding, Page
+from shared.clouds.key_vault import KeyVaultCredential, resource_of
 from shared.errors import Refused, Unavailable
 from tests.discovery.workshops import Workshop, access_to
 from tests.discovery.workshops.azure_key_vault import Vault, workshop

@@ -11,8 +11,9 @@ import pytest
 
 from services.discovery.connectors import Check
 from services.discovery.connectors.google import GoogleCertificates, lists
-from services.discovery.connectors.google.options import GoogleCredential, GoogleSettings
+from services.discovery.connectors.google.options import GoogleSettings
 from services.discovery.domain.holdings import Gap, Holding, Listener, Page
+from shared.clouds.google import GoogleCredential
 from shared.errors import Invalid, Refused, Unavailable
 from tests.discovery.workshops import Workshop, access_to
 from tests.discovery.workshops.google_certificate_manager import PROJECT, CloudProject, rsa_key, workshop

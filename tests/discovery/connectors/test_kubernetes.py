@@ -15,9 +15,11 @@ import yaml
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from services.discovery.connectors.kubernetes import KubernetesCluster, login
-from services.discovery.connectors.kubernetes.options import KubernetesCredential, KubernetesSettings
+from services.discovery.connectors.kubernetes import KubernetesCluster
+from services.discovery.connectors.kubernetes.options import KubernetesSettings
 from services.discovery.domain.holdings import Gap, Holding, Listener, Page
+from shared.clouds import kubernetes as login
+from shared.clouds.kubernetes import KubernetesCredential
 from shared.errors import Invalid, Refused, Unavailable
 from shared.x509 import fingerprint
 from tests.discovery.workshops import Workshop, access_to

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from services.discovery.connectors.pan_os import PanOs, PanOsCredential
-from services.discovery.connectors.pan_os.api import _result
 from services.discovery.connectors.web import Answer
 from services.discovery.domain.holdings import Gap, Holding, Listener
+from shared.appliances.pan_os import _result
 from shared.errors import Refused, Unavailable
 from tests.discovery.connectors.devices import access, checked, read
 from tests.servers.appliance import Asked, Said

@@ -11,11 +11,11 @@ import asyncssh
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.discovery.connectors.powershell import COMMAND, listed, texts, written
 from services.discovery.connectors.windows import WindowsHost as Source
 from services.discovery.connectors.windows.keys import is_exposed
 from services.discovery.connectors.windows.scripts import CERTIFICATES, EVERY, USES
 from services.discovery.domain.holdings import Gap, Holding, Listener
+from shared.appliances.powershell import COMMAND, listed, texts, written
 from shared.errors import Refused, Unavailable
 from tests.discovery.connectors.devices import access, read
 from tests.servers.ssh import Sshd

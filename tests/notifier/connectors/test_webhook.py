@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.notifier.connectors import Delivered, Later, Never, Progress, Sent
-from services.notifier.connectors.webhook import LIMIT, Options, Secrets, Webhook, retry_after
+from services.notifier.connectors.web import retry_after
+from services.notifier.connectors.webhook import LIMIT, Options, Secrets, Webhook
 from services.notifier.domain.alerts import Details
 from services.notifier.domain.notices import Turn
 from shared.webhooks import signed
@@ -185,3 +188,44 @@ def test_a_weak_secret_is_refused_without_being_repeated(secret: str) -> None:
     with pytest.raises(ValueError, match="openssl rand") as refusal:
         Secrets.model_validate({"signing_secret": secret})
     assert not secret or f"'{secret}'" not in str(refusal.value), "pydantic quotes what it refuses by default"
+
+
+# Ed25519 and rotation
+
+
+SEED = bytes(range(32, 64))
+PRIVATE = "whsk_" + base64.b64encode(SEED).decode()
+
+
+def opened(receiver: Receiver, **secrets: str) -> Webhook:
+    return Webhook.open(Options(url=receiver.url), secrets=Secrets.model_validate(secrets), network=network())
+
+
+async def test_an_ed25519_signature_is_checked_with_the_public_key_alone(webhook: Receiver) -> None:
+    assert isinstance(await send(opened(webhook, signing_secret=PRIVATE)), Delivered)
+    (request,) = webhook.requests
+    version, _, signature = request.headers["webhook-signature"].partition(",")
+    assert version == "v1a"
+    head = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode()
+    public = Ed25519PrivateKey.from_private_bytes(SEED).public_key()
+    public.verify(base64.b64decode(signature), head + request.body)
+    with pytest.raises(InvalidSignature):
+        public.verify(base64.b64decode(signature), head + request.body + b" ")
+
+
+@pytest.mark.parametrize("present", [PRIVATE, "whsec_" + base64.b64encode(SEED).decode()])
+async def test_while_a_secret_is_changed_receivers_of_either_can_verify(
+    webhook: Receiver, present: str
+) -> None:
+    await send(opened(webhook, signing_secret=present, previous_secret=SIGNING_SECRET))
+    (request,) = webhook.requests
+    assert len(request.headers["webhook-signature"].split(" ")) == 2
+    verify(request, secret=SIGNING_SECRET)
+    if present.startswith("whsec_"):
+        verify(request, secret=present)
+
+
+def test_a_private_key_of_another_length_is_refused() -> None:
+    short = "whsk_" + base64.b64encode(b"short").decode()
+    with pytest.raises(ValueError, match="Ed25519"):
+        Secrets.model_validate({"signing_secret": short})

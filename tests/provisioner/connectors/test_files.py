@@ -117,6 +117,21 @@ async def test_where_hard_links_are_refused_the_old_files_are_copied(
     assert host.key.stat().st_mode & 0o777 == 0o640
 
 
+async def test_what_an_attempt_that_was_cut_short_has_left_is_no_way_back(
+    host: SshHost, material: Material, old: Issued
+) -> None:
+    for path in (host.certificate, host.key):
+        for ending in (".everleaf-new", ".everleaf-old"):
+            path.with_name(path.name + ending).write_bytes(b"of another time")
+    slot = FilesSlot(certificate_path=str(host.certificate), key_path=str(host.key))
+    async with opened(host) as files:
+        undo = await files.stage(slot, material=material, report=quietly)
+        await files.bind(slot, undo=undo, report=quietly)
+        await files.restore(slot, undo=undo, report=quietly)
+    assert (host.certificate.read_bytes(), host.key.read_bytes()) == (old.chain_pem, old.key_pem)
+    assert sorted(host.certificate.parent.iterdir()) == sorted([host.certificate, host.key])
+
+
 async def test_what_was_swapped_in_is_never_kept_as_what_was_there_before(host: SshHost, material: Material):
     slot = FilesSlot(certificate_path=str(host.certificate), key_path=str(host.key))
     async with opened(host) as files:

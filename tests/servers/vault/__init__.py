@@ -2,7 +2,8 @@
 
 Written from HashiCorp's API documentation: "HTTP API" (error shapes, status codes, `X-Vault-Request`, LIST or
 `GET ?list=true`), "Token auth method" (lookup-self, revoke-self), "AppRole auth method" (login), "Policies" (`*` at
-the end, `+` for a segment, the most specific path wins, deny above all). It takes no write but logging in and out.
+the end, `+` for a segment, the most specific path wins, deny above all), "/sys/capabilities-self". What is there is
+changed by engines alone.
 """
 
 import asyncio
@@ -106,6 +107,11 @@ class Vault(Webhook):
         namespace = request.headers.get("x-vault-namespace", "").strip("/")
         if asked.path == "auth/approle/login" and asked.operation == "update":
             return self._login(asked.body)
+        if asked.path == "sys/capabilities-self" and asked.operation == "update":
+            return {
+                **_EMPTY,
+                "data": self._capabilities(request.headers.get("x-vault-token", ""), asked.body),
+            }
         mount = self._mount(namespace, asked.path)
         engine = self.mounts[mount] if mount is not None else None
         inner = f"{namespace}/{asked.path}".strip("/").removeprefix(f"{mount}/")
@@ -135,18 +141,26 @@ class Vault(Webhook):
         return {**_EMPTY, "auth": auth}
 
     def _permitted(self, text: str, asked: Asked) -> str:
+        granted = self._granted(text, asked.path)
+        # Which of both a write needs, depends on what is there; to tell them apart is beside the point here.
+        able = {"update", "create"} if asked.operation == "update" else {asked.operation}
+        if not able & granted or "deny" in granted:
+            raise Fault(403, "1 error occurred:\n\t* permission denied\n\n")
+        return text
+
+    def _granted(self, text: str, path: str) -> set[str]:
         token = self.tokens.get(text)
         if token is None or token.expires_at < datetime.now(UTC):
             raise Fault(403, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")
         rules = [rule for name in token.policies for rule in self.policies.get(name, {}).items()]
-        fitting = [
-            rule for rule in rules if _fits(rule[0], asked.path) or _fits(rule[0], asked.path.rstrip("/"))
-        ]
-        best = max((_rank(path) for path, _ in fitting), default=None)
-        granted = {each for path, able in fitting if _rank(path) == best for each in able}
-        if asked.operation not in granted or "deny" in granted:
-            raise Fault(403, "1 error occurred:\n\t* permission denied\n\n")
-        return text
+        fitting = [rule for rule in rules if _fits(rule[0], path) or _fits(rule[0], path.rstrip("/"))]
+        best = max((_rank(each) for each, _ in fitting), default=None)
+        return {each for rule, able in fitting if _rank(rule) == best for each in able}
+
+    def _capabilities(self, token: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        paths: list[str] = body["paths"]
+        found = {path: sorted(self._granted(token, path)) or ["deny"] for path in paths}
+        return {**found, "capabilities": found[paths[0]]}
 
     def _self(self, asked: Asked, token: str) -> Mapping[str, Any]:
         if asked.path == "auth/token/revoke-self":

@@ -1,7 +1,8 @@
 """The key-value engine, version 2: secrets with versions.
 
 From "KV secrets engine - version 2 (API)": Read secret version (a deleted version is a 404 with its metadata), List
-secrets, Read secret metadata.
+secrets, Read secret metadata, Create/update secret (`cas`: 0 where there is none, else the present version), Delete
+latest version of secret.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ class KeyValue:
         self.secrets.setdefault(path, []).append(secret)
 
     def answer(self, asked: Asked) -> Mapping[str, Any] | None:
-        """Answer what a reader may ask."""
+        """Answer what a policy lets somebody ask."""
         kind, _, path = asked.path.partition("/")
         match asked.operation, kind:
             case "read", "data":
@@ -36,6 +37,11 @@ class KeyValue:
                 return self._listed(path.strip("/"))
             case "read", "metadata":
                 return None
+            case "update", "data":
+                return self._write(path, asked.body)
+            case "delete", "data" if path in self.secrets:
+                self.secrets[path][-1] = None
+                return {}
             case "read" | "list", _:
                 raise Fault(404, "1 error occurred:\n\t* unsupported path\n\n")
         raise Fault(405, "1 error occurred:\n\t* unsupported operation\n\n")
@@ -49,6 +55,16 @@ class KeyValue:
         if secret is None:
             raise Fault(404)
         return {"data": secret, "metadata": {"version": number, **self._versions(path)[str(number)]}}
+
+    def _write(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        present = len(self.secrets.get(path, []))
+        cas = (body.get("options") or {}).get("cas")
+        if not isinstance(body.get("data"), dict):
+            raise Fault(400, "no data provided")
+        if cas is not None and cas != present:
+            raise Fault(400, "check-and-set parameter did not match the current version")
+        self.put(path, body["data"])
+        return {"version": present + 1}
 
     def _versions(self, path: str) -> dict[str, Mapping[str, Any]]:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")

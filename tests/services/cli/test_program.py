@@ -32,7 +32,7 @@ def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=170,
     )
 
 
@@ -102,7 +102,7 @@ def test_a_crashed_worker_ends_the_process_with_1(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=170,
     )
     assert done.returncode == 1
     assert "the worker crashed" in done.stderr

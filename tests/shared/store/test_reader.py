@@ -1,6 +1,6 @@
 """Reading by the driver gives what a session gives, on either database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -80,6 +80,26 @@ async def test_a_list_has_the_conditions_and_the_order_of_its_query(
     assert [row.name for row in everything] == ["oak", "elm"]
 
 
+async def test_each_question_of_one_form_is_asked_with_its_own_values(database: Database):
+    async def found(names: Sequence[str], *, after: str, limit: int) -> list[str]:
+        mine = sa.or_(*(TREES.c.name == name for name in names))
+        query = LISTED.selected.where(mine, TREES.c.name > after).order_by(TREES.c.name).limit(limit)
+        async with database.reader() as reader:
+            return [row.name for row in await reader.listed(query, LISTED)]
+
+    assert await found(["oak", "elm"], after="elm", limit=5) == ["oak"]
+    assert await found(["elm", "fir"], after="", limit=5) == ["elm"]
+    assert await found(["oak", "elm"], after="", limit=1) == ["elm"]
+    assert await found(["oak", "elm", "fir"], after="", limit=5) == ["elm", "oak"]
+
+
+async def test_a_list_of_another_length_is_another_form(database: Database):
+    for names, wanted in ((["oak"], ["oak"]), (["elm", "oak"], ["elm", "oak"]), (["elm", "fir"], ["elm"])):
+        query = LISTED.selected.where(TREES.c.name.in_(names)).order_by(TREES.c.name)
+        async with database.reader() as reader:
+            assert [row.name for row in await reader.listed(query, LISTED)] == wanted
+
+
 async def test_what_the_database_refuses_is_an_error_that_tells_it_from_one_that_is_away(database: Database):
     async with database.engine.begin() as connection:
         await connection.execute(sa.text("DROP TABLE trees"))
@@ -99,8 +119,8 @@ async def test_postgresql_is_asked_no_longer_than_it_may_take_and_the_connection
     with pytest.raises(TookTooLong):
         async with database.reader(longest=timedelta(milliseconds=20)) as reader:
             await reader.rows(slow)
-    for _ in range(3):
-        async with database.reader() as reader:
+    for longest in (None, timedelta(seconds=20), timedelta(seconds=20)):
+        async with database.reader(longest=longest) as reader:
             [row] = await reader.rows(Fixed(sa.select(sa.literal_column("1").label("one"))))
         assert row.one == 1
     await database.close()

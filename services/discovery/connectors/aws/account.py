@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from services.discovery.connectors.aws.actions import CALLS, Calls
-from services.discovery.connectors.aws.settings import AssumedRole
+from shared.aws.credentials import AssumedRole
 from shared.aws.errors import Declined, Expired, UnknownKey, error_of
 from shared.aws.transport import Sender, client_of
 from shared.errors import Unavailable

@@ -8,8 +8,8 @@ import httpx
 from services.discovery.connectors import Access
 from services.discovery.connectors.aws.account import Login
 from services.discovery.connectors.aws.actions import CALLS, Calls
-from services.discovery.connectors.aws.settings import AwsCredential
 from services.discovery.connectors.web import trusting
+from shared.aws.credentials import AwsCredential, keys_of
 from shared.aws.transport import Sender, isolated_session
 from shared.outbound import guarded_client
 
@@ -30,17 +30,8 @@ async def login_with(
     async with client:
         yield Login(
             isolated_session(),
-            keys=_keys(credential),
+            keys=keys_of(credential),
             sender=Sender(client, seconds=seconds),
             endpoint_url=endpoint_url,
             calls=calls,
         )
-
-
-def _keys(credential: AwsCredential) -> dict[str, str | None]:
-    token = credential.session_token
-    return {
-        "aws_access_key_id": credential.access_key_id,
-        "aws_secret_access_key": credential.secret_access_key.get_secret_value(),
-        "aws_session_token": token.get_secret_value() if token else None,
-    }

@@ -15,9 +15,10 @@ from services.discovery.connectors.aws.iam import IamShelf
 from services.discovery.connectors.aws.join import EDGE_REGION, Using
 from services.discovery.connectors.aws.login import login_with
 from services.discovery.connectors.aws.pca import PcaShelf
-from services.discovery.connectors.aws.settings import AssumedRole, AwsCredential, AwsSettings, Service
+from services.discovery.connectors.aws.settings import AwsSettings, Service
 from services.discovery.connectors.aws.shelves import Shelf
 from services.discovery.domain.holdings import Gap, Holding, Page, Use
+from shared.aws.credentials import AssumedRole, AwsCredential
 from shared.aws.errors import Declined
 from shared.errors import NotFound, Unavailable
 

@@ -18,13 +18,13 @@ import anyio
 from pydantic import BaseModel, Field, ValidationError
 
 from services.discovery.connectors import Access, Check
-from services.discovery.connectors.azure.login import API_VERSION, application_of, forbidden, token_of
-from services.discovery.connectors.azure.options import KeyVaultCredential, KeyVaultSettings
-from services.discovery.connectors.tokens import Api, RenewingApi
+from services.discovery.connectors.azure.options import KeyVaultSettings
 from services.discovery.connectors.web import Answer, NotPermitted, trusting, web_api
 from services.discovery.domain.holdings import Gap, Holding, Key, Page
 from shared import x509
+from shared.clouds.key_vault import API_VERSION, KeyVaultCredential, application_of, forbidden, token_of
 from shared.errors import EverleafError, Invalid, NotFound, Unavailable
+from shared.tokens import Api, RenewingApi
 
 PER_PAGE = 25
 """The most that the API gives at a time."""

@@ -12,15 +12,15 @@ from typing import ClassVar, Self, cast
 from pydantic import BaseModel
 
 from services.discovery.connectors import Access, Check
-from services.discovery.connectors.bigip import soap
 from services.discovery.connectors.bigip.objects import Certificate
-from services.discovery.connectors.bigip.session import Session, session
 from services.discovery.connectors.bigip.settings import BigIpCredential, BigIpSettings
 from services.discovery.connectors.bigip.survey import Survey, survey
-from services.discovery.connectors.web import NotPermitted
+from services.discovery.connectors.web import NotPermitted, web_api
 from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
 from services.discovery.domain.targets import is_address
 from shared import x509
+from shared.appliances import icontrol_soap as soap
+from shared.appliances.bigip import BigIpLogin, Session, session
 from shared.errors import Invalid, NotFound, Refused
 
 PER_PAGE = 100
@@ -50,8 +50,19 @@ class BigIp:
     @asynccontextmanager
     async def open(cls, access: Access) -> AsyncIterator[Self]:
         """Log in."""
-        async with session(access) as opened:
-            yield cls(opened, settings=cast("BigIpSettings", access.settings))
+        settings = cast("BigIpSettings", access.settings)
+        login = BigIpLogin(
+            host=settings.host,
+            username=settings.username,
+            password=cast("BigIpCredential", access.credential).password.get_secret_value(),
+            provider=settings.login_provider,
+            by_token=settings.login == "token",
+        )
+        async with (
+            web_api(access, settings.url, trusted_ca=settings.trusted_ca) as api,
+            session(api, login) as opened,
+        ):
+            yield cls(opened, settings=settings)
 
     async def check(self) -> Sequence[Check]:
         """Say which objects may be read, whether certificates come out, and which partitions are hidden."""

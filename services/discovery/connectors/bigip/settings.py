@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from services.discovery.connectors.device import device_url
+
 
 class BigIpSettings(BaseModel):
     """Where the device is, and how it is asked."""
@@ -42,6 +44,11 @@ class BigIpSettings(BaseModel):
     trusted_ca: str | None = Field(
         None, max_length=100_000, description="PEM of the CA that issued the device's own certificate."
     )
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return device_url(self.host, port=self.port)
 
 
 class BigIpCredential(BaseModel):

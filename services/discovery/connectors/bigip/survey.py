@@ -8,10 +8,10 @@ from typing import Any
 from services.discovery.configuration.bigip.objects import Profile, Slot, by_path, slots
 from services.discovery.connectors.bigip import objects
 from services.discovery.connectors.bigip.objects import Certificate
-from services.discovery.connectors.bigip.session import ROLE, Session
 from services.discovery.connectors.bigip.settings import BigIpSettings
 from services.discovery.connectors.web import NotPermitted
 from services.discovery.domain.holdings import Gap, Key
+from shared.appliances.bigip import ROLE, Session
 from shared.errors import NotFound
 
 _VIRTUALS_PER_QUESTION = 100

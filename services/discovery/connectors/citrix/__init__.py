@@ -13,13 +13,13 @@ from typing import ClassVar, Self, cast
 from pydantic import BaseModel
 
 from services.discovery.connectors import Access, Check
-from services.discovery.connectors.citrix.session import POLICY, Session, session
 from services.discovery.connectors.citrix.settings import CitrixAdcCredential, CitrixAdcSettings
 from services.discovery.connectors.citrix.survey import PAIRS, Binding, Pair, Survey, survey
-from services.discovery.connectors.web import NotPermitted
+from services.discovery.connectors.web import NotPermitted, web_api
 from services.discovery.domain.holdings import Gap, Holding, Page, Use
 from services.discovery.domain.targets import is_address
 from shared import x509
+from shared.appliances.nitro import POLICY, NitroLogin, Session, session
 from shared.errors import Invalid, NotFound
 
 PER_PAGE = 100
@@ -49,8 +49,17 @@ class CitrixAdc:
     @asynccontextmanager
     async def open(cls, access: Access) -> AsyncIterator[Self]:
         """Log in."""
-        async with session(access) as opened:
-            yield cls(opened, settings=cast("CitrixAdcSettings", access.settings))
+        settings = cast("CitrixAdcSettings", access.settings)
+        login = NitroLogin(
+            host=settings.host,
+            username=settings.username,
+            password=cast("CitrixAdcCredential", access.credential).password.get_secret_value(),
+        )
+        async with (
+            web_api(access, settings.url, trusted_ca=settings.trusted_ca) as api,
+            session(api, login) as opened,
+        ):
+            yield cls(opened, settings=settings)
 
     async def check(self) -> Sequence[Check]:
         """Say which resources may be read, and whether the files of certificates may."""

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from services.discovery.connectors.device import device_url
+
 
 class CitrixAdcSettings(BaseModel):
     """Where the appliance is."""
@@ -20,6 +22,11 @@ class CitrixAdcSettings(BaseModel):
     trusted_ca: str | None = Field(
         None, max_length=100_000, description="PEM of the CA that issued the appliance's own certificate."
     )
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return device_url(self.host, port=self.port)
 
 
 class CitrixAdcCredential(BaseModel):

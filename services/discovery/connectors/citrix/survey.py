@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from services.discovery.connectors.citrix.session import POLICY, Session
 from services.discovery.connectors.web import NotPermitted
 from services.discovery.domain.holdings import Gap, Key, Listener, Use
 from services.discovery.domain.targets import is_address, is_port
+from shared.appliances.nitro import POLICY, Session
 from shared.errors import NotFound
 
 PRODUCT = "citrix-adc"

@@ -25,14 +25,13 @@ from services.discovery.connectors.device import (
     unreadable,
     word,
 )
-from services.discovery.connectors.fortigate.tables import TABLES, Row, uses_in
-from services.discovery.connectors.web import NotPermitted, WebApi, web_api
+from services.discovery.connectors.fortigate.tables import TABLES, uses_in
+from services.discovery.connectors.web import NotPermitted, web_api
 from services.discovery.domain.holdings import Gap, Holding, Key, Page, Use
-from shared.errors import Invalid, NotFound, Unavailable
+from shared.appliances.fortios import CMDB, GLOBAL, LOCAL, MONITOR, FortiOs, Row, Scope
+from shared.errors import Invalid, NotFound
 
 MOST_VDOMS = 500
-_CMDB, _MONITOR = "/api/v2/cmdb/", "/api/v2/monitor/"
-_GLOBAL = "global"
 _BUILT_IN = "factory"
 
 
@@ -55,26 +54,15 @@ class FortiGateCredential(BaseModel):
     token: SecretStr = Field(min_length=8, max_length=500)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scope:
-    """All of the device, or one VDOM: whose certificates are asked for in the same way."""
-
-    vdom: str | None = None
-
-    @property
-    def path(self) -> str:
-        return _GLOBAL if self.vdom is None else f"vdom/{word(self.vdom)}"
-
-    @property
-    def params(self) -> Mapping[str, str]:
-        return {"scope": _GLOBAL} if self.vdom is None else {"vdom": self.vdom}
+def _path(scope: Scope) -> str:
+    return GLOBAL if scope.vdom is None else f"vdom/{word(scope.vdom)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
     """A certificate as FortiOS lists it; `pem` is empty where the list does not carry it."""
 
-    scope: _Scope
+    scope: Scope
     name: str
     type: str
     is_built_in: bool
@@ -97,7 +85,7 @@ class _Found:
         kept = self.kept[path]
         if self.uses.get(path) or kept.references:
             return True
-        scopes = [kept.scope.path] if kept.scope.vdom else [_GLOBAL, "vdom"]
+        scopes = [_path(kept.scope)] if kept.scope.vdom else [GLOBAL, "vdom"]
         if kept.is_built_in or kept.references is None or self.survey.hides_uses(scopes):
             return None
         return False
@@ -111,7 +99,7 @@ class FortiGate:
     settings_type: ClassVar[type[BaseModel]] = FortiGateSettings
     credential_type: ClassVar[type[BaseModel]] = FortiGateCredential
 
-    def __init__(self, api: WebApi, *, settings: FortiGateSettings) -> None:
+    def __init__(self, api: FortiOs, *, settings: FortiGateSettings) -> None:
         self._api = api
         self._settings = settings
 
@@ -123,7 +111,7 @@ class FortiGate:
         token = cast("FortiGateCredential", access.credential).token.get_secret_value()
         headers = {"Authorization": f"Bearer {token}"}
         async with web_api(access, settings.url, headers=headers, trusted_ca=settings.trusted_ca) as api:
-            yield cls(api, settings=settings)
+            yield cls(FortiOs(api), settings=settings)
 
     async def check(self) -> Sequence[Check]:
         """Say which VDOMs and tables may be read, and which not."""
@@ -149,22 +137,22 @@ class FortiGate:
         survey = Survey()
         vdoms = self._settings.vdoms or await self._vdoms(survey)
         kept = {}
-        for scope in (_Scope(), *(_Scope(vdom=vdom) for vdom in vdoms)):
+        for scope in (Scope(), *(Scope(vdom=vdom) for vdom in vdoms)):
             for each in await self._list(scope, survey):
-                kept[f"{scope.path}/{word(each.name)}"] = each
+                kept[f"{_path(scope)}/{word(each.name)}"] = each
         uses: dict[str, list[Use]] = defaultdict(list)
-        for scope in (_Scope(), *(_Scope(vdom=vdom) for vdom in vdoms)):
+        for scope in (Scope(), *(Scope(vdom=vdom) for vdom in vdoms)):
             for use in await self._uses(scope, survey):
                 # A VDOM's own certificate goes before one of the same name that all may use.
                 is_own = use.certificate in kept
-                path = use.certificate if is_own else f"{_GLOBAL}/{use.certificate.rpartition('/')[2]}"
+                path = use.certificate if is_own else f"{GLOBAL}/{use.certificate.rpartition('/')[2]}"
                 uses[path].append(replace(use, certificate=path))
         return _Found(kept=kept, uses=uses, survey=survey, vdoms=vdoms)
 
     async def _vdoms(self, survey: Survey) -> list[str]:
         rows = await survey.ask(
             "vdom",
-            lambda: self._rows(_CMDB + "system/vdom", {"scope": _GLOBAL, "format": "name"}),
+            lambda: self._api.rows(CMDB + "system/vdom", {"scope": GLOBAL, "format": "name"}),
             nothing=None,
         )
         names = [str(row["name"]) for row in rows or () if row.get("name")]
@@ -175,14 +163,14 @@ class FortiGate:
             )
         return names[:MOST_VDOMS] or ["root"]
 
-    async def _list(self, scope: _Scope, survey: Survey) -> list[_Kept]:
+    async def _list(self, scope: Scope, survey: Survey) -> list[_Kept]:
         listed = await survey.ask(
-            scope.path,
-            lambda: self._rows(_MONITOR + "system/available-certificates", scope.params),
+            _path(scope),
+            lambda: self._api.rows(MONITOR + "system/available-certificates", scope.params),
             nothing=[],
         )
         # What belongs to all VDOMs is listed in each.
-        listed = [row for row in listed if scope.vdom is None or row.get("range") != _GLOBAL]
+        listed = [row for row in listed if scope.vdom is None or row.get("range") != GLOBAL]
         bodies = await self._bodies(scope) if listed else {}
         return [
             _kept(row, scope=scope, pem=bodies.get(str(row.get("name")), ""))
@@ -190,33 +178,35 @@ class FortiGate:
             if _is_one(row)
         ]
 
-    async def _bodies(self, scope: _Scope) -> Mapping[str, str]:
+    async def _bodies(self, scope: Scope) -> Mapping[str, str]:
         """Return the certificates that the list carries: all of them, some or none, as the version of FortiOS has it."""
         params = {**scope.params, "format": "name|certificate"}
         try:
-            rows = await self._rows(_CMDB + "vpn.certificate/local", params)
+            rows = await self._api.rows(CMDB + LOCAL, params)
         except (NotFound, NotPermitted):
             return {}  # each is downloaded then
         return {str(row.get("name")): str(row.get("certificate") or "") for row in rows}
 
-    async def _uses(self, scope: _Scope, survey: Survey) -> list[Use]:
+    async def _uses(self, scope: Scope, survey: Survey) -> list[Use]:
         uses: list[Use] = []
         for table in TABLES:
             if table.is_global != (scope.vdom is None):
                 continue
             params = {**scope.params, "format": "|".join(table.fields)}
             rows: list[Row] = await survey.ask(
-                f"{scope.path}/{table.path}",
-                partial(self._rows, _CMDB + table.path, params),
+                f"{_path(scope)}/{table.path}",
+                partial(self._api.rows, CMDB + table.path, params),
                 nothing=[],
             )
-            uses += uses_in(table, rows, at=scope.path)
+            uses += uses_in(table, rows, at=_path(scope))
         return uses
 
     async def _told(self, path: str, found: _Found) -> Holding | Gap | None:
         kept = found.kept[path]
         try:
-            chain = chain_of(kept.pem or await self._download(kept))
+            chain = chain_of(
+                kept.pem or await self._api.certificate(kept.name, scope=kept.scope, kind=kept.type)
+            )
         except NotFound:
             return None  # deleted since it was listed
         except NotPermitted as error:
@@ -235,25 +225,6 @@ class FortiGate:
             addresses=tuple(dict.fromkeys((*served_at(uses), *self._settings.addresses))),
         )
 
-    async def _download(self, kept: _Kept) -> str:
-        scope = kept.scope
-        params = {"mkey": kept.name, "type": kept.type, "scope": _GLOBAL if scope.vdom is None else "vdom"}
-        answer = await self._api.ask(
-            "GET", _MONITOR + "system/certificate/download", params={**scope.params, **params}
-        )
-        return answer.body.decode(errors="replace")
-
-    async def _rows(self, path: str, params: Mapping[str, str]) -> list[Row]:
-        """Return the objects of a table, of which a single one comes bare."""
-        told = await self._api.get(path, params=dict(params))
-        if not isinstance(told, dict) or told.get("status") not in ("success", None) or "results" not in told:
-            raise Unavailable(
-                f"{path}: FortiOS did not answer with results.", next_step="It is tried again by itself."
-            )
-        results = told["results"]
-        rows = results if isinstance(results, list) else [results]
-        return [row for row in rows if isinstance(row, dict)]
-
 
 def _is_one(row: Row) -> bool:
     """Return whether there is a certificate: a signing request that waits for its answer has none."""
@@ -264,7 +235,7 @@ def _is_one(row: Row) -> bool:
     )
 
 
-def _kept(row: Row, *, scope: _Scope, pem: str) -> _Kept:
+def _kept(row: Row, *, scope: Scope, pem: str) -> _Kept:
     references: Any = row.get("q_ref")
     return _Kept(
         scope=scope,

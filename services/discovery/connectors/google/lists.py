@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.discovery.connectors.google.shapes import Listed, in_page
-from services.discovery.connectors.tokens import Api
 from services.discovery.connectors.web import NotPermitted
 from services.discovery.domain.holdings import Gap
 from shared.errors import Unavailable
+from shared.tokens import Api
 
 MOST_PAGES = 1000
 

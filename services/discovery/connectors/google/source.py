@@ -11,19 +11,15 @@ from pydantic import BaseModel, ValidationError
 from services.discovery.connectors import Access, Check
 from services.discovery.connectors.google import lists
 from services.discovery.connectors.google.lists import List, Project, denied
-from services.discovery.connectors.google.options import (
-    GoogleCredential,
-    GoogleSettings,
-    allowed_origin,
-    service_account_token,
-)
+from services.discovery.connectors.google.options import GoogleSettings
 from services.discovery.connectors.google.shapes import Certificate, CertificateMap, SslCertificate
 from services.discovery.connectors.google.uses import Configured, read_configured, served_at
-from services.discovery.connectors.tokens import RenewingApi
 from services.discovery.connectors.web import NotPermitted, trusting, web_api
 from services.discovery.domain.holdings import Gap, Holding, Page
 from shared import x509
+from shared.clouds.google import GoogleCredential, allowed_origin, service_account_token
 from shared.errors import Invalid
+from shared.tokens import RenewingApi
 
 MOST_CERTIFICATES = 20_000
 MOST_IN_CHAIN = 32

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from services.discovery.connectors.tokens import Api
 from services.discovery.connectors.web import Answer, NotPermitted, TooLong
 from shared.errors import NotFound, Unavailable
+from shared.tokens import Api
 
 MOST_RESTARTS = 5
 _GRACE = 30

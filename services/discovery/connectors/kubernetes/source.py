@@ -21,14 +21,15 @@ from services.discovery.connectors.kubernetes.configured import (
 )
 from services.discovery.connectors.kubernetes.lists import Absent, Lists, Part, Resource
 from services.discovery.connectors.kubernetes.login import api_of
-from services.discovery.connectors.kubernetes.options import KubernetesCredential, KubernetesSettings
+from services.discovery.connectors.kubernetes.options import KubernetesSettings
 from services.discovery.connectors.kubernetes.shapes import Secret
 from services.discovery.connectors.kubernetes.tls_secrets import TLS, of_issued, of_secret
 from services.discovery.connectors.kubernetes.watch import Notice, Watched, watch
-from services.discovery.connectors.tokens import Api
 from services.discovery.connectors.web import NotPermitted
 from services.discovery.domain.holdings import Gap, Holding, Page
+from shared.clouds.kubernetes import KubernetesCredential
 from shared.errors import NotFound
+from shared.tokens import Api
 
 PER_PAGE = 100
 MOST_SECRETS = 50_000

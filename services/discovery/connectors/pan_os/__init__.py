@@ -26,11 +26,11 @@ from services.discovery.connectors.device import (
     unreadable,
     word,
 )
-from services.discovery.connectors.pan_os.api import PanApi, make_key, quoted
 from services.discovery.connectors.pan_os.references import Reference, references
 from services.discovery.connectors.web import web_api
 from services.discovery.domain.holdings import Gap, Holding, Key, Listener, Page, Use
 from services.discovery.domain.targets import is_address
+from shared.appliances.pan_os import PanApi, make_key, quoted
 from shared.errors import Invalid
 
 MOST_SCOPES = 300

@@ -11,7 +11,7 @@ from services.discovery.connectors import Access, Check
 from services.discovery.connectors.aws.account import Account, assumed_account, own_account
 from services.discovery.connectors.aws.actions import STORE_CALLS
 from services.discovery.connectors.aws.login import login_with
-from services.discovery.connectors.aws.settings import AssumedRole, AwsCredential, Region
+from shared.aws.credentials import AssumedRole, AwsCredential, Region
 from shared.aws.errors import Declined
 from shared.errors import Invalid, NotFound, Unavailable
 

@@ -14,20 +14,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from pydantic import BaseModel, Field
 
 from services.discovery.connectors import Access, Check
-from services.discovery.connectors.powershell import (
-    PowerShell,
-    WindowsCredential,
-    WindowsSettings,
-    objects,
-    powershell,
-    texts,
-)
+from services.discovery.connectors.powershell import WindowsCredential, WindowsSettings, powershell
 from services.discovery.connectors.windows.keys import key_of
 from services.discovery.connectors.windows.scripts import CERTIFICATES, USES, WHO
 from services.discovery.connectors.windows.uses import central_store, store_path, uses_of
 from services.discovery.domain.holdings import Gap, Holding, Page, Use
 from services.discovery.domain.targets import is_address
 from shared import x509
+from shared.appliances.powershell import PowerShell, objects, texts
 from shared.errors import Invalid
 
 PER_PAGE = 100

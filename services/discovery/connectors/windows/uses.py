@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from services.discovery.connectors.powershell import objects
 from services.discovery.domain.holdings import Gap, Listener, Use
 from services.discovery.domain.targets import is_address
+from shared.appliances.powershell import objects
 
 _ENDPOINT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*):(?P<port>\d{1,5})(:(?P<name>[^:]*))?")
 _HASH = re.compile(r"[0-9A-F]{40}")

@@ -130,7 +130,9 @@ def _long_text(of: Column, start: Column) -> Here:
             return sa.and_(of.is_not(None), of != "")
         if term.operator in (Operator.EQUAL, Operator.IN):
             starts = [str(value)[:START] for value in term.values]
-            return sa.and_(start.in_(starts), compare(of, term, now))
+            # A statement with `IN` is another one for each number of values, and is written anew each time.
+            begins = start == starts[0] if len(starts) == 1 else start.in_(starts)
+            return sa.and_(begins, compare(of, term, now))
         return compare(of, term, now)
 
     return Here(build=build)

@@ -1,0 +1,45 @@
+"""`python -m bench.deploy.worker URL KEYS`: works off the deployments that are due, as one process of the provisioner does."""
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from services.provisioner.settings import ProvisionerSettings
+from shared.store import Database
+from tests.provisioner.workshop import Workshop, workshop
+
+PATIENCE = timedelta(minutes=2)
+"""The hosts share the machine with whoever deploys to them: what is measured is no time-out."""
+
+
+async def main(url: str, keys: Path) -> None:
+    """Deploy until nothing is due."""
+    database = Database(url, source="provisioner")
+    async with workshop(database, verify_for=PATIENCE, start_for=PATIENCE, limit=PATIENCE) as shop:
+        shop.vault.keys_in = keys
+        await _work_off(shop, lanes=ProvisionerSettings().parallel)
+    await database.close()
+
+
+async def _work_off(shop: Workshop, *, lanes: int) -> None:
+    """One claims for all lanes, as in the platform."""
+    free, working = asyncio.Semaphore(lanes), set[asyncio.Task[None]]()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        working.discard(task)
+        free.release()
+
+    while True:
+        await free.acquire()
+        claim = await shop.work.claim(now=shop.time())
+        if claim is None:
+            break
+        task = asyncio.create_task(shop.work.run(claim))
+        working.add(task)
+        task.add_done_callback(ended)
+    await asyncio.gather(*working)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,70 @@
+// The five contracts, typed. Whatever is refused comes back as a `Refusal`, with what to do next.
+import createClient, { type Middleware } from "openapi-fetch";
+import type { paths as Discovery } from "./contracts/discovery";
+import type { paths as Inventory } from "./contracts/inventory";
+import type { paths as Notifier } from "./contracts/notifier";
+import type { paths as Provisioner } from "./contracts/provisioner";
+import type { paths as Renewal } from "./contracts/renewal";
+import { currentToken, forgetToken } from "./session";
+
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly title: string,
+    readonly detail: string,
+    readonly nextStep: string,
+    readonly traceId: string,
+  ) {
+    super(detail);
+  }
+}
+
+const authorised: Middleware = {
+  async onRequest({ request }) {
+    const token = await currentToken();
+    if (token !== null) {
+      request.headers.set("Authorization", `Bearer ${token}`);
+    }
+    return request;
+  },
+  async onResponse({ response }) {
+    if (response.ok) {
+      return;
+    }
+    if (response.status === 401) {
+      forgetToken();
+    }
+    throw await refusal(response);
+  },
+};
+
+async function refusal(response: Response): Promise<Refusal> {
+  const said = await response
+    .clone()
+    .json()
+    .catch(() => ({}));
+  return new Refusal(
+    response.status,
+    said.title ?? response.statusText,
+    said.detail ?? "The service gave no reason.",
+    said.next_step ?? "Try again; if it stays, look at the service's log.",
+    said.trace_id ?? "",
+  );
+}
+
+function client<Paths extends object>(service: string) {
+  const made = createClient<Paths>({ baseUrl: `/${service}` });
+  made.use(authorised);
+  return made;
+}
+
+export const inventory = client<Inventory>("inventory");
+export const discovery = client<Discovery>("discovery");
+export const renewal = client<Renewal>("renewal");
+export const provisioner = client<Provisioner>("provisioner");
+export const notifier = client<Notifier>("notifier");
+
+/** Return what an answer holds: a refusal was thrown before. */
+export async function data<T>(asked: Promise<{ data?: T | undefined }>): Promise<T> {
+  return (await asked).data as T;
+}

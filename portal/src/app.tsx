@@ -1,0 +1,64 @@
+import { Center, Loader } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Route, Routes } from "react-router";
+import { AlertPage } from "./pages/AlertPage";
+import { Alerts } from "./pages/Alerts";
+import { ApprovalPage } from "./pages/ApprovalPage";
+import { Approvals } from "./pages/Approvals";
+import { Audit } from "./pages/Audit";
+import { Campaigns } from "./pages/Campaigns";
+import { CertificatePage } from "./pages/CertificatePage";
+import { Certificates } from "./pages/Certificates";
+import { DeploymentPage } from "./pages/DeploymentPage";
+import { Discovery } from "./pages/Discovery";
+import { NotFound } from "./pages/NotFound";
+import { OrderPage } from "./pages/OrderPage";
+import { Overview } from "./pages/Overview";
+import { Provisioning } from "./pages/Provisioning";
+import { Renewal } from "./pages/Renewal";
+import { Reports } from "./pages/Reports";
+import { RolloutPage } from "./pages/RolloutPage";
+import { Settings } from "./pages/Settings";
+import { SignIn } from "./pages/SignIn";
+import { Spread } from "./pages/Spread";
+import { Shell } from "./parts/Shell";
+import { person } from "./session";
+
+export function App() {
+  const who = useQuery({ queryKey: ["person"], queryFn: person, refetchInterval: 60_000 });
+  if (who.isPending) {
+    return (
+      <Center mih="100vh">
+        <Loader aria-label="Loading" />
+      </Center>
+    );
+  }
+  if (!who.data) {
+    return <SignIn />;
+  }
+  return (
+    <Shell who={who.data}>
+      <Routes>
+        <Route path="/" element={<Overview />} />
+        <Route path="/certificates" element={<Certificates />} />
+        <Route path="/certificates/:fingerprint" element={<CertificatePage />} />
+        <Route path="/spread" element={<Spread />} />
+        <Route path="/discovery" element={<Discovery />} />
+        <Route path="/renewal" element={<Renewal />} />
+        <Route path="/orders/:id" element={<OrderPage />} />
+        <Route path="/campaigns" element={<Campaigns />} />
+        <Route path="/approvals" element={<Approvals />} />
+        <Route path="/approvals/:service/:id" element={<ApprovalPage />} />
+        <Route path="/provisioning" element={<Provisioning />} />
+        <Route path="/deployments/:id" element={<DeploymentPage />} />
+        <Route path="/alerts" element={<Alerts />} />
+        <Route path="/alerts/:id" element={<AlertPage />} />
+        <Route path="/rollouts/:id" element={<RolloutPage />} />
+        <Route path="/reports" element={<Reports />} />
+        <Route path="/audit" element={<Audit />} />
+        <Route path="/settings" element={<Settings />} />
+        <Route path="*" element={<NotFound />} />
+      </Routes>
+    </Shell>
+  );
+}

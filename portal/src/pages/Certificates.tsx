@@ -1,0 +1,175 @@
+import { Anchor, Button, Grid, Group, Menu, Paper, Stack, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link, useSearchParams } from "react-router";
+import { data, inventory } from "../api";
+import type { components } from "../contracts/inventory";
+import { Empty } from "../parts/Empty";
+import { type Column, Listing } from "../parts/Listing";
+import { Nobody, Standing } from "../parts/Marks";
+import { Page } from "../parts/Page";
+import { QueryBox } from "../parts/QueryBox";
+import { When } from "../parts/When";
+import { count, keyOf, many, nameOf } from "../words";
+
+type Certificate = components["schemas"]["CertificateView"];
+
+const FACETS = ["urgency", "issuer", "key.type", "key.size", "owner", "place.port"];
+const SHOWN = 6;
+
+const COLUMNS: Record<string, Column<Certificate>> = {
+  name: {
+    title: "Name",
+    cell: (each) => (
+      <Anchor component={Link} to={`/certificates/${each.fingerprint}`} size="sm">
+        {nameOf(each)}
+        {each.names.length > 1 ? (
+          <Text span c="dimmed" size="sm">
+            {" "}
+            and {each.names.length - 1} more
+          </Text>
+        ) : null}
+      </Anchor>
+    ),
+  },
+  expires: { title: "Ends", cell: (each) => <When at={each.not_after} /> },
+  urgency: { title: "State", cell: (each) => <Standing of={each} /> },
+  issuer: { title: "Issuer", cell: (each) => <Text size="sm">{each.issuer}</Text> },
+  key: {
+    title: "Key",
+    cell: (each) => <Text size="sm">{keyOf(each)}</Text>,
+  },
+  owner: {
+    title: "Owner",
+    cell: (each) => (each.owner ? <Text size="sm">{each.owner.name}</Text> : <Nobody />),
+  },
+  tags: { title: "Tags", cell: (each) => <Text size="sm">{each.tags.join(", ")}</Text> },
+  first: { title: "Known since", cell: (each) => <When at={each.first_known_at} /> },
+};
+const DEFAULT = ["name", "expires", "urgency", "issuer", "key", "owner"];
+
+export function Certificates() {
+  const [params, setParams] = useSearchParams();
+  const query = params.get("query") ?? "";
+  const [columns, setColumns] = useState(DEFAULT);
+  const ask = (text: string) => setParams(text ? { query: text } : {});
+  const asked = query ? { query } : {};
+  const number = useQuery({
+    queryKey: ["certificates", "count", query],
+    queryFn: () => data(inventory.GET("/v1/certificates/count", { params: { query: asked } })),
+  });
+  return (
+    <Page
+      title="Certificates"
+      lead={number.data ? many(number.data.count, "certificate") : undefined}
+      actions={<ColumnMenu chosen={columns} choose={setColumns} />}
+    >
+      <Stack>
+        <QueryBox value={query} onAsk={ask} refusal={number.error} />
+        <Grid>
+          <Grid.Col span={{ base: 12, lg: 9 }} order={{ base: 2, lg: 1 }}>
+            {number.error ? null : (
+              <Listing
+                label="Certificates"
+                queryKey={["certificates", query]}
+                load={(cursor) =>
+                  data(
+                    inventory.GET("/v1/certificates", {
+                      params: { query: { ...asked, sort: "expires", ...(cursor ? { cursor } : {}) } },
+                    }),
+                  )
+                }
+                columns={columns.flatMap((name) => COLUMNS[name] ?? [])}
+                rowKey={(each) => each.fingerprint}
+                empty={
+                  <Empty title="Nothing is found">
+                    {query ? (
+                      "No certificate answers this question."
+                    ) : (
+                      <>
+                        Nothing is known yet:{" "}
+                        <Anchor component={Link} to="/discovery">
+                          scan a network
+                        </Anchor>
+                        .
+                      </>
+                    )}
+                  </Empty>
+                }
+              />
+            )}
+          </Grid.Col>
+          <Grid.Col span={{ base: 12, lg: 3 }} order={{ base: 1, lg: 2 }}>
+            {number.error ? null : <Facets query={query} ask={ask} />}
+          </Grid.Col>
+        </Grid>
+      </Stack>
+    </Page>
+  );
+}
+
+function ColumnMenu({ chosen, choose }: { chosen: string[]; choose: (names: string[]) => void }) {
+  const toggled = (name: string) =>
+    Object.keys(COLUMNS).filter((each) => (each === name) !== chosen.includes(each));
+  return (
+    <Menu closeOnItemClick={false}>
+      <Menu.Target>
+        <Button variant="default" size="xs">
+          Columns
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {Object.entries(COLUMNS).map(([name, column]) => (
+          <Menu.Item
+            key={name}
+            role="menuitemcheckbox"
+            aria-checked={chosen.includes(name)}
+            onClick={() => choose(toggled(name))}
+            leftSection={<span aria-hidden="true">{chosen.includes(name) ? "✓" : "·"}</span>}
+          >
+            {column.title}
+          </Menu.Item>
+        ))}
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+function Facets({ query, ask }: { query: string; ask: (query: string) => void }) {
+  const asked = useQuery({
+    queryKey: ["certificates", "facets", query],
+    queryFn: () =>
+      data(
+        inventory.GET("/v1/certificates/facets", {
+          params: { query: { by: FACETS.join(","), limit: SHOWN, ...(query ? { query } : {}) } },
+        }),
+      ),
+  });
+  const facets = asked.data?.facets.filter((facet) => facet.buckets.length > 0) ?? [];
+  if (facets.length === 0) {
+    return null;
+  }
+  return (
+    <Paper withBorder p="md" component="aside" aria-label="Narrow down">
+      <Group align="flex-start" gap="lg">
+        {facets.map((facet) => (
+          <Stack key={facet.field} gap={2} w={{ base: "45%", lg: "100%" }}>
+            <Text size="sm" fw={600}>
+              {facet.field}
+            </Text>
+            {facet.buckets.map((bucket) => (
+              <Group key={String(bucket.value)} justify="space-between" wrap="nowrap" gap="xs">
+                <Anchor component="button" type="button" size="sm" truncate onClick={() => ask(bucket.query)}>
+                  {String(bucket.value)}
+                </Anchor>
+                <Text size="sm" c="dimmed">
+                  {count(bucket.count)}
+                </Text>
+              </Group>
+            ))}
+          </Stack>
+        ))}
+      </Group>
+    </Paper>
+  );
+}

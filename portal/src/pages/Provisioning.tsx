@@ -1,0 +1,266 @@
+import { Anchor, Stack, Tabs } from "@mantine/core";
+import { Link } from "react-router";
+import { data, provisioner } from "../api";
+import { Act } from "../parts/Act";
+import { Empty } from "../parts/Empty";
+import { Listing } from "../parts/Listing";
+import { State } from "../parts/Marks";
+import { Page } from "../parts/Page";
+import { When } from "../parts/When";
+import { plain } from "../words";
+
+export function Provisioning() {
+  return (
+    <Page title="Provisioning" lead="Pushed, bound, and seen on the wire; or put back as it was.">
+      <Tabs defaultValue="deployments" keepMounted={false}>
+        <Tabs.List mb="md">
+          <Tabs.Tab value="deployments">Deployments</Tabs.Tab>
+          <Tabs.Tab value="rollouts">Rollouts</Tabs.Tab>
+          <Tabs.Tab value="windows">Windows and freezes</Tabs.Tab>
+          <Tabs.Tab value="targets">Targets</Tabs.Tab>
+          <Tabs.Tab value="bindings">Bindings</Tabs.Tab>
+          <Tabs.Tab value="proposals">Proposals</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="deployments">
+          <Deployments />
+        </Tabs.Panel>
+        <Tabs.Panel value="rollouts">
+          <Rollouts />
+        </Tabs.Panel>
+        <Tabs.Panel value="windows">
+          <Windows />
+        </Tabs.Panel>
+        <Tabs.Panel value="targets">
+          <Targets />
+        </Tabs.Panel>
+        <Tabs.Panel value="bindings">
+          <Bindings />
+        </Tabs.Panel>
+        <Tabs.Panel value="proposals">
+          <Proposals />
+        </Tabs.Panel>
+      </Tabs>
+    </Page>
+  );
+}
+
+function Deployments() {
+  return (
+    <Listing
+      label="Deployments"
+      queryKey={["deployments"]}
+      every={3_000}
+      load={(cursor) =>
+        data(provisioner.GET("/v1/deployments", { params: { query: cursor ? { cursor } : {} } }))
+      }
+      rowKey={(each) => each.id}
+      columns={[
+        {
+          title: "Deployment",
+          cell: (each) => (
+            <Anchor component={Link} to={`/deployments/${each.id}`} size="sm" className="mono">
+              {each.fingerprint.slice(0, 16)}…
+            </Anchor>
+          ),
+        },
+        { title: "State", cell: (each) => <State of={each.state} /> },
+        { title: "Failed at", cell: (each) => each.failed_step },
+        { title: "Reason", cell: (each) => each.reason },
+        { title: "Begun", cell: (each) => <When at={each.created_at} /> },
+        { title: "In place", cell: (each) => <When at={each.deployed_at} none="not yet" /> },
+      ]}
+      empty={
+        <Empty title="Nothing was put in place yet">
+          A renewed certificate goes wherever its lineage is bound.
+        </Empty>
+      }
+    />
+  );
+}
+
+function Rollouts() {
+  return (
+    <Listing
+      label="Rollouts"
+      queryKey={["rollouts"]}
+      every={3_000}
+      load={(cursor) =>
+        data(provisioner.GET("/v1/rollouts", { params: { query: cursor ? { cursor } : {} } }))
+      }
+      rowKey={(each) => each.id}
+      columns={[
+        {
+          title: "Certificate",
+          cell: (each) => (
+            <Anchor component={Link} to={`/rollouts/${each.id}`} size="sm" className="mono">
+              {each.fingerprint.slice(0, 16)}…
+            </Anchor>
+          ),
+        },
+        { title: "State", cell: (each) => <State of={each.state} /> },
+        { title: "Wave", cell: (each) => each.wave },
+        { title: "Reason", cell: (each) => each.reason },
+        { title: "Begun", cell: (each) => <When at={each.created_at} /> },
+        { title: "Over", cell: (each) => <When at={each.finished_at} none="not yet" /> },
+      ]}
+      empty={
+        <Empty title="Nothing goes out in waves">
+          A rollout policy puts a certificate on canaries first, then on a share, then everywhere, and stops
+          when it fails.
+        </Empty>
+      }
+    />
+  );
+}
+
+function Windows() {
+  return (
+    <Stack>
+      <Listing
+        label="Change windows"
+        queryKey={["windows"]}
+        load={(cursor) =>
+          data(provisioner.GET("/v1/change-windows", { params: { query: cursor ? { cursor } : {} } }))
+        }
+        rowKey={(each) => each.id}
+        columns={[
+          { title: "Window", cell: (each) => each.name },
+          { title: "Of", cell: (each) => each.group ?? each.target_id },
+          {
+            title: "When",
+            cell: (each) =>
+              each.weekly.map((slot) => `${slot.day} ${slot.start} for ${slot.duration}`).join("; "),
+          },
+          { title: "Zone", cell: (each) => each.time_zone },
+        ]}
+        empty={<Empty title="Targets are changed at any time">A change window says when they may be.</Empty>}
+      />
+      <Listing
+        label="Freezes"
+        queryKey={["freezes"]}
+        load={(cursor) =>
+          data(provisioner.GET("/v1/freezes", { params: { query: cursor ? { cursor } : {} } }))
+        }
+        rowKey={(each) => each.id}
+        columns={[
+          { title: "Why", cell: (each) => each.reason },
+          { title: "Of", cell: (each) => each.group ?? each.target_id ?? "all" },
+          { title: "From", cell: (each) => <When at={each.starts_at} /> },
+          { title: "Until", cell: (each) => <When at={each.ends_at} /> },
+        ]}
+        empty={<Empty title="Nothing is frozen">A freeze keeps targets as they are for a time.</Empty>}
+      />
+    </Stack>
+  );
+}
+
+function Targets() {
+  return (
+    <Listing
+      label="Targets"
+      queryKey={["targets"]}
+      load={(cursor) => data(provisioner.GET("/v1/targets", { params: { query: cursor ? { cursor } : {} } }))}
+      rowKey={(each) => each.id}
+      columns={[
+        { title: "Name", cell: (each) => each.name },
+        { title: "Kind", cell: (each) => plain(each.kind) },
+        { title: "Where", cell: (each) => (each.host ? `${each.username}@${each.host}:${each.port}` : "") },
+        { title: "Groups", cell: (each) => each.groups.join(", ") },
+        { title: "Changed", cell: (each) => <When at={each.updated_at} /> },
+        {
+          title: "",
+          cell: (each) => (
+            <Act
+              label="Check"
+              variant="default"
+              what={`${each.name} is logged into, and what works is said. Nothing is changed there.`}
+              run={() =>
+                data(
+                  provisioner.POST("/v1/targets/{target_id}/check", {
+                    params: { path: { target_id: each.id } },
+                  }),
+                )
+              }
+            />
+          ),
+        },
+      ]}
+      empty={<Empty title="No target is known">Accept a proposal, and its target is made with it.</Empty>}
+    />
+  );
+}
+
+function Bindings() {
+  return (
+    <Listing
+      label="Bindings"
+      queryKey={["bindings"]}
+      load={(cursor) =>
+        data(provisioner.GET("/v1/bindings", { params: { query: cursor ? { cursor } : {} } }))
+      }
+      rowKey={(each) => each.id}
+      columns={[
+        {
+          title: "Lineage",
+          cell: (each) => (
+            <Anchor
+              component={Link}
+              to={`/certificates?query=${encodeURIComponent(`lineage = "${each.lineage_id}" and current`)}`}
+              size="sm"
+              className="mono"
+            >
+              {each.lineage_id.slice(0, 13)}…
+            </Anchor>
+          ),
+        },
+        { title: "Slot", cell: (each) => <span className="mono">{JSON.stringify(each.slot)}</span> },
+        {
+          title: "Proved at",
+          cell: (each) => each.endpoints.map((at) => `${at.server_name ?? at.address}:${at.port}`).join(", "),
+        },
+        { title: "By", cell: (each) => each.created_by },
+      ]}
+      empty={
+        <Empty title="Nothing is bound yet">
+          A binding says that a lineage belongs in a slot of a target.
+        </Empty>
+      }
+    />
+  );
+}
+
+function Proposals() {
+  return (
+    <Listing
+      label="Proposals"
+      queryKey={["proposals"]}
+      load={(cursor) =>
+        data(
+          provisioner.GET("/v1/proposals", {
+            params: { query: { state: "open", ...(cursor ? { cursor } : {}) } as never },
+          }),
+        )
+      }
+      rowKey={(each) => each.id}
+      columns={[
+        { title: "Host", cell: (each) => each.host },
+        { title: "Server", cell: (each) => each.products.join(", ") },
+        { title: "File", cell: (each) => <span className="mono">{each.certificate_path}</span> },
+        {
+          title: "Certificate",
+          cell: (each) => (
+            <Anchor component={Link} to={`/certificates/${each.fingerprint}`} size="sm" className="mono">
+              {each.fingerprint.slice(0, 12)}…
+            </Anchor>
+          ),
+        },
+        { title: "Ready", cell: (each) => (each.is_ready ? "yes" : each.reason) },
+      ]}
+      empty={
+        <Empty title="Nothing is proposed">
+          Read a host by SSH under Discovery: what its configuration uses is proposed here, ready to be bound.
+        </Empty>
+      }
+    />
+  );
+}

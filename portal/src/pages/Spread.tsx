@@ -1,0 +1,137 @@
+import { Anchor, Tabs } from "@mantine/core";
+import { Link, useSearchParams } from "react-router";
+import { data, inventory } from "../api";
+import { Empty } from "../parts/Empty";
+import { Listing } from "../parts/Listing";
+import { Urgency } from "../parts/Marks";
+import { Page } from "../parts/Page";
+import { When } from "../parts/When";
+import { count, nameOf } from "../words";
+
+const askedFor = (query: string) => `/certificates?query=${encodeURIComponent(query)}`;
+
+/** How far one key, one wildcard or one CA reaches. */
+export function Spread() {
+  const [params] = useSearchParams();
+  const key = params.get("key");
+  return (
+    <Page
+      title="Spread"
+      lead="What one key, one wildcard certificate or one issuer reaches, the widest first."
+    >
+      <Tabs defaultValue={key ? "keys" : "issuers"} keepMounted={false}>
+        <Tabs.List mb="md">
+          <Tabs.Tab value="issuers">Issuers</Tabs.Tab>
+          <Tabs.Tab value="keys">Shared keys</Tabs.Tab>
+          <Tabs.Tab value="wildcards">Wildcards</Tabs.Tab>
+          <Tabs.Tab value="places">Places</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="issuers">
+          <Listing
+            label="Issuers"
+            queryKey={["issuers"]}
+            load={(cursor) =>
+              data(inventory.GET("/v1/issuers", { params: { query: cursor ? { cursor } : {} } }))
+            }
+            rowKey={(each) => each.fingerprint}
+            columns={[
+              { title: "Issuer", cell: (each) => each.subject },
+              { title: "Ends", cell: (each) => <When at={each.not_after} /> },
+              { title: "State", cell: (each) => <Urgency of={each.urgency} /> },
+              { title: "Certificates under it", cell: (each) => count(each.leaves.known) },
+              { title: "That outlive it", cell: (each) => count(each.leaves.outliving) },
+            ]}
+            empty={<Empty title="No issuer is known">They are read from the chains that are served.</Empty>}
+          />
+        </Tabs.Panel>
+        <Tabs.Panel value="keys">
+          <Listing
+            label="Keys in several places"
+            queryKey={["keys"]}
+            load={(cursor) =>
+              data(inventory.GET("/v1/keys", { params: { query: cursor ? { cursor } : {} } }))
+            }
+            rowKey={(each) => each.fingerprint}
+            columns={[
+              {
+                title: "Key",
+                cell: (each) => (
+                  <Anchor
+                    component={Link}
+                    to={askedFor(`key.fingerprint = "${each.fingerprint}"`)}
+                    size="sm"
+                    className="mono"
+                    fw={each.fingerprint === key ? 700 : 400}
+                  >
+                    {each.fingerprint.slice(0, 24)}…
+                  </Anchor>
+                ),
+              },
+              { title: "Certificates", cell: (each) => count(each.spread.certificates) },
+              { title: "Addresses", cell: (each) => count(each.spread.addresses) },
+              { title: "Hosts", cell: (each) => count(each.spread.hosts) },
+              { title: "Places", cell: (each) => count(each.spread.places) },
+            ]}
+            empty={<Empty title="No key is shared">Each key is in one certificate and at one host.</Empty>}
+          />
+        </Tabs.Panel>
+        <Tabs.Panel value="wildcards">
+          <Listing
+            label="Wildcard certificates"
+            queryKey={["wildcards"]}
+            load={(cursor) =>
+              data(inventory.GET("/v1/wildcards", { params: { query: cursor ? { cursor } : {} } }))
+            }
+            rowKey={(each) => each.certificate.fingerprint}
+            columns={[
+              {
+                title: "Certificate",
+                cell: (each) => (
+                  <Anchor component={Link} to={`/certificates/${each.certificate.fingerprint}`} size="sm">
+                    {nameOf(each.certificate)}
+                  </Anchor>
+                ),
+              },
+              { title: "Places", cell: (each) => count(each.spread.places) },
+              { title: "Addresses", cell: (each) => count(each.spread.addresses) },
+            ]}
+            empty={
+              <Empty title="No wildcard is known">
+                None of the certificates has a name that begins with *.
+              </Empty>
+            }
+          />
+        </Tabs.Panel>
+        <Tabs.Panel value="places">
+          <Listing
+            label="Places"
+            queryKey={["places"]}
+            load={(cursor) =>
+              data(inventory.GET("/v1/places", { params: { query: cursor ? { cursor } : {} } }))
+            }
+            rowKey={(each) => each.key}
+            columns={[
+              { title: "Place", cell: (each) => <span className="mono">{each.key}</span> },
+              {
+                title: "Serves",
+                cell: (each) =>
+                  each.fingerprint ? (
+                    <Anchor
+                      component={Link}
+                      to={`/certificates/${each.fingerprint}`}
+                      size="sm"
+                      className="mono"
+                    >
+                      {each.fingerprint.slice(0, 16)}…
+                    </Anchor>
+                  ) : null,
+              },
+              { title: "Last seen", cell: (each) => <When at={each.last_seen} /> },
+            ]}
+            empty={<Empty title="No place is known">Scan a network first.</Empty>}
+          />
+        </Tabs.Panel>
+      </Tabs>
+    </Page>
+  );
+}

@@ -1,0 +1,98 @@
+import { Button, Group, LoadingOverlay, Paper, ScrollArea, Table, VisuallyHidden } from "@mantine/core";
+import { keepPreviousData, type QueryKey, useQuery } from "@tanstack/react-query";
+import { type ReactNode, useEffect, useState } from "react";
+import { Failure } from "./Failure";
+
+export interface Column<Row> {
+  title: string;
+  cell: (row: Row) => ReactNode;
+  width?: number | string;
+}
+
+export interface PageOf<Row> {
+  items: Row[];
+  next_cursor?: string | null;
+}
+
+interface ListingProps<Row> {
+  label: string;
+  queryKey: QueryKey;
+  load: (cursor: string | undefined) => Promise<PageOf<Row>>;
+  columns: Column<Row>[];
+  rowKey: (row: Row) => string;
+  empty: ReactNode;
+  /** How often to look again, in milliseconds: for what is under way. */
+  every?: number;
+}
+
+/** A list that the server pages: at any size, one page is held here. */
+export function Listing<Row>({ label, queryKey, load, columns, rowKey, empty, every }: ListingProps<Row>) {
+  const [cursors, setCursors] = useState<string[]>([]);
+  const which = JSON.stringify(queryKey);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another question begins at its first page
+  useEffect(() => setCursors([]), [which]);
+  const cursor = cursors.at(-1);
+  const asked = useQuery({
+    queryKey: [...queryKey, cursor],
+    queryFn: () => load(cursor),
+    placeholderData: keepPreviousData,
+    ...(every ? { refetchInterval: every } : {}),
+  });
+  if (asked.error) {
+    return <Failure error={asked.error} retry={() => asked.refetch()} />;
+  }
+  const next = asked.data?.next_cursor;
+  if (asked.data && asked.data.items.length === 0 && cursor === undefined) {
+    return <Paper withBorder>{empty}</Paper>;
+  }
+  return (
+    <Paper withBorder pos="relative" mih={120}>
+      <LoadingOverlay visible={asked.isPending} overlayProps={{ blur: 1 }} />
+      <ScrollArea type="auto" viewportProps={{ tabIndex: 0, role: "region", "aria-label": label }}>
+        <Table highlightOnHover verticalSpacing="xs" horizontalSpacing="md" miw={640}>
+          <caption>
+            <VisuallyHidden>{label}</VisuallyHidden>
+          </caption>
+          <Table.Thead>
+            <Table.Tr>
+              {columns.map((column) => (
+                <Table.Th key={column.title} w={column.width} scope="col">
+                  {column.title}
+                </Table.Th>
+              ))}
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {asked.data?.items.map((row) => (
+              <Table.Tr key={rowKey(row)}>
+                {columns.map((column) => (
+                  <Table.Td key={column.title}>{column.cell(row)}</Table.Td>
+                ))}
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </ScrollArea>
+      {cursor !== undefined || next ? (
+        <Group justify="flex-end" p="sm" gap="xs">
+          <Button
+            size="xs"
+            variant="default"
+            disabled={cursor === undefined}
+            onClick={() => setCursors(cursors.slice(0, -1))}
+          >
+            Previous
+          </Button>
+          <Button
+            size="xs"
+            variant="default"
+            disabled={!next}
+            onClick={() => next && setCursors([...cursors, next])}
+          >
+            Next
+          </Button>
+        </Group>
+      ) : null}
+    </Paper>
+  );
+}

@@ -1,0 +1,69 @@
+// What the platform's words look like to people.
+
+export const SEVERITY_COLOR: Record<string, string> = {
+  info: "blue",
+  notice: "blue",
+  warning: "yellow",
+  error: "orange",
+  critical: "red",
+  fatal: "red",
+};
+
+export const URGENCY_COLOR: Record<string, string> = {
+  renew: "teal",
+  warning: "yellow",
+  error: "orange",
+  critical: "red",
+  expired: "red",
+};
+
+const GOOD = ["deployed", "renewed", "finished", "granted", "resolved", "delivered", "bound", "replaced"];
+const BAD = ["failed", "needs_attention", "refused", "expired", "aborted"];
+const WAITING = ["waiting", "awaiting_approval", "awaiting_request", "paused", "restored", "planned"];
+
+export function stateColor(state: string): string {
+  if (GOOD.includes(state)) return "teal";
+  if (BAD.includes(state)) return "red";
+  if (WAITING.includes(state)) return "yellow";
+  return "blue";
+}
+
+export function plain(word: string): string {
+  return word.replace(/[-_]/g, " ");
+}
+
+export const REASON: Record<string, string> = {
+  ari: "the authority's window",
+  profile: "the profile",
+  fraction: "a part of its lifetime",
+  revoked: "it was revoked",
+  noncompliant: "it breaks a policy",
+  distrusted: "its issuer is trusted no more",
+  expiring: "it expires",
+  asked: "somebody asked",
+  unknown: "not known yet",
+};
+
+/** Return the name people know a certificate by. */
+export function nameOf(certificate: {
+  names: string[];
+  subject?: string | null;
+  fingerprint: string;
+}): string {
+  return certificate.names[0] ?? certificate.subject ?? certificate.fingerprint.slice(0, 16);
+}
+
+export function count(number: number): string {
+  return number.toLocaleString();
+}
+
+export function many(number: number, one: string, several = `${one}s`): string {
+  return `${count(number)} ${number === 1 ? one : several}`;
+}
+
+/** Return the kind of a key and, where the kind does not say it, its size. */
+export function keyOf(certificate: { key_type?: string | null; key_bits?: number | null }): string {
+  const { key_type: kind, key_bits: bits } = certificate;
+  if (!kind) return "unreadable";
+  return bits && !kind.endsWith(String(bits)) ? `${kind} ${bits}` : kind;
+}

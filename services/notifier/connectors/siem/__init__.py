@@ -1,0 +1,12 @@
+"""Notices for a SIEM: as syslog, CEF or OCSF, over syslog with TLS or over HTTP."""
+
+from enum import StrEnum
+
+
+class Format(StrEnum):
+    """How a notice is written down."""
+
+    SYSLOG = "syslog"
+    """Structured data of RFC 5424, and a line for people."""
+    CEF = "cef"
+    OCSF = "ocsf"

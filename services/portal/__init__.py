@@ -1,0 +1,56 @@
+"""Serves the portal: the files that `make portal` has built, under a policy that lets nothing else into the page."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+BUILT = Path(__file__).parent / "dist"
+_NONCE = "__NONCE__"
+_FOR_EVER = "public, max-age=31536000, immutable"
+# The component library writes its theme into a style element of its own, which carries the nonce.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def portal_routes(folder: Path = BUILT) -> Sequence[BaseRoute]:
+    """Return the routes of the portal, the last of which takes every path; none where it was not built."""
+    if not (folder / "index.html").is_file():
+        return []
+    page = (folder / "index.html").read_text()
+
+    async def shown(request: Request) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            # A program has asked for something that is not here: a page would look like an answer.
+            return PlainTextResponse("There is nothing here.\n", status_code=404)
+        nonce = secrets.token_urlsafe(16)
+        headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(nonce=nonce)}
+        return HTMLResponse(page.replace(_NONCE, nonce), headers=headers)
+
+    return [Mount("/assets", _Assets(directory=folder / "assets")), Route("/{path:path}", shown)]
+
+
+class _Assets(StaticFiles):
+    """Files whose names change with what is in them, so that a browser asks once."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if "-" in Path(path).stem:
+            response.headers["Cache-Control"] = _FOR_EVER
+        return response

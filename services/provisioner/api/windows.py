@@ -1,0 +1,184 @@
+"""The routes of change windows and freezes."""
+
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from pydantic import AwareDatetime, Field
+
+from services.provisioner import store
+from services.provisioner.actions.windows import NewFreeze, NewWindow, Scope, Windows
+from services.provisioner.domain.windows import Weekly
+from shared.access import Principal, requires
+from shared.clock import Clock
+from shared.http import Body, Page, Paging, Routes, View
+from shared.idempotency import IdempotencyKey, Once
+
+Reader = Annotated[Principal, requires("windows:read")]
+Writer = Annotated[Principal, requires("windows:write")]
+AllPages = Annotated[Paging, Depends()]
+_SCOPE = "Left out with the other of the two, it holds for all targets."
+TargetId = Annotated[str | None, Field(max_length=36, description=_SCOPE)]
+Group = Annotated[str | None, Field(max_length=100, description=f"Of targets in this group. {_SCOPE}")]
+
+
+class Day(StrEnum):
+    """A day of the week."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
+_DAYS = tuple(Day)
+
+
+class WeeklyBody(Body):
+    """It opens every week on this day at this time of the time zone, and stays open for so long."""
+
+    day: Day
+    start: time = Field(examples=["22:00"])
+    duration: timedelta = Field(description="ISO 8601; a week at most.", examples=["PT4H"])
+
+
+class WindowBody(Body):
+    """When targets may be changed."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["nights of the shop"])
+    target_id: TargetId = None
+    group: Group = None
+    time_zone: str = Field("UTC", max_length=100, examples=["Europe/Berlin"])
+    weekly: list[WeeklyBody] = Field(min_length=1, max_length=50)
+
+
+class WindowView(View):
+    """When targets may be changed."""
+
+    id: str
+    name: str
+    target_id: str | None
+    group: str | None
+    time_zone: str
+    weekly: list[WeeklyBody]
+    created_at: datetime
+    created_by: str
+
+
+class FreezeBody(Body):
+    """When targets are not changed, and why."""
+
+    reason: str = Field(min_length=3, max_length=2000, examples=["Black Friday"])
+    target_id: TargetId = None
+    group: Group = None
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+
+
+class FreezeView(View):
+    """When targets are not changed, and why."""
+
+    id: str
+    reason: str
+    target_id: str | None
+    group: str | None
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime
+    created_by: str
+
+
+def window_routes(windows: Windows, *, once: Once, clock: Clock) -> Routes:
+    """Build the routes of windows."""
+    routes = Routes(prefix="/v1/change-windows")
+
+    @routes.post(
+        "", summary="Let targets be changed only in this window, and others that they have", status_code=201
+    )
+    async def create_window(
+        caller: Writer, request: Request, body: WindowBody, key: IdempotencyKey = None
+    ) -> WindowView:
+        async def create() -> WindowView:
+            new = NewWindow(
+                name=body.name,
+                scope=Scope(target_id=body.target_id, group=body.group),
+                time_zone=body.time_zone,
+                weekly=[_weekly(each) for each in body.weekly],
+            )
+            return _shown(await windows.create(new, caller=caller, now=clock()))
+
+        return await once.run(request, key=key, caller=caller, body=body, view=WindowView, create=create)
+
+    @routes.get("", summary="List change windows")
+    async def list_windows(caller: Reader, paging: AllPages) -> Page[WindowView]:
+        after = paging.after[0] if paging.after else None
+        rows = await windows.page(store.ChangeWindow, after=after, limit=paging.limit, caller=caller)
+        return paging.page([_shown(row) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/{window_id}", summary="Show a change window")
+    async def get_window(caller: Reader, window_id: str) -> WindowView:
+        return _shown(await windows.get(store.ChangeWindow, window_id, caller=caller))
+
+    @routes.delete("/{window_id}", summary="Forget a change window", status_code=204)
+    async def delete_window(caller: Writer, window_id: str) -> None:
+        await windows.delete(store.ChangeWindow, window_id, caller=caller, now=clock())
+
+    return routes
+
+
+def freeze_routes(windows: Windows, *, once: Once, clock: Clock) -> Routes:
+    """Build the routes of freezes."""
+    routes = Routes(prefix="/v1/freezes")
+
+    @routes.post("", summary="Let targets not be changed for a time", status_code=201)
+    async def create_freeze(
+        caller: Writer, request: Request, body: FreezeBody, key: IdempotencyKey = None
+    ) -> FreezeView:
+        async def create() -> FreezeView:
+            new = NewFreeze(
+                reason=body.reason,
+                scope=Scope(target_id=body.target_id, group=body.group),
+                starts_at=body.starts_at,
+                ends_at=body.ends_at,
+            )
+            return FreezeView.model_validate(await windows.freeze(new, caller=caller, now=clock()))
+
+        return await once.run(request, key=key, caller=caller, body=body, view=FreezeView, create=create)
+
+    @routes.get("", summary="List freezes")
+    async def list_freezes(caller: Reader, paging: AllPages) -> Page[FreezeView]:
+        after = paging.after[0] if paging.after else None
+        rows = await windows.page(store.Freeze, after=after, limit=paging.limit, caller=caller)
+        return paging.page([FreezeView.model_validate(row) for row in rows], key=lambda view: [view.id])
+
+    @routes.get("/{freeze_id}", summary="Show a freeze")
+    async def get_freeze(caller: Reader, freeze_id: str) -> FreezeView:
+        return FreezeView.model_validate(await windows.get(store.Freeze, freeze_id, caller=caller))
+
+    @routes.delete("/{freeze_id}", summary="End or forget a freeze", status_code=204)
+    async def delete_freeze(caller: Writer, freeze_id: str) -> None:
+        await windows.delete(store.Freeze, freeze_id, caller=caller, now=clock())
+
+    return routes
+
+
+def _weekly(body: WeeklyBody) -> Weekly:
+    start = body.start.replace(second=0, microsecond=0, tzinfo=None)
+    return Weekly(day=_DAYS.index(body.day), start=start, duration=body.duration)
+
+
+def _shown(row: store.ChangeWindow) -> WindowView:
+    view: dict[str, Any] = row.model_dump(exclude={"weekly"})
+    weekly = [
+        WeeklyBody(
+            day=_DAYS[each["day"]],
+            start=time.fromisoformat(each["start"]),
+            duration=timedelta(seconds=each["seconds"]),
+        )
+        for each in row.weekly
+    ]
+    return WindowView(**view, weekly=weekly)

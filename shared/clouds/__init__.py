@@ -1,0 +1,1 @@
+"""How the clouds' APIs are logged into, by whichever service asks them."""

@@ -1,0 +1,47 @@
+"""What people do in the portal, again and again."""
+
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.journeys.platforms import Platform
+
+ROOMS = {
+    "/": "Overview",
+    "/certificates": "Certificates",
+    "/spread": "Spread",
+    "/discovery": "Discovery",
+    "/renewal": "Renewal",
+    "/campaigns": "Campaigns",
+    "/approvals": "Approvals",
+    "/provisioning": "Provisioning",
+    "/alerts": "Alerts",
+    "/reports": "Reports",
+    "/audit": "Audit",
+    "/settings": "Settings",
+}
+
+
+def sign_in(page: Page, platform: Platform) -> None:
+    """Sign in with the first token."""
+    page.goto(platform.url)
+    page.get_by_label("API key or token").fill((platform.data / "admin.token").read_text())
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+def visit(page: Page, platform: Platform, path: str) -> None:
+    """Go to a room and wait until all that it asks for is there."""
+    page.goto(platform.url + path, wait_until="networkidle")
+    expect(page.get_by_role("heading", level=1)).to_have_text(ROOMS[path])
+
+
+def violations(page: Page, axe: str) -> list[str]:
+    """Return what stands in the way of people with a screen reader, a keyboard or weak eyes: serious and worse."""
+    page.evaluate(axe)
+    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")
+    return [
+        f"{each['id']}: {each['nodes'][0]['html']}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
