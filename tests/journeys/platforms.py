@@ -46,7 +46,7 @@ class Platform:
         self.processes[name] = Process([PROGRAM, *arguments], log=log, env=self.environ)
         return self.processes[name]
 
-    def wait_ready(self, port: int, process: Process, *, limit: float = 60) -> None:
+    def wait_ready(self, port: int, process: Process, *, limit: float = 180) -> None:
         """Return when `/readyz` says so."""
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
@@ -122,7 +122,7 @@ class Production(Platform):
             time.sleep(0.05)
 
 
-def until(look: Any, *, what: str, within: float = 60, every: float = 0.1) -> Any:
+def until(look: Any, *, what: str, within: float = 120, every: float = 0.1) -> Any:
     """Return what `look` finds, as soon as it finds something; fail the test where it never does."""
     deadline = time.monotonic() + within
     found = look()

@@ -11,6 +11,7 @@ from playwright.sync_api import (
     Page,
     StorageState,
     ViewportSize,
+    expect,
     sync_playwright,
 )
 
@@ -32,6 +33,7 @@ def browser() -> Iterator[Browser]:
     if program is None:
         raise MissingServer("chromium is missing: apt-get install chromium")
     assert (BUILT / "index.html").is_file(), "The portal is not built: run `make portal`."
+    expect.set_options(timeout=30_000)  # a machine may have much else to do
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]

@@ -69,7 +69,7 @@ async def test_a_service_that_was_really_killed_ends_in_one_certificate(
     placed = await shop.order(profile="acme")
     for step in steps:
         child = await service(tmp_path, port, step)
-        assert await asyncio.wait_for(child.wait(), 30) == -signal.SIGKILL, step
+        assert await asyncio.wait_for(child.wait(), 150) == -signal.SIGKILL, step
     child = await service(tmp_path, port, NO_STEP)
     try:
         await until_told(shop)
