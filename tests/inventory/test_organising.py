@@ -72,7 +72,7 @@ async def test_groups_and_owners_are_true_from_the_moment_something_is_found(
     assert await office.set_by(old) == f"rule:{rule.id}"
     assert await office.labels(other) == (None, ["orphans"], [], {})
 
-    # A look that finds nothing new still costs what it did.
+    # A look that finds nothing new still costs one statement.
     statements: list[str] = []
     engine = ledger.database.engine.sync_engine
     sa.event.listen(engine, "before_cursor_execute", lambda *it: statements.append(it[2]))
@@ -80,7 +80,6 @@ async def test_groups_and_owners_are_true_from_the_moment_something_is_found(
     assert [
         text.split()[0] for text in statements if text[:6] in {"INSERT", "UPDATE", "DELETE", "SELECT"}
     ] == [
-        "INSERT",
         "UPDATE",
     ]
 
