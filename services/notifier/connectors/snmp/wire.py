@@ -65,7 +65,7 @@ def transmit(message: Message) -> str | None:
 
 async def _transmit(message: Message) -> str | None:
     # pysnmp takes half a second to be imported: only who sends by it waits for that.
-    from pysnmp.hlapi.v3arch import asyncio as snmp  # noqa: PLC0415 - see above
+    from pysnmp.hlapi.v3arch import asyncio as snmp  # noqa: PLC0415 - half a second that only traps need
 
     engine = snmp.SnmpEngine()
     if isinstance(message.sender, User):
