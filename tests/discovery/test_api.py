@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ async def test_depth_full_shows_both_certificates_of_a_server_and_what_it_would_
 
 
 async def test_a_scan_is_paused_and_resumed(client: httpx.AsyncClient, service: Service) -> None:
+    began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(service.work)
@@ -134,7 +136,7 @@ async def test_a_scan_is_paused_and_resumed(client: httpx.AsyncClient, service: 
             shown = await until_ended(client, scan)
             tasks.cancel_scope.cancel()
     assert (shown["state"], shown["counts"]["silent"]) == ("finished", 1)
-    assert shown["active_seconds"] < 4
+    assert 1 <= shown["active_seconds"] < time.monotonic() - began - 1.1
 
 
 def test_a_pace_above_the_operators_is_taken_down_to_it() -> None:
@@ -154,7 +156,7 @@ async def test_a_protocol_that_is_none_is_refused(client: httpx.AsyncClient) -> 
 
 
 async def until_ended(client: httpx.AsyncClient, scan_id: str) -> dict[str, Any]:
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         while True:
             shown: dict[str, Any] = (await client.get(f"/v1/scans/{scan_id}")).json()
             if shown["state"] not in ("queued", "running"):

@@ -327,7 +327,7 @@ async def _until_somebody_waits(database: Database) -> None:
     waiting = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while True:
             async with database.read() as session:
                 if await session.scalar(waiting):

@@ -59,4 +59,4 @@ def _scan_until(client: httpx.Client, nginx: Nginx, wanted: dict[str, list[str]]
         rows = items(client, "/inventory/v1/holdings")
         return {row["held"]["uses"][0]["server_names"][0]: row["flaws"] for row in rows}
 
-    until(lambda: scan(client, *nginx.sites) and found() == wanted, what=f"{wanted}", within=30)
+    until(lambda: scan(client, *nginx.sites) and found() == wanted, what=f"{wanted}", within=60)

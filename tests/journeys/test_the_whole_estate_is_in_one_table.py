@@ -168,7 +168,7 @@ def _rows(client: httpx.Client, servers: Servers) -> list[Json]:
         served = {slot["product"] for row in rows for slot in row["slots"] if slot["is_served"]}
         return rows if served >= servers.starts.keys() else []
 
-    return list(until(complete, what="each product serving what it is told to", within=30))
+    return list(until(complete, what="each product serving what it is told to", within=60))
 
 
 def _print(rows: list[Json]) -> None:

@@ -42,7 +42,7 @@ class Premises:
 
     async def until(self, path: str, count: int, **query: Any) -> list[dict[str, Any]]:
         """Return the items of a list once there are so many."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while len(items := (await self.ask("GET", path, params=query))["items"]) < count:
                 await anyio.sleep(0.01)
         return list(items)

@@ -34,7 +34,7 @@ async def test_one_channel_that_hangs_holds_up_no_other(shop: Workshop, start_we
     await shop.webhook(alive, "alive")
     await shop.hear(*(expiring(lineage_id=f"lineage-{number}") for number in range(20)))
     async with postman(shop):
-        requests = await alive.received(20, within=10)
+        requests = await alive.received(20, within=60)
     assert len({request.headers["webhook-id"] for request in requests}) == 20
     assert len(hanging.requests) <= 2, "no more at a time than it is allowed"
 
@@ -86,7 +86,7 @@ async def test_the_clerk_looks_at_tickets_and_lives_through_what_is_away(
         await anyio.sleep(0.05)
         server.start()
         server.tables["incident"][0]["state"] = "7"
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while [ticket.state for ticket in await small_shop.tickets_kept()] != ["closed"]:
                 await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()

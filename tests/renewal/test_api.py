@@ -81,7 +81,7 @@ async def trust(api: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def become(api: httpx.AsyncClient, path: str, state: str) -> dict[str, Any]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while True:
             shown: dict[str, Any] = (await api.get(path)).json()
             if shown["state"] == state:
@@ -289,7 +289,7 @@ async def test_an_enrolled_lineage_is_renewed_by_an_event_and_enrolments_come_an
     event = Event.of(expiring(utc_now()), source="inventory", now=utc_now())
     async with service.database.transaction() as tx:
         tx.emit(event.data, now=utc_now())
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not (items := (await at_work.get("/v1/orders", params={"state": "renewed"})).json()["items"]):
             await anyio.sleep(0.05)
     assert items[0]["names"] == ["shop.example.test"]
@@ -391,7 +391,7 @@ async def test_a_running_service_deletes_old_keys(tmp_path: Path) -> None:
     async with build(around) as service, anyio.create_task_group() as tasks:
         await around.bus.declare(service.queues)
         tasks.start_soon(service.work)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while (await shop.all())[1].private_key is not None:
                 await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()

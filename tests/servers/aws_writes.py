@@ -120,6 +120,7 @@ def _complete_listeners() -> None:
                 "LoadBalancerArn": each.load_balancer_arn,
                 "Port": each.port,
                 "Protocol": each.protocol,
+                "SslPolicy": each.ssl_policy,
                 "Certificates": [each.certificate] if each.certificate else [],  # moto makes objects of them
             }
             for each in found

@@ -64,7 +64,7 @@ class Webhook:
         """Script the answers to the next requests."""
         self.script.extend(answers)
 
-    async def received(self, count: int, *, within: float = 10.0) -> list[Request]:
+    async def received(self, count: int, *, within: float = 60.0) -> list[Request]:
         """Return the requests once there are at least `count`; raise `TimeoutError` where there are not."""
         deadline = time.monotonic() + within
         while len(self.requests) < count:

@@ -189,6 +189,6 @@ async def die(garden: Garden) -> None:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not is_so():
             await anyio.sleep(0.005)

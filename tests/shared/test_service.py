@@ -35,7 +35,7 @@ def worker(step: Callable[[datetime], Awaitable[bool]], *, every: timedelta = NE
 @asynccontextmanager
 async def running(job: Job) -> AsyncIterator[None]:
     """Run a job beside the block, and cancel it at the end; what it raises comes through."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(job)
             yield

@@ -220,7 +220,7 @@ async def test_sharers_keep_the_limits_of_their_scan_together(database: Database
         for _ in range(3):
             await begin(runs, tasks)
         assert await runs.claim(now=utc_now()) is None, "a fourth could open no connection to any host"
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while [each.sharers.number for each in options] != [3, 3, 3]:
                 await anyio.sleep(0.05)
         tasks.cancel_scope.cancel()
@@ -235,7 +235,7 @@ async def test_a_paused_scan_rests_and_resumes_where_it_stood(
     first, second, scans = Scripted(250), Scripted(), scans_on(database)
     began = utc_now()
     scan = await scans.create(new("192.0.2.0/24", ports="443-444"), caller=CALLER, now=began)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             await begin(scripted_on(database, first), tasks)
             await first.stopped.wait()
@@ -352,7 +352,7 @@ async def test_a_cancelled_scan_stops_looking_and_keeps_what_it_has(
     monkeypatch.setattr(runs_module, "BATCH", 10)
     source, scans = Scripted(25), scans_on(database)
     scan = await scans.create(new("192.0.2.0/24"), caller=CALLER, now=utc_now())
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             await begin(scripted_on(database, source), tasks)
             await source.stopped.wait()
