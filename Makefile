@@ -34,7 +34,7 @@ demo: install ## Walk a certificate through the whole loop, on loopback (KEEP=1 
 
 test: install ## Run all tests, against real servers (on Debian as root it installs them)
 	sh tests/servers/install.sh
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 $(ARGS)
 
 bench: install ## Measure against named baselines (ROWS=scan.cheap,scan.mix ROUNDS=3); also build/bench.json
 	sh bench/install.sh $(BIN)/python build/bench

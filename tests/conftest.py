@@ -1,7 +1,11 @@
 """What every test shares."""
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
+
+from tests.distribution import ByFile
 
 # Machines are noisy: no test fails for being slow once.
 settings.register_profile("everleaf", deadline=None)
@@ -9,6 +13,7 @@ settings.load_profile("everleaf")
 
 pytest_plugins = [
     "tests.servers.postgres",
+    "tests.servers.stores",
     "tests.servers.rabbitmq",
     "tests.servers.tls",
     "tests.servers.pebble",
@@ -29,3 +34,9 @@ pytest_plugins = [
 def anyio_backend() -> str:
     """Async tests run on asyncio."""
     return "asyncio"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Take our own way of dealing tests out to processes."""
+    return ByFile(config, log)

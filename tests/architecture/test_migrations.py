@@ -8,17 +8,13 @@ import pytest
 from services.program import service_module
 from shared.store import Database
 from tests.architecture.tree import SERVICES
-from tests.servers.postgres import Postgres
+from tests.servers.stores import Stores
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> AsyncIterator[Database]:
     """An empty database of each kind."""
-    url = f"sqlite:///{tmp_path}/empty.db"
-    if request.param == "postgresql":
-        postgres: Postgres = request.getfixturevalue("postgres")
-        url = postgres.database("migrated").url
-    opened = Database(url, source="migrated")
+    opened = Database(stores.empty(request.param, tmp_path), source="migrated")
     yield opened
     await opened.close()
 

@@ -1,31 +1,30 @@
 """Discoveries on either database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from services.discovery.service import SCHEMA, build
+from services.discovery.service import build
 from shared.bus.sqlite import SqliteBus
 from shared.service import Service
 from shared.store import Database
 from tests.builders import bearer, surroundings
+from tests.servers.stores import Stores
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, once of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/discovery.db"
-    return str(request.getfixturevalue("postgres").database("discovery").url)
+def database_url(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated database, once of each kind."""
+    with stores.copy("discovery", request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A migrated database."""
     opened = Database(database_url, source="discovery")
-    await SCHEMA.upgrade(opened)
     yield opened
     await opened.close()
 

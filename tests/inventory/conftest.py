@@ -1,6 +1,6 @@
 """Inventories on either database."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,29 +8,27 @@ from typing import Any
 import pytest
 
 from services.inventory.actions import chains, linting, revocations
-from services.inventory.service import SCHEMA
 from shared.apart import Unfinished
 from shared.bus.sqlite import SqliteBus
 from shared.store import Database
 from tests.inventory.ledger import DAY, NOON, Ledger
+from tests.servers.stores import Stores
 from tests.servers.tls import CertificateAuthority, Issued
 
 Issue = Callable[..., Issued]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, once of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/inventory.db"
-    return str(request.getfixturevalue("postgres").database("inventory").url)
+def database_url(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated database, once of each kind."""
+    with stores.copy("inventory", request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A migrated database."""
     opened = Database(database_url, source="inventory")
-    await SCHEMA.upgrade(opened)
     yield opened
     await opened.close()
 

@@ -1,26 +1,25 @@
 """A notifier on SQLite and on PostgreSQL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.store import Database
 from tests.notifier.workshop import Workshop
+from tests.servers.stores import Stores
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/notifier.db"
-    url: str = request.getfixturevalue("postgres").database("notifier").url
-    return url
+def database_url(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated database, once of each kind."""
+    with stores.copy("notifier", request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """An empty database of each kind, opened."""
+    """A migrated database of each kind, opened."""
     opened = Database(database_url, source="notifier")
     yield opened
     await opened.close()
@@ -33,8 +32,9 @@ async def shop(database: Database) -> Workshop:
 
 
 @pytest.fixture
-async def small_shop(tmp_path: Path) -> AsyncIterator[Workshop]:
+async def small_shop(stores: Stores, tmp_path: Path) -> AsyncIterator[Workshop]:
     """A notifier over SQLite, where the database makes no difference."""
-    opened = Database(f"sqlite:///{tmp_path}/notifier.db", source="notifier")
-    yield await Workshop(opened).set_up()
-    await opened.close()
+    with stores.copy("notifier", "sqlite", tmp_path) as url:
+        opened = Database(url, source="notifier")
+        yield await Workshop(opened).set_up()
+        await opened.close()

@@ -11,6 +11,7 @@ from shared.ssh import Credential
 from shared.store import Database
 from tests.provisioner.ssh_host import SshHost
 from tests.provisioner.workshop import Workshop, workshop
+from tests.servers.stores import Stores
 from tests.servers.tls import CertificateAuthority, Issued
 
 
@@ -35,11 +36,12 @@ async def host(tmp_path: Path, old: Issued) -> AsyncIterator[SshHost]:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty database."""
-    opened = Database(f"sqlite:///{tmp_path}/provisioner.db", source="provisioner")
-    yield opened
-    await opened.close()
+async def database(stores: Stores, tmp_path: Path) -> AsyncIterator[Database]:
+    """A migrated database."""
+    with stores.copy("provisioner", "sqlite", tmp_path) as url:
+        opened = Database(url, source="provisioner")
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture

@@ -1,26 +1,25 @@
 """Renewal on SQLite and on PostgreSQL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.store import Database
 from tests.renewal.workshop import Workshop, take_scripted
+from tests.servers.stores import Stores
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/renewal.db"
-    url: str = request.getfixturevalue("postgres").database("renewal").url
-    return url
+def database_url(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated database, once of each kind."""
+    with stores.copy("renewal", request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """An empty database of each kind, opened."""
+    """A migrated database of each kind, opened."""
     opened = Database(database_url, source="renewal")
     yield opened
     await opened.close()
@@ -34,9 +33,12 @@ async def shop(database: Database, monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
 
 @pytest.fixture
-async def small_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workshop]:
+async def small_shop(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Workshop]:
     """Renewal over SQLite, where the database makes no difference."""
     take_scripted(monkeypatch)
-    opened = Database(f"sqlite:///{tmp_path}/renewal.db", source="renewal")
-    yield await Workshop(opened).set_up()
-    await opened.close()
+    with stores.copy("renewal", "sqlite", tmp_path) as url:
+        opened = Database(url, source="renewal")
+        yield await Workshop(opened).set_up()
+        await opened.close()

@@ -1,5 +1,9 @@
 """What was enrolled before there were schedules has one afterwards, and inventory is asked for its certificate."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
 import sqlalchemy as sa
 from alembic import command
 
@@ -8,6 +12,15 @@ from services.renewal.domain.schedule import Reason
 from services.renewal.service import SCHEMA
 from shared.clock import utc_now
 from shared.store import Database, Instant
+from tests.servers.stores import Stores
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty database of each kind."""
+    opened = Database(stores.empty(request.param, tmp_path), source="renewal")
+    yield opened
+    await opened.close()
 
 
 def _to(revision: str):

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -131,15 +132,30 @@ class Postgres:
         """Make a database with a user of its own, whom nobody else's database lets in."""
         name = f"{label}_{next(self._numbers)}"
         password = secrets.token_urlsafe(12)
-        self.sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
-        self.sql(f"CREATE DATABASE {name} OWNER {name} STRATEGY file_copy")
-        self.sql(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+        self.sql(
+            f"CREATE ROLE {name} LOGIN PASSWORD '{password}'",
+            f"CREATE DATABASE {name} OWNER {name} STRATEGY file_copy",
+            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+        )
         return OwnDatabase(name=name, user=name, password=password, port=self.port)
 
-    def sql(self, statement: str, *, database: str = "postgres") -> str:
-        """Run a statement as the superuser and return what it prints, unaligned."""
+    @contextmanager
+    def copy(self, of: OwnDatabase) -> Iterator[OwnDatabase]:
+        """A database with what another one holds that nobody is connected to; it is dropped at the end."""
+        name = f"{of.name}_{next(self._numbers)}"
+        self.sql(
+            f"CREATE DATABASE {name} OWNER {of.user} TEMPLATE {of.name} STRATEGY file_copy",
+            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+        )
+        yield replace(of, name=name)
+        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def sql(self, *statements: str, database: str = "postgres") -> str:
+        """Run statements as the superuser, one after the other, and return what they print, unaligned."""
+        each = [part for statement in statements for part in ("-c", statement)]
         done = subprocess.run(
-            ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement],
+            # Not the one on the path: Debian's is a script that looks for this one, and takes longer than it.
+            [self._bin / "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", *each],
             capture_output=True,
             text=True,
             check=False,

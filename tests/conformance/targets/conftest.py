@@ -1,6 +1,5 @@
 """The bench that `on_each` asks for, and a provisioner for it."""
 
-import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from services.provisioner.connectors import wire
-from services.provisioner.service import SCHEMA
 from shared.store import Database
 from tests.conformance.targets import ROWS
 from tests.conformance.targets.bench import NAME, Bench, Fault, Row
 from tests.conformance.targets.products import houses  # noqa: F401 - a fixture
 from tests.provisioner.workshop import Workshop, workshop
+from tests.servers.stores import Stores
 from tests.servers.tls import CertificateAuthority, Issued
 
 
@@ -36,29 +35,18 @@ def new(lab_ca: CertificateAuthority) -> Issued:
     return lab_ca.intermediate().issue(NAME)
 
 
-@pytest.fixture(scope="session")
-async def with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with all tables: to make them anew for every test would take longer than the tests do."""
-    path = tmp_path_factory.mktemp("provisioner") / "provisioner.db"
-    database = Database(f"sqlite:///{path}", source="provisioner")
-    await SCHEMA.upgrade(database)
-    await database.close()
-    return path
-
-
 @pytest.fixture
 async def shop(
-    request: pytest.FixtureRequest, tmp_path: Path, with_tables: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Workshop]:
     """A provisioner on SQLite that looks often; and not for long where there is nothing to wait for."""
     monkeypatch.setattr(wire, "_PAUSE", 0.03)
     waits_in_vain = request.node.callspec.params.get("fault") is Fault.NO_EFFECT
-    shutil.copy(with_tables, tmp_path / "provisioner.db")
-    database = Database(f"sqlite:///{tmp_path}/provisioner.db", source="provisioner")
-    try:
-        async with workshop(
-            database, verify_for=timedelta(seconds=0.5 if waits_in_vain else 20), limit=timedelta(seconds=60)
-        ) as opened:
-            yield opened
-    finally:
-        await database.close()
+    verify_for = timedelta(seconds=0.5 if waits_in_vain else 20)
+    with stores.copy("provisioner", "sqlite", tmp_path) as url:
+        database = Database(url, source="provisioner")
+        try:
+            async with workshop(database, verify_for=verify_for, limit=timedelta(seconds=60)) as opened:
+                yield opened
+        finally:
+            await database.close()
