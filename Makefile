@@ -6,8 +6,10 @@ PORTAL := services/portal/dist/index.html
 PORTAL_SOURCES := $(shell find portal -type f -not -path 'portal/node_modules/*' -not -path 'portal/src/contracts/*') \
 	$(wildcard services/*/openapi.json)
 
+SPECTRAL := contracts/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := help
-.PHONY: help install portal up demo test bench fuzz check format contracts lock clean
+.PHONY: help install portal up demo test bench fuzz audit check format contracts lock clean
 
 help: ## Show what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,23 +42,34 @@ bench: install ## Measure against named baselines (ROWS=scan.cheap,scan.mix ROUN
 	sh bench/install.sh $(BIN)/python build/bench
 	$(BIN)/python -m bench $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(SCALE),--scale $(SCALE))
 
-fuzz: install ## Fuzz what reads strangers' bytes, coverage-guided (SECONDS=60); what fails is kept in build/fuzz/found
+fuzz: install ## Ask the five services all that their contracts allow and forbid, and fuzz what reads strangers' bytes (SECONDS=60)
+	$(BIN)/python -m tests.fuzz.contracts $(or $(SECONDS),60) $(SERVICES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target build/fuzz/lib --requirement tests/fuzz/requirements.lock || echo "atheris could not be installed" >&2
 	PYTHONPATH=.:build/fuzz/lib $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
 
-check: install ## Lint, types, import contracts, generated contracts: run it before every commit
+audit: install ## Ask whether a dependency is known to be vulnerable; needs the network
+	@mkdir -p build && rm -f build/audit.json
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/audit-tool pip-audit || echo "pip-audit could not be installed" >&2
+	@PYTHONPATH=build/audit-tool $(BIN)/python -m pip_audit --requirement requirements.lock --disable-pip --format json --output build/audit.json || { [ ! -s build/audit.json ] && echo "Nobody could be asked: nothing is known about the dependencies of today." >&2; }
+	@[ ! -d portal/node_modules ] || (cd portal && npm audit --omit=dev --audit-level=high)
+
+$(SPECTRAL): contracts/package-lock.json
+	cd contracts && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || echo "Spectral could not be installed: its rules are left out. They need Node.js." >&2
+
+check: install $(SPECTRAL) ## Lint, types, import contracts, generated and released contracts: run it before every commit
 	[ ! -d portal/node_modules ] || (cd portal && node_modules/.bin/biome check --error-on-warnings .)
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/everleaf contracts --check
+	[ ! -e $(SPECTRAL) ] || (cd contracts && node_modules/.bin/spectral lint --ruleset spectral.yaml --fail-severity warn --quiet ../services/*/openapi.json)
 
 format: install ## Put the code into the house format
 	$(BIN)/ruff check --fix --quiet
 	$(BIN)/ruff format --quiet
 
-contracts: install ## Write every openapi.json, asyncapi.json and event schema
+contracts: install ## Write every openapi.json, asyncapi.json, event schema and client
 	$(BIN)/everleaf contracts
 
 lock: ## Renew the locks from pyproject.toml (needs uv)
@@ -65,4 +78,4 @@ lock: ## Renew the locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header bench/requirements.in --output-file bench/requirements.lock
 
 clean: ## Remove what make made
-	rm -rf $(VENV) build dist portal/node_modules services/portal/dist
+	rm -rf $(VENV) build dist portal/node_modules contracts/node_modules services/portal/dist

@@ -11,6 +11,7 @@ from rich.console import Console
 from bench import table
 from bench.alerts.suite import AlertSuite
 from bench.campaign.suite import CampaignSuite
+from bench.chaos.suite import ChaosSuite
 from bench.deploy.suite import DeploySuite
 from bench.ingest.suite import IngestSuite
 from bench.inventory.suite import InventorySuite
@@ -35,6 +36,7 @@ SUITES: tuple[Suite, ...] = (
     DeploySuite(),
     AlertSuite(),
     CampaignSuite(),
+    ChaosSuite(),
 )
 NARROWEST = 130
 """Columns: in a pipe or a log nobody needs the table squeezed into 80."""

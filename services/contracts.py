@@ -4,6 +4,7 @@ Each service has an `openapi.json` (its HTTP face) and an `asyncapi.json` (Async
 sends and receives), and the tables at the end of its README; the schemas of all events are in
 `shared/events/schemas/`, who says what to whom is in `docs/events.md`, and who may do what in
 `docs/authorisation.md`; what a consumer may subscribe to is in `docs/consumers.asyncapi.json`.
+The typed Python client is `everleaf/contracts/`.
 """
 
 import json
@@ -16,15 +17,19 @@ import anyio
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
+from services.clients import client_module
+from services.compatibility import breaks, read_released
 from services.consumers import consumer_contract
 from services.program import NAMES, Program, migrate, open_services, service_module
 from shared.access import ROLES
 from shared.bus.sqlite import SqliteBus
 from shared.events import CONTENT_TYPE, Payload
 from shared.events.audit import SAID_BY_ALL
+from shared.openapi import needs, objects, operations
 from shared.service import Service
 from shared.settings import variable
 
+RELEASED = "contracts/released"
 SCHEMAS = "../../shared/events/schemas"
 GENERATED = "<!-- written by `make contracts` from the code -->"
 EVENTS_PAGE = """# Events
@@ -72,6 +77,18 @@ def write_or_check(services_dir: Path, *, check: bool) -> list[Path]:
     return outdated
 
 
+def broken(services_dir: Path) -> list[str]:
+    """Return what the released contracts promise and those beside the code do not, one line each."""
+    return breaks(read_released(services_dir.parent / RELEASED), committed(services_dir))
+
+
+def committed(services_dir: Path) -> dict[str, Any]:
+    """Return the contracts beside the code by name: that of each service, and the schemas of all `events`."""
+    contracts = {name: json.loads((services_dir / name / "openapi.json").read_text()) for name in NAMES}
+    events = sorted((services_dir.parent / "shared/events/schemas").glob("*.json"))
+    return {**contracts, "events": {path.stem: json.loads(path.read_text()) for path in events}}
+
+
 async def _files(services_dir: Path) -> list[tuple[Path, str]]:
     with tempfile.TemporaryDirectory() as folder:
         program = Program({}, toml_path=Path(folder) / "none", data_dir=Path(folder))
@@ -87,7 +104,12 @@ async def _files(services_dir: Path) -> list[tuple[Path, str]]:
 def _all_files(services_dir: Path, services: list[Service]) -> Iterator[tuple[Path, str]]:
     for service in services:
         home = services_dir / service.name
-        yield home / "openapi.json", _json(service.api.openapi())
+        openapi = service.api.openapi()
+        yield home / "openapi.json", _json(openapi)
+        yield (
+            services_dir.parent / f"everleaf/contracts/{service.name}.py",
+            client_module(service.name, openapi),
+        )
         yield home / "asyncapi.json", _json(asyncapi(service))
         yield home / "README.md", with_tables(service, (home / "README.md").read_text())
         for payload in service.emits:
@@ -158,10 +180,9 @@ def conversation(services: Sequence[Service]) -> str:
 def authorisation(services: Sequence[Service]) -> str:
     """Return the page of all routes: what a caller needs, and which objects it is then about."""
     rows = [
-        f"| {service.name} | `{method.upper()} {path}` | {_needs(operation)} | {_objects(method, path, operation)} |"
+        f"| {service.name} | `{method.upper()} {path}` | {needs(operation)} | {objects(path, method, operation)} |"
         for service in services
-        for path, item in service.api.openapi()["paths"].items()
-        for method, operation in item.items()
+        for path, method, operation in operations(service.api.openapi())
     ]
     roles = [
         f"| {role} | {', '.join(verb for verb in _VERBS if verb in granted)} |"
@@ -169,23 +190,6 @@ def authorisation(services: Sequence[Service]) -> str:
     ]
     head = AUTHORISATION_PAGE.format(roles="\n".join(roles))
     return head + "\n".join(rows) + "\n"
-
-
-def _needs(operation: dict[str, Any]) -> str:
-    permission = operation.get("x-permission")
-    return f"`{permission}`" if permission else f"no token: {operation['x-public']}"
-
-
-def _objects(method: str, path: str, operation: dict[str, Any]) -> str:
-    if "x-public" in operation:
-        return ""
-    if operation.get("x-scope") == "everything":
-        return "callers without groups only: 403 for others"
-    if "{" in path:
-        return "one in the caller's groups: 404 for others"
-    if method == "get":
-        return "what is in the caller's groups"
-    return "names and makes things in the caller's groups"
 
 
 def schema(payload: type[Payload]) -> dict[str, Any]:

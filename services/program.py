@@ -9,10 +9,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import httpx
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
@@ -28,11 +28,12 @@ from shared.errors import Conflict, Invalid
 from shared.outbound import Policy
 from shared.pkcs11 import Token, TokenWrappingKey
 from shared.sealing import KeyEncryptionKey, Sealer, WrappingKey
-from shared.service import Endpoint, Service, Surroundings, open_database
+from shared.service import Endpoint, Service, Surroundings, database_url, open_database
 from shared.settings import ServiceSettings, Settings, SettingsSource
-from shared.store import Database
+from shared.store import Auditing, Database
 from shared.store.migrate import Schema
-from shared.tls import client_context
+from shared.store.rewrapping import prefixes_of_own
+from shared.tls import client_context, server_context
 
 # Inventory first: the others verify tokens with its keys.
 NAMES = ("inventory", "discovery", "renewal", "provisioner", "notifier")
@@ -92,6 +93,15 @@ class Program:
                 ) from error
             yield
 
+    def sealer_at_hand(self) -> Sealer | None:
+        """Return the sealer, or None where the present key is a file that has yet to be made."""
+        is_made = self.settings.kek_pkcs11_label or self.settings.kek_file or self._own_kek.exists()
+        return self.sealer() if is_made else None
+
+    @property
+    def _own_kek(self) -> Path:
+        return self.data_dir / "kek"
+
     def sealer(self) -> Sealer:
         """Return the sealer over the present and the former key-encryption keys."""
         former: list[WrappingKey] = [
@@ -107,7 +117,7 @@ class Program:
                 f"EVERLEAF_KEK_FILE: there is no {named}.",
                 next_step="Name the file that holds the key, or make one there: openssl rand -hex 32",
             )
-        present = named or self.data_dir / "kek"
+        present = named or self._own_kek
         return Sealer([KeyEncryptionKey.load_or_make(present), *former])
 
     @cached_property
@@ -141,6 +151,30 @@ class Program:
         finally:
             await bus.close()
 
+    @asynccontextmanager
+    async def tracing(self, names: Sequence[str]) -> AsyncIterator[None]:
+        """Tell what is done to a collector of traces, where the settings name one. Raises `Invalid`."""
+        settings = self.settings
+        if settings.trace_endpoint is None:
+            yield
+            return
+        if not settings.trace_endpoint.startswith(("https://", "http://")):
+            raise Invalid(
+                "EVERLEAF_TRACE_ENDPOINT is not an http:// or https:// URL.",
+                next_step="Write it as https://collector.internal:4318/v1/traces.",
+            )
+        from shared.trace_export import exporting  # noqa: PLC0415 - a second of imports that only this needs
+
+        secret = settings.trace_authorization
+        with exporting(
+            settings.trace_endpoint,
+            process="everleaf" if len(names) > 1 else f"everleaf-{names[0]}",
+            ratio=settings.trace_ratio,
+            headers={"authorization": secret.get_secret_value()} if secret is not None else None,
+            ca=settings.trace_tls_ca,
+        ):
+            yield
+
     def _bus(self) -> Bus:
         settings = self.settings
         if settings.bus_url is None:
@@ -155,7 +189,24 @@ class Program:
             tls = client_context(
                 settings.bus_tls_ca, certificate=settings.bus_tls_certificate, key=settings.bus_tls_key
             )
-        return RabbitBus(url.render_as_string(hide_password=False), tls=tls)
+        return RabbitBus(url.render_as_string(hide_password=False), tls=tls, declares=settings.bus_declares)
+
+    def serving_tls(self) -> ssl.SSLContext | None:
+        """Return what HTTPS is served with, None where it is HTTP. Raises `Invalid` where half of it is missing."""
+        settings = self.settings
+        if settings.tls_certificate is None or settings.tls_key is None:
+            if settings.tls_certificate or settings.tls_key or settings.tls_client_ca:
+                raise Invalid(
+                    "HTTPS needs EVERLEAF_TLS_CERTIFICATE and EVERLEAF_TLS_KEY.",
+                    next_step="Set both, or none of them and no EVERLEAF_TLS_CLIENT_CA.",
+                )
+            return None
+        return server_context(settings.tls_certificate, settings.tls_key, client_ca=settings.tls_client_ca)
+
+    def database_url(self, name: str) -> URL:
+        """Return where the datastore of a service is, without its password."""
+        settings = self.source.load(service_module(name).SETTINGS, section=name)
+        return make_url(database_url(name, settings, data_dir=self.data_dir))
 
     def own_servers(self, names: Sequence[str]) -> list[Endpoint]:
         """Return the bus and the databases of these services, where they are servers."""
@@ -177,7 +228,7 @@ class Program:
         return [
             Queue(name=f"{name}.events", types=tuple(received), backoff=self.retry_after)
             for name in NAMES
-            if (received := _received(name))
+            if (received := events_of(name, action="receive"))
         ]
 
 
@@ -190,12 +241,13 @@ def _seconds(text: str) -> float:
         ) from error
 
 
-def _received(name: str) -> list[str]:
+def events_of(name: str, *, action: Literal["send", "receive"]) -> list[str]:
+    """Return the types of event that a service sends or receives, as its committed contract says."""
     path = Path(__file__).parent / name / "asyncapi.json"
     if not path.exists():
         return []
     operations = json.loads(path.read_text())["operations"].values()
-    return [operation["x-event"] for operation in operations if operation["action"] == "receive"]
+    return [operation["x-event"] for operation in operations if operation["action"] == action]
 
 
 @asynccontextmanager
@@ -255,12 +307,35 @@ async def require_migrated(program: Program, names: Sequence[str]) -> None:
             await schema.require_current(database)
 
 
+async def require_key(program: Program, names: Sequence[str]) -> None:
+    """Raise `Invalid` where a datastore has been sealed with a key-encryption key that is not at hand.
+
+    A service's own keys tell: a few rows, sealed and wrapped anew with all the others.
+    """
+    sealer = program.sealer()
+    for name in names:
+        async with open_database_of(program, name) as (schema, database):
+            for prefix in await prefixes_of_own(database, schema.metadata):
+                if prefix not in sealer.prefixes:
+                    raise _another_key(name, prefix)
+
+
+def _another_key(name: str, prefix: bytes) -> Invalid:
+    return Invalid(
+        f"Secrets of {name} are sealed with the key-encryption key {prefix[1:].hex()}, which is not at hand.",
+        next_step="Put it back where EVERLEAF_KEK_FILE says (by default `kek` in the data folder), or name it in "
+        "EVERLEAF_OLD_KEK_FILES. If it is lost for good: run `everleaf forget-unreadable`.",
+    )
+
+
 @asynccontextmanager
-async def open_database_of(program: Program, name: str) -> AsyncIterator[tuple[Schema, Database]]:
+async def open_database_of(
+    program: Program, name: str, *, auditing: Auditing | None = None
+) -> AsyncIterator[tuple[Schema, Database]]:
     """Open the database of a service, without the service."""
     module = service_module(name)
     settings = program.source.load(module.SETTINGS, section=name)
-    database = open_database(name, settings, data_dir=program.data_dir)
+    database = open_database(name, settings, data_dir=program.data_dir, auditing=auditing)
     try:
         yield module.SCHEMA, database
     finally:

@@ -2,12 +2,13 @@
 
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Generator, Sequence
+import ssl
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import anyio
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,24 +16,27 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from shared.bus import Bus
-from shared.errors import Conflict, EverleafError
+from shared.clock import utc_now
+from shared.errors import Conflict
+from shared.measures import Measures, answers
 from shared.service import Service
 
 
 def front_door(services: Sequence[Service], bus: Bus, *, portal: Sequence[BaseRoute] = ()) -> ASGIApp:
     """Return the whole HTTP face of the process: the APIs, health and metrics, and the portal where there is one."""
+    measures = Measures(services, bus, clock=utc_now)
 
     async def live(_request: Request) -> Response:
         return JSONResponse({"status": "live"})
 
     async def ready(_request: Request) -> Response:
-        report = {"bus": await _answers(bus.ready)}
-        report |= {service.name: await _answers(service.database.ready) for service in services}
+        report = {"bus": await answers(bus.ready) or "ready"}
+        report |= {service.name: await answers(service.ready) or "ready" for service in services}
         is_ready = all(state == "ready" for state in report.values())
         return JSONResponse(report, status_code=200 if is_ready else 503)
 
     async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await measures.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def index(_request: Request) -> Response:
         contracts = {service.name: f"/{service.name}/openapi.json" for service in services}
@@ -46,14 +50,6 @@ def front_door(services: Sequence[Service], bus: Bus, *, portal: Sequence[BaseRo
         *(portal or [Route("/", index)]),
     ]
     return Starlette(routes=routes)
-
-
-async def _answers(check: Callable[[], Awaitable[None]]) -> str:
-    try:
-        await check()
-    except EverleafError as error:
-        return error.detail
-    return "ready"
 
 
 class HttpServer(uvicorn.Server):
@@ -90,10 +86,17 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def serve(app: ASGIApp, services: Sequence[Service], bound: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT; a worker that fails ends everything with its error."""
+async def serve(
+    app: ASGIApp, services: Sequence[Service], bound: socket.socket, *, tls: ssl.SSLContext | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, HTTPS with `tls`; a worker that fails ends everything with its error."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=5, lifespan="off"
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        lifespan="off",
+        ssl_context_factory=(lambda *_: tls) if tls is not None else None,
     )
     server = HttpServer(config)
     # Workers run beside the server in one group: inside a lifespan a dead one would go unnoticed.

@@ -25,6 +25,8 @@ class ProgramSettings(Settings):
     bus_tls_ca: Path | None = None
     bus_tls_certificate: Path | None = None
     bus_tls_key: Path | None = None
+    bus_declares: bool = True
+    """Whether a process makes the exchanges and queues on RabbitMQ; `false` where its user may only use those of `everleaf migrate`."""
     retry_after: CommaList = Field(default=["5", "60", "600"])
     """Seconds a failed event waits before each further try; then it is a dead letter."""
     kek_file: Path | None = None
@@ -41,12 +43,26 @@ class ProgramSettings(Settings):
     """The label of the token."""
     pkcs11_pin: SecretStr | None = None
     """The user PIN of the token; best given as `…_PIN_FILE`."""
+    tls_certificate: Path | None = None
+    """A PEM file, the chain behind the leaf: serve HTTPS with it; read again when it has changed."""
+    tls_key: Path | None = None
+    """The key that goes with it, in PEM."""
+    tls_client_ca: Path | None = None
+    """A PEM file: let in only who shows a certificate of this authority, as the gateway does."""
     gateway_url: str = "http://127.0.0.1:8400"
     """Where the services of a production set-up find one another."""
     gateway_tls_ca: Path | None = None
     token_issuer: str = "everleaf"  # noqa: S105 - a name, not a secret
     outbound_allow: CommaList = Field(default=[])
     """Networks beside the public ones that user-given URLs may lead to, as `10.0.0.0/8`."""
+    trace_endpoint: str | None = None
+    """Where traces are told by OTLP over HTTP, the whole URL: `https://collector.internal:4318/v1/traces`; else they are not."""
+    trace_ratio: float = Field(1.0, ge=0, le=1)
+    """How many of the traces that begin here are told: 0.1 is every tenth."""
+    trace_authorization: SecretStr | None = None
+    """What the collector is shown as the header `Authorization`; best given as `…_AUTHORIZATION_FILE`."""
+    trace_tls_ca: Path | None = None
+    """A PEM file: verify the collector's certificate against this CA."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] | None = None
     """By default text on a terminal, JSON otherwise."""

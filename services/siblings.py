@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from shared.access import TokenSource, base64url
 from shared.clock import Clock
 from shared.errors import Refused, Unavailable
+from shared.trace import Attributes, Kind, span, traceparent
 
 TOKENS = "/inventory/v1/tokens"
 KEYS = "/inventory/v1/jwks.json"
@@ -38,6 +39,31 @@ class _OwnToken(httpx.Auth):
         token = await self._tokens.token(now=self._clock())
         request.headers["Authorization"] = f"Bearer {token}"
         yield request
+
+
+class _Traced(httpx.AsyncBaseTransport):
+    """Carries requests as another transport does, and says which trace they belong to."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask as a span of the trace in force, which the other service goes on with."""
+        with span(request.method, kind=Kind.CLIENT) as asking:
+            request.headers["traceparent"] = traceparent()
+            answer = await self._inner.handle_async_request(request)
+            if asking is not None:
+                told: Attributes = {
+                    "http.request.method": request.method,
+                    "http.response.status_code": answer.status_code,
+                    "server.address": request.url.host,
+                }
+                asking.tell(told)
+        return answer
+
+    async def aclose(self) -> None:
+        """Close the other one."""
+        await self._inner.aclose()
 
 
 class SiblingClients:
@@ -69,7 +95,7 @@ class SiblingClients:
 
     def anonymous(self) -> httpx.AsyncClient:
         """Return a client that carries no token."""
-        return httpx.AsyncClient(base_url=self._base_url, transport=self._transport(), timeout=20)
+        return httpx.AsyncClient(base_url=self._base_url, transport=_Traced(self._transport()), timeout=20)
 
     async def published_keys(self) -> dict[str, Any]:
         """Return the JWKS that tokens are verified with. Raises `Unavailable`."""

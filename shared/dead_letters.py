@@ -13,7 +13,7 @@ from shared.http import Body, Routes, View
 from shared.store import Database
 
 Reader = Annotated[Principal, requires("dead-letters:read", everything=True)]
-Writer = Annotated[Principal, requires("dead-letters:write", everything=True)]
+Administrator = Annotated[Principal, requires("dead-letters:admin", everything=True)]
 
 
 class DeadLetterView(View):
@@ -78,12 +78,12 @@ def dead_letter_routes(bus: Bus, queue: Queue, database: Database) -> Routes:
         )
 
     @routes.post("/redrive", summary="Put dead letters back for another try")
-    async def redrive_dead_letters(_caller: Writer, body: Redrive) -> Moved:
+    async def redrive_dead_letters(_caller: Administrator, body: Redrive) -> Moved:
         await _record(database, queue, "redriven", body.ids)
         return Moved(count=await bus.redrive(queue, body.ids))
 
     @routes.post("/discard", summary="Throw dead letters away")
-    async def discard_dead_letters(_caller: Writer, body: Discard) -> Moved:
+    async def discard_dead_letters(_caller: Administrator, body: Discard) -> Moved:
         await _record(database, queue, "discarded", body.ids)
         return Moved(count=await bus.discard(queue, body.ids))
 

@@ -71,7 +71,7 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Mapping[str, Any]
 
 
 def verify_signature(last: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Mapping[str, Any]:
-    """Return what the last line says. Raises `Invalid` where it is no signature by one of the keys."""
+    """Return what the last line says, and as `kid` who has signed it. Raises `Invalid` where it is no signature by one of the keys."""
     try:
         signed = json.loads(last)["signature"]
         header = jwt.get_unverified_header(signed)
@@ -87,7 +87,7 @@ def verify_signature(last: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Mappi
         raise _untrusted("its last line is no signature by one of the keys") from error
     if header.get("typ") != _TYPE:
         raise _untrusted("its last line signs something else")
-    return claims
+    return {**claims, "kid": header["kid"]}
 
 
 def _untrusted(reason: str) -> Invalid:

@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 import structlog
@@ -25,13 +26,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import errors
 from shared.access import Declared, Verifier
 from shared.acting import Acting, acting_as, also
+from shared.openapi import PROBLEM, Problem, complete, failures
 from shared.store import is_away, is_unstorable
-from shared.telemetry import REQUESTS
-from shared.trace import following, trace_id
+from shared.telemetry import HTTP_METHODS, REQUESTS
+from shared.trace import Kind, Span, following, trace_id
 
 log = structlog.get_logger(__name__)
 
-PROBLEM = "application/problem+json"
 MAX_BODY = 4 * 1024 * 1024
 """Bytes a request may carry; a bulk upload is sent in several."""
 _MOST_AGENT = 300
@@ -103,10 +104,7 @@ class Paging:
         parts = self.after_parts(1)
         if parts is None:
             return None
-        [text] = parts
-        if not (text.isascii() and text.isdigit() and len(text) < _DIGITS):
-            raise _not_ours()
-        return int(text)
+        return number_in(parts[0])
 
     def page(self, rows: Sequence[T], *, key: Callable[[T], Sequence[str]]) -> Page[T]:
         """Build a page from `limit + 1` rows; `key` gives what the next page starts after."""
@@ -129,25 +127,31 @@ def _decode(cursor: str) -> list[str]:
     return value
 
 
+def number_in(part: str) -> int:
+    """Return the number that a part of a cursor is. Raises `Invalid`."""
+    if not (part.isascii() and part.isdigit() and len(part) < _DIGITS):
+        raise _not_ours()
+    return int(part)
+
+
+def instant_in(part: str) -> datetime:
+    """Return the instant, in UTC, that a part of a cursor is. Raises `Invalid`."""
+    try:
+        at = datetime.fromisoformat(part)
+        in_utc = at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _not_ours() from None
+    if at.tzinfo is None:
+        raise _not_ours()
+    return in_utc
+
+
 def _not_ours() -> errors.Invalid:
     return errors.Invalid(
         "The cursor is not one of ours.",
         next_step="Leave it out to start from the first page.",
         faults=[errors.Fault(pointer="/query/cursor", message="not a cursor")],
     )
-
-
-class Problem(BaseModel):
-    """A problem document (RFC 9457); `next_step` says what to do about it."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    next_step: str
-    trace_id: str
-    errors: list[dict[str, str]] = []
 
 
 class OpenRoute(TypeError):
@@ -173,7 +177,10 @@ class Routes(APIRouter):
         if declared is not None and declared.everything:
             extra["x-scope"] = "everything"
         options["operation_id"] = options.get("operation_id") or endpoint.__name__
-        options["responses"] = {**_problems(is_public=declared is None), **(options.get("responses") or {})}
+        known = failures(
+            self.prefix + path, set(options.get("methods") or ()), hints=get_type_hints(endpoint), extra=extra
+        )
+        options["responses"] = {**known, **(options.get("responses") or {})}
         super().add_api_route(path, endpoint, openapi_extra=extra, **options)
 
 
@@ -185,19 +192,6 @@ def _declared(endpoint: Callable[..., Any]) -> Declared | None:
                 if isinstance(found, Declared):
                     return found
     return None
-
-
-def _problems(*, is_public: bool) -> dict[int | str, dict[str, Any]]:
-    codes = (422, 503) if is_public else (401, 403, 422, 503)
-    return {code: {"model": Problem, "description": _MEANING[code]} for code in codes}
-
-
-_MEANING = {
-    401: "There is no token, or it is not accepted.",
-    403: "The caller may not do this.",
-    422: "The request cannot be done as asked.",
-    503: "A part that is needed does not answer; try again.",
-}
 
 
 def create_api(*, name: str, summary: str, routers: Sequence[Routes], verifier: Verifier) -> FastAPI:
@@ -216,7 +210,7 @@ def create_api(*, name: str, summary: str, routers: Sequence[Routes], verifier: 
         api.include_router(router, tags=[name])
     api.state.routers = tuple(routers)
     api.state.known_routes = tuple(api.routes)
-    _show_problems_as_they_are(api)
+    _tell_all(api)
     refuse_open_routes(api)
     _add_error_handlers(api)
     api.add_middleware(Limits)
@@ -224,7 +218,7 @@ def create_api(*, name: str, summary: str, routers: Sequence[Routes], verifier: 
     return api
 
 
-def _show_problems_as_they_are(api: FastAPI) -> None:
+def _tell_all(api: FastAPI) -> None:
     def schema() -> dict[str, Any]:
         if api.openapi_schema is None:
             document = get_openapi(
@@ -235,10 +229,7 @@ def _show_problems_as_they_are(api: FastAPI) -> None:
                 servers=api.servers,
                 license_info=api.license_info,
             )
-            for operation in _operations(document):
-                for code, answer in operation["responses"].items():
-                    if int(code) >= 400:  # noqa: PLR2004 - errors begin here (RFC 9110 §15)
-                        answer["content"] = {PROBLEM: {"schema": _problem_schema(document)}}
+            complete(document, problem=_problem_name(document))
             for unused in ("HTTPValidationError", "ValidationError"):
                 document.get("components", {}).get("schemas", {}).pop(unused, None)
             api.openapi_schema = document
@@ -247,15 +238,10 @@ def _show_problems_as_they_are(api: FastAPI) -> None:
     api.openapi = schema  # type: ignore[method-assign] # FastAPI's documented way to extend it
 
 
-def _problem_schema(document: dict[str, Any]) -> dict[str, str]:
+def _problem_name(document: dict[str, Any]) -> str:
     # FastAPI puts the module before the name where a service has another model called `Problem`.
-    full = f"{__name__}.{Problem.__name__}".replace(".", "__")
-    name = full if full in document["components"]["schemas"] else Problem.__name__
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return [operation for path in document.get("paths", {}).values() for operation in path.values()]
+    full = f"{Problem.__module__}.{Problem.__name__}".replace(".", "__")
+    return full if full in document["components"]["schemas"] else Problem.__name__
 
 
 def refuse_open_routes(api: FastAPI) -> None:
@@ -420,12 +406,13 @@ class Limits:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        asked_in = headers.get(b"traceparent", b"").decode("latin-1")
         with (
-            following(headers.get(b"traceparent", b"").decode("latin-1")),
+            following(asked_in, name=_method(scope), kind=Kind.SERVER) as span,
             acting_as(_stranger(scope, headers)),
         ):
             bounded = _bounded(receive, declared=headers.get(b"content-length", b"0"))
-            await self._answered(scope, bounded, send)
+            await self._answered(scope, bounded, send if span is None else _telling(span, scope, send))
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Not a handler of Starlette's for `Exception`: those run outside of this, without the trace.
@@ -443,6 +430,29 @@ class Limits:
             if has_started:
                 raise
             await answer(scope, receive, send)
+
+
+def _method(scope: Scope) -> str:
+    """Return the method of a request, or `_OTHER`: one that a stranger has made up is not told to anybody."""
+    method: str = scope["method"]
+    return method if method in HTTP_METHODS else "_OTHER"
+
+
+def _telling(span: Span, scope: Scope, send: Send) -> Send:
+    """Have a span say what the answer was, in the names of the semantic conventions."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            route = scope.get("root_path", "") + getattr(scope.get("route"), "path", "/unmatched")
+            answer = {
+                "http.request.method": _method(scope),
+                "http.route": route,
+                "http.response.status_code": message["status"],
+            }
+            span.tell(answer, name=f"{_method(scope)} {route}")
+        await send(message)
+
+    return told
 
 
 def _stranger(scope: Scope, headers: Mapping[bytes, bytes]) -> Acting:
@@ -478,7 +488,7 @@ class Measured:
             await self._app(scope, receive, watched)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            labels = (self._service, scope["method"], route, str(status))
+            labels = (self._service, _method(scope), route, str(status))
             REQUESTS.labels(*labels).observe(time.perf_counter() - began)
 
 

@@ -5,8 +5,10 @@ what needs the outside world becomes a row that a worker picks up. The inbox row
 written in the same transaction, so a repeated delivery finds it and has no second effect.
 """
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -22,8 +24,8 @@ from shared.events import Event, Payload
 from shared.store import Database, Transaction, insert
 from shared.store.parameters import table_of
 from shared.store.plumbing import INBOX
-from shared.telemetry import EVENTS_HANDLED
-from shared.trace import following
+from shared.telemetry import EVENTS_AGE, EVENTS_HANDLED, EVENTS_PROCESSED
+from shared.trace import Attributes, Kind, following, following_each
 
 log = structlog.get_logger(__name__)
 P = TypeVar("P", bound=Payload)
@@ -80,7 +82,9 @@ class Reactor:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Handle a batch in one transaction; where that fails as a whole, one by one."""
+        began = time.perf_counter()
         outcomes = await self._in_as_few_transactions_as_possible(deliveries)
+        EVENTS_PROCESSED.labels(self._database.source, self.queue.name).observe(time.perf_counter() - began)
         handled = zip(deliveries, outcomes, strict=True)
         counts = Counter((delivery.message.type, outcome.verdict.value) for delivery, outcome in handled)
         for labels, count in counts.items():
@@ -111,6 +115,7 @@ class Reactor:
             else:
                 arrived.setdefault(event.id, _Arrival(number=number, reaction=reaction, event=event))
         async with self._database.transaction() as tx:
+            tx.after_commit(lambda: self._tell_age([arrival.event for arrival in arrived.values()]))
             left = await self._rest_of(tx, list(arrived.values()), lambda reaction: reaction.absorb)
             first = await self._first(tx, sorted(arrival.event.id for arrival in left))
             left = [arrival for arrival in left if arrival.event.id in first]
@@ -119,6 +124,11 @@ class Reactor:
             for arrival in await self._rest_of(tx, left, lambda reaction: reaction.handle_usual):
                 outcomes[arrival.number] = await self._one(tx, arrival, deliveries[arrival.number])
         return outcomes
+
+    def _tell_age(self, events: Sequence[Event[Any]]) -> None:
+        now, age = self._clock(), EVENTS_AGE.labels(self._database.source)
+        for event in events:
+            age.observe(max((now - event.time).total_seconds(), 0))
 
     async def _rest_of(
         self,
@@ -134,8 +144,9 @@ class Reactor:
                 continue
             events = [arrival.event for arrival in arrivals if arrival.reaction is reaction]
             try:
-                async with tx.savepoint():
-                    unusual = await deal(tx, events)
+                with self._in_their_traces(events):
+                    async with tx.savepoint():
+                        unusual = await deal(tx, events)
             except Exception as error:
                 if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
                     raise
@@ -146,7 +157,11 @@ class Reactor:
 
     async def _one(self, tx: Transaction, arrival: "_Arrival", delivery: Delivery) -> Outcome:
         event = arrival.event
-        with following(event.traceparent), acting_as(Acting(cause=f"{event.type} {event.id}")):
+        name, attributes = f"process {event.type}", self._told_of(event)
+        with (
+            following(event.traceparent, name=name, kind=Kind.CONSUMER, attributes=attributes),
+            acting_as(Acting(cause=f"{event.type} {event.id}")),
+        ):
             try:
                 async with tx.savepoint():
                     await arrival.reaction.handle(tx, arrival.event)
@@ -157,6 +172,20 @@ class Reactor:
             except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again, then kept as a dead letter
                 return await self._failed(tx, arrival, delivery, error)
         return DONE
+
+    def _in_their_traces(self, events: Sequence[Event[Any]]) -> AbstractContextManager[None]:
+        """Let what is said about the subject of one of these events be said in its trace."""
+        headers = {event.subject: event.traceparent for event in events}
+        name, attributes = f"process {events[0].type}", self._told_of(events[0])
+        return following_each(headers, name=name, kind=Kind.CONSUMER, attributes=attributes)
+
+    def _told_of(self, event: Event[Any]) -> Attributes:
+        return {
+            "messaging.operation.type": "process",
+            "messaging.destination.name": self.queue.name,
+            "everleaf.service": self._database.source,
+            "everleaf.event.type": event.type,
+        }
 
     async def _failed(
         self, tx: Transaction, arrival: "_Arrival", delivery: Delivery, error: Exception

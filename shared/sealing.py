@@ -137,6 +137,11 @@ class Sealer:
         """What everything begins with that is sealed with the present key."""
         return _VERSION + self._current.id
 
+    @property
+    def prefixes(self) -> frozenset[bytes]:
+        """What everything begins with that can be opened here."""
+        return frozenset(_VERSION + key for key in self._by_id)
+
     def rewrap(self, sealed: bytes) -> bytes:
         """Return the same sealed secret under the present key: only its data key is wrapped anew, the secret stays shut.
 

@@ -25,8 +25,10 @@ from shared.pkcs11 import Token
 from shared.sealing import Sealer
 from shared.settings import ServiceSettings, SettingsSource
 from shared.store import Auditing, Database, is_away
+from shared.store.measured import Measured
+from shared.store.migrate import Schema
 from shared.tls import client_context
-from shared.trace import following
+from shared.trace import perhaps
 
 log = structlog.get_logger(__name__)
 
@@ -96,8 +98,18 @@ def open_database(
             key=settings.database_tls_key,
         )
     password = settings.database_password.get_secret_value() if settings.database_password else None
-    url = settings.database_url or f"sqlite:///{data_dir / name}.db"
-    return Database(url, source=name, password=password, tls=tls, auditing=auditing)
+    return Database(
+        database_url(name, settings, data_dir=data_dir),
+        source=name,
+        password=password,
+        tls=tls,
+        auditing=auditing,
+    )
+
+
+def database_url(name: str, settings: ServiceSettings, *, data_dir: Path) -> str:
+    """Return the URL of a service's own database."""
+    return settings.database_url or f"sqlite:///{data_dir / name}.db"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +124,20 @@ class Service:
     receives: Sequence[type[Payload]]
     jobs: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     """Each runs until cancelled; one that raises ends the process."""
+    schema: Schema | None = None
+    """What its database must look like for it to work."""
+    measured: Measured | None = None
+    """What it tells Prometheus of its own state."""
 
     def __post_init__(self) -> None:
         """Raise `OpenRoute` where the API has a route that is not closed."""
         refuse_open_routes(self.api)
+
+    async def ready(self) -> None:
+        """Return when it can work. Raises `Unavailable` or `Conflict` with what stands in the way."""
+        await self.database.ready()
+        if self.schema is not None:
+            await self.schema.require_current(self.database)
 
     async def work(self) -> None:
         """Run all jobs until cancelled."""
@@ -156,7 +178,7 @@ class Worker:
                     pass
                 failures = 0
             except Exception as error:
-                if not (isinstance(error, Unavailable | OSError) or is_away(error)):
+                if not _passes(error):
                     raise
                 failures += 1
                 log.warning("worker.delayed", worker=self._name, failures=failures, error=str(error))
@@ -166,8 +188,15 @@ class Worker:
 
     async def _traced_step(self) -> bool:
         # What one step does belongs together, and not with the step before, nor with who has begun it all.
-        with following(None), acting_as(Acting()):
+        with perhaps(self._name), acting_as(Acting()):
             return await self._step(self._clock())
+
+
+def _passes(error: BaseException) -> bool:
+    """Return whether an error says that a database or a broker was away, and nothing worse."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_passes(each) for each in error.exceptions)
+    return isinstance(error, Unavailable | OSError) or is_away(error)
 
 
 def backoff(failures: int) -> float:
@@ -185,7 +214,10 @@ class Claims(Protocol[Claim]):
         """Return a due piece, leased to the caller; None where nothing is due."""
 
     async def run(self, claim: Claim) -> None:
-        """Do it. What fails becomes a row, never an exception: that would end the process."""
+        """Do it. What fails becomes a row, never an exception: that would end the process.
+
+        Where there is no database to write the row to, the lease runs out and the piece is claimed again.
+        """
 
 
 class Lanes(Generic[Claim]):
@@ -194,6 +226,7 @@ class Lanes(Generic[Claim]):
     def __init__(
         self, name: str, work: Claims[Claim], *, clock: Clock, every: timedelta, parallel: int
     ) -> None:
+        self._name = name
         self._work = work
         self._free = parallel
         self._worker = Worker(name, self._start_one, clock=clock, every=every)
@@ -221,6 +254,10 @@ class Lanes(Generic[Claim]):
     async def _one(self, claim: Claim) -> None:
         try:
             await self._work.run(claim)
+        except Exception as error:
+            if not _passes(error):
+                raise
+            log.warning("worker.broken_off", worker=self._name, error=str(error))
         finally:
             self._free += 1
             self.ring()

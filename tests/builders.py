@@ -1,6 +1,6 @@
 """What several tests build: the surroundings of a service, and tokens its verifier takes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,9 +72,16 @@ def surroundings(
     )
 
 
-def bearer(*roles: str, permissions: frozenset[str] = frozenset(), name: str = "tester") -> dict[str, str]:
-    """Return the headers of a caller with these roles and permissions."""
-    principal = Principal(id=name, name=name, roles=frozenset(roles), permissions=permissions)
+def bearer(
+    *roles: str,
+    permissions: frozenset[str] = frozenset(),
+    groups: Collection[str] = (),
+    name: str = "tester",
+) -> dict[str, str]:
+    """Return the headers of a caller with these roles and permissions, in these groups."""
+    principal = Principal(
+        id=name, name=name, roles=frozenset(roles), permissions=permissions, groups=frozenset(groups)
+    )
     token = SIGNING_KEY.token(
         principal, issuer=ISSUER, token_id=new_id(), now=utc_now(), lifetime=timedelta(hours=6)
     )

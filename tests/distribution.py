@@ -4,8 +4,8 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # pytest-xdist has no types
 
-TAKEN_APART = "tests/conformance/targets/test_every_kind.py"
-"""One file with hundreds of cases, each on the bench of one kind: the benches are dealt out, or one process would work on
+TAKEN_APART = "tests/conformance/targets/test_every_"
+"""Files with hundreds of cases, each on the bench of one kind: the benches are dealt out, or one process would work on
 after all others have ended."""
 _BENCH = re.compile(r"\[(?P<bench>[^\]]+)-[^-\]]+\]$")
 
@@ -15,5 +15,5 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no t
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        bench = _BENCH.search(nodeid) if file == TAKEN_APART else None
+        bench = _BENCH.search(nodeid) if file.startswith(TAKEN_APART) else None
         return f"{file}::{bench['bench']}" if bench else file

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.measure import NotMeasured, Usage
 from bench.rows import SUBJECT, Contestant, Row, Sample, Scenario
@@ -21,8 +22,27 @@ def _cpu(sample: Sample) -> float:
     return sample.cpu_per_thousand
 
 
+ENOUGH = 25
+"""Messages to people about a flood: 20 alone, a digest for each minute that it touches, and word of a channel that is away."""
+FLOOD = 10_000
+FLOOD_LIMIT = 3600
+
+
+def _told(sample: Sample) -> float:
+    return sample.found
+
+
 ROWS = (
     Row(name="alerts.rate", scenario="telling", unit="CPU s/1,000", figure=_cpu, goal=10.0, baseline=BARE),
+    Row(
+        name="alerts.flood",
+        scenario="flood",
+        unit="messages to people",
+        figure=_told,
+        goal=1.0,
+        baseline="20, two digests, and that a channel is away",
+        fixed=ENOUGH,
+    ),
 )
 
 
@@ -34,7 +54,14 @@ class AlertSuite:
 
     @contextmanager
     def stage(self, name: str, *, folder: Path, scale: float) -> Iterator[Scenario]:
-        """Start a receiver."""
+        """Start a receiver; a flood has its own."""
+        if name == "flood":
+            count, data = max(100, round(FLOOD * scale)), folder / "flood"
+            flood = Contestant(name=SUBJECT, run=lambda: _flood(count, data), at_most=1)
+            title = f"{count:,} certificates cross a threshold within a minute, and a receiver is away for three hours"
+            yield Scenario(name=name, title=title, contestants=(flood,))
+            shutil.rmtree(data, ignore_errors=True)
+            return
         count, data = max(100, round(ALERTS * scale)), folder / "alerts"
         with _receiver() as port:
             contestants = (
@@ -59,12 +86,29 @@ def _receiver() -> Iterator[int]:
 
 
 def _sample(module: str, count: int, folder: Path, port: int) -> Sample:
+    [*_, told] = _run(module, str(count), folder=folder, more=(str(port),), limit=LIMIT)
+    return Sample(usage=_usage(told), asked=told["count"], found=told["count"])
+
+
+def _flood(count: int, folder: Path) -> Sample:
+    [*_, took, told] = _run("bench.alerts.flood", str(count), folder=folder, more=(), limit=FLOOD_LIMIT)
+    return Sample(
+        usage=_usage(took), asked=count, found=told["tally"]["people"], faults=tuple(told["faults"])
+    )
+
+
+def _run(
+    module: str, count: str, *, folder: Path, more: tuple[str, ...], limit: float
+) -> list[dict[str, Any]]:
+    """Return what a contestant has printed, line by line."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", module, str(count), str(folder), str(port)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    command = [sys.executable, "-m", module, count, str(folder), *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     if done.returncode:
         raise NotMeasured(f"it ended with {done.returncode}: {done.stderr[-300:]}")
-    told = json.loads(done.stdout.splitlines()[-1])
-    usage = Usage(wall=told["wall"], cpu=told["cpu"], peak_mib=0, exit_code=0, said=done.stdout)
-    return Sample(usage=usage, asked=told["count"], found=told["count"])
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def _usage(took: dict[str, Any]) -> Usage:
+    return Usage(wall=took["wall"], cpu=took["cpu"], peak_mib=0, exit_code=0, said=json.dumps(took))

@@ -20,6 +20,7 @@ from services.notifier.actions.channels import Channels, NewChannel
 from services.notifier.actions.deliveries import Deliveries, Schedule
 from services.notifier.actions.thresholds import Thresholds
 from services.notifier.connectors import Network
+from services.notifier.connectors.clients import Clients
 from services.notifier.connectors.webhook import body
 from services.notifier.domain.deliveries import DeliveryState
 from services.notifier.domain.evidence import of_expiring
@@ -115,7 +116,8 @@ async def main() -> None:
 
 
 async def _channels(database: Database, port: int) -> Channels:
-    network = Network(policy=Policy(["127.0.0.0/8"]), tls=client_context())
+    policy = Policy(["127.0.0.0/8"])
+    network = Network(policy=policy, tls=client_context(), clients=Clients(policy))
     sealer = Sealer([KeyEncryptionKey(b"k" * 32)])
     channels = Channels(database, sealer=sealer, network=network, portal_url=None)
     secret = SecretStr(f"whsec_{base64.b64encode(KEY).decode()}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from services.provisioner.connectors import TargetCredential
 from services.provisioner.connectors.wire import Endpoint, Handshakes
 from shared.ids import new_id
 from shared.store import Database
+from tests.conformance.targets.bench import EVERY_CUT
 from tests.provisioner.chaos.run import Chaos
 from tests.provisioner.workshop import CALLER, Workshop, workshop
 from tests.servers.postgres import Postgres
@@ -34,7 +36,7 @@ SITES = 4
 SEED = 20_261_127
 LIMIT = timedelta(minutes=20)
 BARE = "bare asyncssh"
-SLOWEST = 10.0
+SLOWEST, SLOWEST_KIND = 10.0, 60.0
 
 
 def _cpu(sample: Sample) -> float:
@@ -56,6 +58,15 @@ ROWS = (
         baseline=f"{SLOWEST:g} s each, none left wrong",
         fixed=SLOWEST,
     ),
+    Row(
+        name="deploy.cuts",
+        scenario="cuts",
+        unit="s",
+        figure=_each,
+        goal=1.0,
+        baseline=f"{SLOWEST_KIND:g} s each, none left wrong",
+        fixed=SLOWEST_KIND,
+    ),
 )
 
 
@@ -72,6 +83,8 @@ class DeploySuite:
             try:
                 if name == "chaos":
                     yield _chaos(own, deployments=max(SITES, round(DEPLOYMENTS * scale)))
+                elif name == "cuts":
+                    yield _cuts(folder)
                 else:
                     yield from _fan_out(own, folder=folder, count=max(20, round(HOSTS * scale)))
             except MissingServer as error:
@@ -95,6 +108,22 @@ def _chaos(folder: Path, *, deployments: int) -> Scenario:
 async def _survive(folder: Path, deployments: int) -> Any:
     async with Chaos(folder=folder, ca=CertificateAuthority(), sites=SITES, seed=SEED).staged() as chaos:
         return await chaos.run(deployments=deployments)
+
+
+def _cuts(folder: Path) -> Scenario:
+    def run() -> Sample:
+        suite = "tests/conformance/targets"
+        command = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:xdist", "-k", "cut", suite]
+        usage = measure(["env", f"{EVERY_CUT}=1", *command], folder=folder, limit=3 * LIMIT)
+        ended = {what: int(count) for count, what in re.findall(r"(\d+) (passed|failed|error)", usage.said)}
+        passed = ended.get("passed", 0)
+        if not passed:
+            raise NotMeasured(f"the suite ended with {usage.exit_code}: {usage.said[-500:]}")
+        faults = tuple(line for line in usage.said.splitlines() if line.startswith("FAILED"))
+        return Sample(usage=usage, asked=sum(ended.values()), found=passed, faults=faults[:5])
+
+    title = "every kind of target, with the connection cut after each number of packets"
+    return Scenario(name="cuts", title=title, contestants=(Contestant(name=SUBJECT, run=run, at_most=1),))
 
 
 def _fan_out(own: Path, *, folder: Path, count: int) -> Iterator[Scenario]:

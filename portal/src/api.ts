@@ -5,6 +5,7 @@ import type { paths as Inventory } from "./contracts/inventory";
 import type { paths as Notifier } from "./contracts/notifier";
 import type { paths as Provisioner } from "./contracts/provisioner";
 import type { paths as Renewal } from "./contracts/renewal";
+import type { Schema } from "./parts/Fields";
 import { currentToken, forgetToken } from "./session";
 
 export class Refusal extends Error {
@@ -63,6 +64,45 @@ export const discovery = client<Discovery>("discovery");
 export const renewal = client<Renewal>("renewal");
 export const provisioner = client<Provisioner>("provisioner");
 export const notifier = client<Notifier>("notifier");
+
+export type Service = "inventory" | "discovery" | "renewal" | "provisioner" | "notifier";
+export type Method = "get" | "post" | "put" | "patch" | "delete";
+
+/** As much of a contract as a form is made of. */
+export interface Contract {
+  paths: Record<
+    string,
+    Record<string, { requestBody?: { content: Record<string, { schema: Schema }> } } | undefined>
+  >;
+  components: { schemas: Record<string, Schema> };
+}
+
+export async function contract(service: Service): Promise<Contract> {
+  const answer = await fetch(`/${service}/openapi.json`);
+  if (!answer.ok) {
+    throw await refusal(answer);
+  }
+  return await answer.json();
+}
+
+const CLIENTS = { inventory, discovery, renewal, provisioner, notifier };
+
+/** Ask for what a form was made for: its path and body are the contract's, read when the form was shown. */
+export async function send(
+  service: Service,
+  method: Method,
+  path: string,
+  {
+    ids = {},
+    body,
+    query = {},
+  }: { ids?: Record<string, string>; body?: unknown; query?: Record<string, unknown> },
+): Promise<Record<string, unknown>> {
+  const asked = CLIENTS[service] as unknown as { request: typeof inventory.request };
+  const options = { params: { path: ids, query }, ...(body === undefined ? {} : { body }) };
+  const answer = await asked.request(method as never, path as never, options as never);
+  return ((answer as { data?: unknown }).data ?? {}) as Record<string, unknown>;
+}
 
 /** Return what an answer holds: a refusal was thrown before. */
 export async function data<T>(asked: Promise<{ data?: T | undefined }>): Promise<T> {

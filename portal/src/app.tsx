@@ -11,6 +11,7 @@ import { CertificatePage } from "./pages/CertificatePage";
 import { Certificates } from "./pages/Certificates";
 import { DeploymentPage } from "./pages/DeploymentPage";
 import { Discovery } from "./pages/Discovery";
+import { FirstSteps } from "./pages/FirstSteps";
 import { NotFound } from "./pages/NotFound";
 import { OrderPage } from "./pages/OrderPage";
 import { Overview } from "./pages/Overview";
@@ -40,6 +41,7 @@ export function App() {
     <Shell who={who.data}>
       <Routes>
         <Route path="/" element={<Overview />} />
+        <Route path="/first-steps" element={<FirstSteps />} />
         <Route path="/certificates" element={<Certificates />} />
         <Route path="/certificates/:fingerprint" element={<CertificatePage />} />
         <Route path="/spread" element={<Spread />} />

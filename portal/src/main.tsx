@@ -25,7 +25,8 @@ const LEAF: MantineColorsTuple = [
 const theme = createTheme({
   colors: { leaf: LEAF },
   primaryColor: "leaf",
-  primaryShade: { light: 7, dark: 4 },
+  // White on it is read by everybody, in either scheme; links have a lighter one of their own in the dark.
+  primaryShade: 7,
   autoContrast: true,
   luminanceThreshold: 0.35,
   defaultRadius: "md",
@@ -37,7 +38,8 @@ const queries = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 5_000,
-      refetchInterval: 15_000,
+      // What changes is told as it happens (changes.ts); this is for what nobody tells of.
+      refetchInterval: 30_000,
       // What was refused is refused again; only what did not get through is worth another try.
       retry: (failures, error) => !(error instanceof Refusal) && failures < 2,
     },

@@ -17,9 +17,42 @@ export const URGENCY_COLOR: Record<string, string> = {
   expired: "red",
 };
 
-const GOOD = ["deployed", "renewed", "finished", "granted", "resolved", "delivered", "bound", "replaced"];
-const BAD = ["failed", "needs_attention", "refused", "expired", "aborted"];
-const WAITING = ["waiting", "awaiting_approval", "awaiting_request", "paused", "restored", "planned"];
+const GOOD = [
+  "done",
+  "valid",
+  "deployed",
+  "renewed",
+  "finished",
+  "granted",
+  "resolved",
+  "delivered",
+  "bound",
+  "replaced",
+];
+const BAD = [
+  "untrusted",
+  "invalid",
+  "expired-issuer",
+  "unreadable",
+  "failed",
+  "needs_attention",
+  "refused",
+  "expired",
+  "aborted",
+];
+const WAITING = [
+  "incomplete",
+  "wrong-order",
+  "outlives-issuer",
+  "extra",
+  "self-signed",
+  "waiting",
+  "awaiting_approval",
+  "awaiting_request",
+  "paused",
+  "restored",
+  "planned",
+];
 
 export function stateColor(state: string): string {
   if (GOOD.includes(state)) return "teal";

@@ -1,4 +1,4 @@
-"""The program: `everleaf up`, `serve`, `migrate`, `scan`, `configured`, `ask`, `contracts`, `settings`."""
+"""The program `everleaf`: one that runs the platform, one that asks it, and one that needs none."""
 
 import gc
 import sys
@@ -8,15 +8,31 @@ from shared.errors import EverleafError, Invalid
 
 
 def main() -> None:
-    """Run the program; an error of ours is one clear line and exit code 1 (2 for wrong settings)."""
+    """Run the program; an error of ours is one clear line, and the exit code says what kind it is."""
     try:
-        # A scan is often one of many in a script: it must not wait for the platform to be imported.
+        # A scan is often one of many in a script: it must not wait for anything else to be imported.
         if sys.argv[1:2] == ["scan"]:
             # Neither imports nor looks leave cycles behind: the collector would search thousands of objects in vain.
             gc.set_threshold(100_000)
             sys.exit(import_module("services.cli.scan").main(sys.argv[2:]))
+        elif sys.argv[1:] == ["api-key"]:
+            import_module("services.cli.keys").print_api_key()
+        elif sys.argv[1:2] == ["healthy"] and "--help" not in sys.argv:
+            import_module("services.cli.health").main(sys.argv[2:])
         else:
-            import_module("services.cli.program").app()
+            _run()
     except EverleafError as error:
         print(f"everleaf: {error}", file=sys.stderr)  # noqa: T201 - this is where a program speaks
         sys.exit(2 if isinstance(error, Invalid) else 1)
+
+
+def _run() -> None:
+    from everleaf import ClientError  # noqa: PLC0415 - a scan needs no client
+    from services.cli.program import app  # noqa: PLC0415 - nor the list of commands
+    from services.cli.remote.exits import code, told  # noqa: PLC0415 - the same
+
+    try:
+        app()
+    except ClientError as error:
+        print(told(error), file=sys.stderr)  # noqa: T201 - this is where a program speaks
+        sys.exit(code(error))

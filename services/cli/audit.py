@@ -4,32 +4,11 @@ import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from shared.access import public_keys
 from shared.audit.verification import Verdict, Verification
 from shared.errors import Invalid
-
-app = typer.Typer(help="Look after an exported audit trail.", no_args_is_help=True)
-
-
-@app.callback()
-def audit() -> None:
-    """Look after an exported audit trail."""
-
-
-@app.command()
-def verify(
-    trail: Annotated[Path, typer.Argument(help="What GET /notifier/v1/audit/export has answered.")],
-    keys: Annotated[
-        list[Path] | None,
-        typer.Option(help="Published keys: what /SERVICE/v1/audit-keys answers. Give one for each service."),
-    ] = None,
-) -> None:
-    """Check offline that an audit trail is whole and as it was signed; exit 2, with every fault, where it is not."""
-    typer.echo(verify_trail(trail, keys or []))
 
 
 def verify_trail(trail: Path, keys: Sequence[Path]) -> str:
@@ -54,6 +33,10 @@ def _told(verdict: Verdict, *, is_by_own_keys: bool) -> str:
         f"The audit trail is whole and unchanged: {verdict.entries} entries up to number {verdict.last},",
         f"{verdict.checkpoints} checkpoints, co-signed by {', '.join(sorted(verdict.cosigners)) or 'nobody yet'}.",
     ]
+    if verdict.handovers:
+        lines.append(
+            f"Its signing key was followed by another {_times(verdict.handovers)}, named by the one before."
+        )
     if verdict.let_go:
         lines.append(
             f"{verdict.let_go} older entries were let go by policy; signed tombstones stand for them."
@@ -63,6 +46,10 @@ def _told(verdict: Verdict, *, is_by_own_keys: bool) -> str:
     if is_by_own_keys:
         lines.append("Checked by the keys in the file itself: give --keys to know whose they are.")
     return "\n".join(lines)
+
+
+def _times(times: int) -> str:
+    return "once" if times == 1 else f"{times} times"
 
 
 def _own_keys(trail: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """What a scan has seen, on paper: JSON lines as it comes, or a table at the end."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeVar
 
 from services.cli.facts import facts_of
-from services.cli.terminal import plain, say
+from services.cli.terminal import plain, say, until_nobody_reads
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from shared.errors import Invalid
@@ -172,7 +171,7 @@ def _cells(sighting: Sighting) -> list[str]:
 def results_to(output: Path | None, *, as_lines: bool) -> Iterator[Results[Any]]:
     """Open where the results go: a file, else standard output. Raises `Invalid` where it cannot be written."""
     if output is None:
-        with _until_nobody_reads():
+        with until_nobody_reads():
             results: Results[Any] = Lines(sys.stdout) if as_lines else Table(sys.stdout)
             yield results
             results.finish()
@@ -183,14 +182,3 @@ def results_to(output: Path | None, *, as_lines: bool) -> Iterator[Results[Any]]
         raise Invalid(f"--output: {error}.", next_step="Name a file that can be written.") from error
     with file:
         yield Lines(file)
-
-
-@contextmanager
-def _until_nobody_reads() -> Iterator[None]:
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # As `| head` does: no complaint, and nothing for the interpreter to flush at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

@@ -1,6 +1,9 @@
 """What commands say to people, and how a stranger's text is made harmless first."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def say(line: str) -> None:
@@ -13,3 +16,15 @@ def plain(text: str) -> str:
     from rich.markup import escape  # noqa: PLC0415 - only a terminal needs it
 
     return escape("".join(each if each.isprintable() else "?" for each in text))
+
+
+@contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """Write to standard output until its reader goes away, as `head` does: then the program has done its work."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # No complaint, and nothing for the interpreter to flush at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -33,6 +33,7 @@ from services.discovery.scanner.pace import Sockets
 from services.discovery.settings import DiscoverySettings
 from services.discovery.store import Room, Table
 from services.discovery.store.audited import AUDITED
+from services.discovery.store.measured import measured
 from services.discovery.workers import ct_logs, upkeep, watching
 from services.discovery.workers import scans as scan_lanes
 from services.discovery.workers import schedules as schedule_worker
@@ -164,6 +165,8 @@ async def _assembled(
         name=NAME,
         api=api,
         database=database,
+        schema=SCHEMA,
+        measured=measured,
         queues=[reactor.queue],
         emits=EMITS,
         receives=[reaction.payload for reaction in reacts],

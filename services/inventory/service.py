@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.inventory.actions.access import Access
+from services.inventory.actions.arrangements import Arrangements
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.assessments import Assessments
 from services.inventory.actions.assignments import Assignments
@@ -44,9 +45,11 @@ from services.inventory.connectors import policy_files
 from services.inventory.connectors.credential_files import CredentialFiles
 from services.inventory.connectors.openid import Client, OpenIdProvider
 from services.inventory.connectors.trust_stores import read_trust_stores
+from services.inventory.domain.credentials import SERVICES
 from services.inventory.events import EMITS, reactions
 from services.inventory.settings import InventorySettings
 from services.inventory.store.audited import AUDITED
+from services.inventory.store.measured import measured
 from services.inventory.store.tables import Table
 from services.inventory.workers import judges, workers
 from shared.audit.keys import AuditKeys, audit_key_routes
@@ -58,6 +61,7 @@ from shared.outbound import guarded_client
 from shared.reactions import Reactor
 from shared.revocation.published import Authorities
 from shared.service import Service, Surroundings, Worker
+from shared.settings import ServiceSettings, SettingsSource
 from shared.store import Database
 from shared.store.migrate import Schema
 from shared.store.outbox import Relay
@@ -116,7 +120,12 @@ async def _assembled(
         session_lifetime=timedelta(seconds=settings.session_lifetime),
         token_lifetime=timedelta(seconds=settings.token_lifetime),
     )
-    first_start = FirstStart(database, access, CredentialFiles(surroundings.data_dir))
+    first_start = FirstStart(
+        database,
+        access,
+        CredentialFiles(surroundings.data_dir),
+        given=_given_keys(surroundings.settings),
+    )
     await first_start.prepare(clock())
     assessing = Assessing(database, timelines=policy_files.timelines())
     policies = Policies(database, builtin=policy_files.documents())
@@ -173,6 +182,7 @@ async def _assembled(
                 forecasts=Forecasts(database, limits=settings.limits()),
                 searching=Searching(database),
                 saved_queries=SavedQueries(database),
+                arrangements=Arrangements(database),
                 relations=Relations(database),
                 cbom=Cbom(database),
                 once=once,
@@ -195,6 +205,8 @@ async def _assembled(
         name=NAME,
         api=api,
         database=database,
+        schema=SCHEMA,
+        measured=measured,
         queues=[reactor.queue],
         emits=EMITS,
         receives=[reaction.payload for reaction in reacts],
@@ -205,6 +217,12 @@ async def _assembled(
             *(worker.run for worker in _judges(surroundings, settings, database, assessing)),
         ],
     )
+
+
+def _given_keys(settings: SettingsSource) -> dict[str, str]:
+    """Return the API keys that the settings hold for the other services, where they are told to this process too."""
+    sections = {each.name: settings.load(ServiceSettings, section=each.name) for each in SERVICES}
+    return {name: own.api_key.get_secret_value() for name, own in sections.items() if own.api_key is not None}
 
 
 def _provider(surroundings: Surroundings, settings: InventorySettings) -> Provider | None:

@@ -7,6 +7,7 @@ from typing import Any
 from services.notifier.actions.alerts import Alerts
 from services.notifier.actions.thresholds import Thresholds
 from services.notifier.actions.trail import Trail
+from services.notifier.actions.trail_watch import TrailWatch
 from services.notifier.domain.alerts import Replacement
 from services.notifier.domain.approvals import approval_subject, end_of, of_awaiting
 from services.notifier.domain.authorities import authority_subject, of_authority
@@ -32,7 +33,7 @@ from services.notifier.domain.text import clean, instant
 from shared.clock import Clock
 from shared.events import Event, Payload
 from shared.events.approvals import Asked, Settled
-from shared.events.audit import ChangeRecorded, CheckpointCosigned, TrailCheckpointed
+from shared.events.audit import ChangeRecorded, CheckpointCosigned, CheckpointRefused, TrailCheckpointed
 from shared.events.discovery import SourceFailed, SourceRecovered
 from shared.events.inventory import (
     AuthorityCleared,
@@ -329,7 +330,7 @@ class Handlers:
         await self._alerts.grouped(tx, event.data, at=event.time, now=self._clock())
 
 
-def trail_reactions(trail: Trail, *, clock: Clock) -> tuple[Reaction[Any], ...]:
+def trail_reactions(trail: Trail, watch: TrailWatch, *, clock: Clock) -> tuple[Reaction[Any], ...]:
     """Return what keeps the audit trail."""
 
     async def recorded(tx: Transaction, event: Event[ChangeRecorded]) -> None:
@@ -344,7 +345,14 @@ def trail_reactions(trail: Trail, *, clock: Clock) -> tuple[Reaction[Any], ...]:
     async def cosigned(tx: Transaction, event: Event[CheckpointCosigned]) -> None:
         await trail.cosigned(tx, event, now=clock())
 
-    return (Reaction(ChangeRecorded, recorded, handle_usual=many), Reaction(CheckpointCosigned, cosigned))
+    async def refused(tx: Transaction, event: Event[CheckpointRefused]) -> None:
+        await watch.refused(tx, event, now=clock())
+
+    return (
+        Reaction(ChangeRecorded, recorded, handle_usual=many),
+        Reaction(CheckpointCosigned, cosigned),
+        Reaction(CheckpointRefused, refused),
+    )
 
 
 def kept_reactions(reacting: Sequence[Reaction[Any]]) -> tuple[Reaction[Any], ...]:

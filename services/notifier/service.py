@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from services.notifier.actions.alerts import Alerts
+from services.notifier.actions.changes import Changes
 from services.notifier.actions.channels import Channels
 from services.notifier.actions.deliveries import Deliveries, Schedule
 from services.notifier.actions.digests import Digests
@@ -26,8 +27,11 @@ from services.notifier.actions.subscriptions import Subscriptions
 from services.notifier.actions.thresholds import Thresholds
 from services.notifier.actions.tickets import Tickets
 from services.notifier.actions.trail import Trail
+from services.notifier.actions.trail_keys import TrailKeys
+from services.notifier.actions.trail_watch import TrailWatch
 from services.notifier.api.alerts import alert_routes
-from services.notifier.api.channels import channel_routes
+from services.notifier.api.changes import change_routes
+from services.notifier.api.channels import channel_kind_routes, channel_routes
 from services.notifier.api.deliveries import delivery_routes
 from services.notifier.api.hooks import hook_routes
 from services.notifier.api.mib import mib_routes
@@ -39,14 +43,15 @@ from services.notifier.api.subscriptions import subscription_routes
 from services.notifier.api.tickets import ticket_routes
 from services.notifier.api.trail import trail_routes
 from services.notifier.connectors import Network
+from services.notifier.connectors.clients import Clients
 from services.notifier.connectors.consumers.queue import Broker
 from services.notifier.connectors.estate import Estate
 from services.notifier.events import EMITS, kept_reactions, reactions, trail_reactions
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import Table
 from services.notifier.store.audited import AUDITED
+from services.notifier.store.measured import measured
 from services.notifier.workers import Clerk, Postman, forgetting, subscription_lanes, trail_workers, workers
-from shared.audit.keys import AuditKeys
 from shared.dead_letters import dead_letter_routes
 from shared.http import Routes, create_api
 from shared.idempotency import Once
@@ -76,14 +81,23 @@ async def build(surroundings: Surroundings) -> AsyncIterator[Service]:
             name: await opened.enter_async_context(surroundings.siblings.open(name, caller=NAME, api_key=key))
             for name in ("inventory", "renewal", "provisioner")
         }
-        yield _assembled(surroundings, settings, database=database, estate=Estate(**siblings))
+        clients = Clients(surroundings.outbound)
+        opened.push_async_callback(clients.close)
+        network = Network(policy=surroundings.outbound, tls=client_context(), clients=clients)
+        yield _assembled(
+            surroundings, settings, database=database, estate=Estate(**siblings), network=network
+        )
 
 
 def _assembled(
-    surroundings: Surroundings, settings: NotifierSettings, *, database: Database, estate: Estate
+    surroundings: Surroundings,
+    settings: NotifierSettings,
+    *,
+    database: Database,
+    estate: Estate,
+    network: Network,
 ) -> Service:
     clock = surroundings.clock
-    network = Network(policy=surroundings.outbound, tls=client_context())
     alerts, rules, thresholds = Alerts(database), Rules(database), Thresholds(database)
     channels = Channels(database, sealer=surroundings.sealer, network=network, portal_url=settings.portal_url)
     deliveries = Deliveries(
@@ -123,7 +137,9 @@ def _assembled(
         summary="Who must know: alerts, the channels they are told through, what was delivered, reports, and the audit trail.",
         routers=[
             alert_routes(alerts, clock=clock),
+            change_routes(Changes(logs), clock=clock),
             channel_routes(channels, once=once, clock=clock),
+            channel_kind_routes(),
             rule_routes(rules, once=once, clock=clock),
             replay_routes(deliveries, clock=clock),
             delivery_routes(deliveries, clock=clock),
@@ -142,6 +158,8 @@ def _assembled(
         name=NAME,
         api=api,
         database=database,
+        schema=SCHEMA,
+        measured=measured,
         queues=[reactor.queue],
         emits=EMITS,
         receives=[reaction.payload for reaction in table],
@@ -168,17 +186,19 @@ class _Part:
 
 def _trail(surroundings: Surroundings, settings: NotifierSettings, database: Database, logs: Logs) -> _Part:
     clock = surroundings.clock
+    keys = TrailKeys(database, surroundings.sealer)
+    watch = TrailWatch(database, keys)
     trail = Trail(
         database,
-        AuditKeys(database, surroundings.sealer),
+        keys,
         kept_for=timedelta(days=settings.audit_keep_days),
         ring=logs.ring,
     )
     every = timedelta(seconds=settings.audit_checkpoint_every)
     return _Part(
         routes=[trail_routes(trail, clock=clock)],
-        reactions=trail_reactions(trail, clock=clock),
-        jobs=[worker.run for worker in trail_workers(trail, every=every, clock=clock)],
+        reactions=trail_reactions(trail, watch, clock=clock),
+        jobs=[worker.run for worker in trail_workers(trail, watch, every=every, clock=clock)],
     )
 
 

@@ -17,11 +17,13 @@ from services.notifier.actions.report_schedules import ReportSchedules
 from services.notifier.actions.thresholds import Thresholds
 from services.notifier.actions.tickets import Tickets
 from services.notifier.actions.trail import Trail
+from services.notifier.actions.trail_watch import TrailWatch
 from shared.clock import Clock
 from shared.service import Lanes, Worker
 from shared.store import is_away
 
 log = structlog.get_logger(__name__)
+WATCH_EVERY = timedelta(minutes=1)
 LET_GO_EVERY = timedelta(hours=1)
 
 
@@ -110,10 +112,11 @@ class Clerk:
         return True
 
 
-def trail_workers(trail: Trail, *, every: timedelta, clock: Clock) -> list[Worker]:
-    """Return what signs the audit trail, and lets go what is older than it is kept."""
+def trail_workers(trail: Trail, watch: TrailWatch, *, every: timedelta, clock: Clock) -> list[Worker]:
+    """Return what signs the audit trail, watches over it, and lets go what is older than it is kept."""
     return [
         Worker("audit checkpoints", trail.checkpoint, clock=clock, every=every),
+        Worker("audit watch", watch.look, clock=clock, every=WATCH_EVERY),
         Worker("audit retention", trail.let_go, clock=clock, every=LET_GO_EVERY),
     ]
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.provisioner.actions.accesses import Accesses
+from services.provisioner.actions.approval_rules import ApprovalRules
 from services.provisioner.actions.attempt import Means
 from services.provisioner.actions.bindings import Bindings
 from services.provisioner.actions.deployments import Deployments
@@ -13,6 +14,7 @@ from services.provisioner.actions.drifts import Drifts
 from services.provisioner.actions.key_requests import KeyRequests
 from services.provisioner.actions.key_work import KeyWork
 from services.provisioner.actions.keys import sealing_public_key
+from services.provisioner.actions.permits import Permits, WaitingDeployments
 from services.provisioner.actions.plans import Plans
 from services.provisioner.actions.policies import Policies
 from services.provisioner.actions.proposals import Proposals
@@ -34,6 +36,7 @@ from services.provisioner.settings import ProvisionerSettings
 from services.provisioner.store import Table
 from services.provisioner.store.approvals import APPROVALS, Kind
 from services.provisioner.store.audited import AUDITED
+from services.provisioner.store.measured import measured
 from services.provisioner.workers import Bell, others
 from services.provisioner.workers import deployments as deployment_lanes
 from services.provisioner.workers import key_requests as key_lanes
@@ -117,7 +120,10 @@ async def _assembled(
         database,
         store=APPROVALS,
         words=WORDS,
-        subjects={Kind.ROLLOUT: WaitingRollouts(bell.ring)},
+        subjects={
+            Kind.ROLLOUT: WaitingRollouts(bell.ring),
+            Kind.DEPLOYMENTS: WaitingDeployments(bell.ring),
+        },
         patience=Patience(
             timeout=timedelta(seconds=settings.approval_timeout),
             reminder=timedelta(seconds=settings.approval_reminder),
@@ -128,6 +134,7 @@ async def _assembled(
         database,
         means=means,
         rollouts=rollouts,
+        permits=Permits(approvals),
         lease=timedelta(seconds=settings.lease),
         clock=clock,
         per_network=settings.parallel_per_network,
@@ -177,6 +184,7 @@ async def _assembled(
         plans=Plans(database),
         policies=Policies(database),
         rollouts=rollouts,
+        approval_rules=ApprovalRules(database, approvals=approvals, ring=lanes.ring),
         windows=Windows(database, ring=lanes.ring),
         approvals=approvals,
     )
@@ -194,6 +202,8 @@ async def _assembled(
         name=NAME,
         api=api,
         database=database,
+        schema=SCHEMA,
+        measured=measured,
         queues=[reactor.queue],
         emits=EMITS,
         receives=[reaction.payload for reaction in reacts],

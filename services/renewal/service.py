@@ -47,6 +47,7 @@ from services.renewal.events import EMITS, WORDS, reactions
 from services.renewal.settings import RenewalSettings
 from services.renewal.store import APPROVALS, Table
 from services.renewal.store.audited import AUDITED
+from services.renewal.store.measured import measured
 from services.renewal.workers import APPROVALS_EVERY, DELETE_EVERY, Bell
 from shared.approvals.actions import Approvals, Patience, Subject
 from shared.audit.keys import AuditKeys, audit_key_routes
@@ -235,6 +236,8 @@ async def _assembled(
         name=NAME,
         api=api,
         database=database,
+        schema=SCHEMA,
+        measured=measured,
         queues=[reactor.queue],
         emits=EMITS,
         receives=[reaction.payload for reaction in reacts],

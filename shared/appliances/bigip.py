@@ -25,7 +25,7 @@ ITEMS_PER_QUESTION = 500
 MOST_ITEMS = 50_000
 """Of one kind of object."""
 _LOGIN, _TOKENS = "/mgmt/shared/authn/login", "/mgmt/shared/authz/tokens"
-_UPLOADS, _TRANSACTIONS = "/mgmt/shared/file-transfer/uploads", "/mgmt/tm/transaction"
+UPLOADS, TRANSACTIONS = "/mgmt/shared/file-transfer/uploads", "/mgmt/tm/transaction"
 FOLDER = "/var/config/rest/downloads"
 """Where uploads lie on the device, until somebody removes them."""
 _TOKEN = "X-F5-Auth-Token"  # noqa: S105 - the header's name
@@ -136,23 +136,23 @@ class Session:
         """Put a file where the device takes files for its objects from; return what it calls that."""
         last = max(len(content) - 1, 0)
         headers = {"Content-Type": "application/octet-stream", "Content-Range": f"0-{last}/{len(content)}"}
-        await self.send("POST", f"{_UPLOADS}/{name}", content=content, headers=headers)
+        await self.send("POST", f"{UPLOADS}/{name}", content=content, headers=headers)
         return f"file:{FOLDER}/{name}"
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Make changes in one transaction: all of them, or none."""
-        begun = await self.send("POST", _TRANSACTIONS, json={})
+        begun = await self.send("POST", TRANSACTIONS, json={})
         number = begun.get("transId")
         if not isinstance(number, int):
             raise Unavailable(
-                f"{_TRANSACTIONS}: there is no transaction in the answer.",
+                f"{TRANSACTIONS}: there is no transaction in the answer.",
                 next_step="It is tried again by itself.",
             )
         for change in changes:
             question = {} if change.document is None else {"json": dict(change.document)}
             within = {"X-F5-REST-Coordination-Id": str(number)}
             await self.send(change.method, change.path, headers=within, **question)
-        path = f"{_TRANSACTIONS}/{number}"
+        path = f"{TRANSACTIONS}/{number}"
         ended = await self.send("PATCH", path, json={"state": "VALIDATING"})
         if ended.get("state") != "COMPLETED":
             said = str(ended.get("failureReason") or ended.get("state"))

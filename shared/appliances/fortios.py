@@ -15,6 +15,7 @@ from shared.errors import NotFound, Unavailable
 from shared.web import Answer, WebApi, refuse_other_than_success
 
 CMDB, MONITOR = "/api/v2/cmdb/", "/api/v2/monitor/"
+IMPORT = f"{MONITOR}vpn-certificate/local/import"
 GLOBAL = "global"
 LOCAL = "vpn.certificate/local"
 Row = Mapping[str, Any]
@@ -42,6 +43,11 @@ class Scope:
         return GLOBAL if self.vdom is None else "vdom"
 
 
+def object_path(table: str, name: str | None) -> str:
+    """Return where an object of a table is; without a name, the only one that it has."""
+    return f"{CMDB}{table}" if name is None else f"{CMDB}{table}/{quote(name, safe='')}"
+
+
 class FortiOs:
     """The API of one device, with a token in the client's headers. Raises what `WebApi` does, and the refusals of devices."""
 
@@ -61,33 +67,28 @@ class FortiOs:
 
     async def one(self, table: str, name: str | None, *, scope: Scope, fields: str) -> Row:
         """Return an object of a table by its name, or the only one that there is. Raises `NotFound`."""
-        rows = await self.rows(self._object(table, name), {**scope.params, "format": fields})
+        rows = await self.rows(object_path(table, name), {**scope.params, "format": fields})
         if not rows:
             raise NotFound(f"{table}: there is no {name}.", next_step=_LOOK)
         return rows[0]
 
     async def change(self, table: str, name: str | None, document: Row, *, scope: Scope) -> None:
         """Set fields of an object."""
-        await self._do("PUT", self._object(table, name), params=scope.params, json=dict(document))
+        await self._do("PUT", object_path(table, name), params=scope.params, json=dict(document))
 
     async def delete(self, table: str, name: str, *, scope: Scope) -> None:
         """Delete an object. Raises `NotFound` where there is none, and `InUse`."""
-        await self._do("DELETE", self._object(table, name), params=scope.params)
+        await self._do("DELETE", object_path(table, name), params=scope.params)
 
     async def import_pair(self, document: Row, *, scope: Scope) -> None:
         """Import a certificate and its key. Raises `Exists` where there is one of this name, or the same certificate."""
-        path = f"{MONITOR}vpn-certificate/local/import"
-        await self._do("POST", path, params=scope.params, json={**document, "scope": scope.kind})
+        await self._do("POST", IMPORT, params=scope.params, json={**document, "scope": scope.kind})
 
     async def certificate(self, name: str, *, scope: Scope, kind: str = "local-cer") -> str:
         """Return a certificate and its chain as text. Raises `NotFound`."""
         params = {**scope.params, "mkey": name, "type": kind, "scope": scope.kind}
         answer = await self._api.ask("GET", f"{MONITOR}system/certificate/download", params=params)
         return answer.body.decode(errors="replace")
-
-    @staticmethod
-    def _object(table: str, name: str | None) -> str:
-        return f"{CMDB}{table}" if name is None else f"{CMDB}{table}/{quote(name, safe='')}"
 
     async def _do(self, method: str, path: str, **question: Any) -> None:
         answer = await self._api.answer(method, path, **question)

@@ -48,6 +48,11 @@ class AuditKeys:
         await tx.session.execute(sa.update(AUDIT_STATE).values(key_id=key_id, private_key=sealed))
         return SigningKey(id=key_id, private=private)
 
+    async def replace_in(self, tx: Transaction, key: SigningKey) -> None:
+        """Let another key be the one from now on; the private half of the one before is gone with this."""
+        sealed = self._sealer.seal(key.private.private_bytes_raw(), row=self._row)
+        await tx.session.execute(sa.update(AUDIT_STATE).values(key_id=key.id, private_key=sealed))
+
     def _opened(self, key_id: str, sealed: bytes) -> SigningKey:
         raw = self._sealer.open(sealed, row=self._row)
         return SigningKey(id=key_id, private=Ed25519PrivateKey.from_private_bytes(raw))

@@ -26,6 +26,8 @@ class Verdict:
     first: int | None = None
     last: int = 0
     checkpoints: int = 0
+    handovers: int = 0
+    """How often the key that it is kept with was followed by another."""
     cosigners: set[str] = field(default_factory=set)
     let_go: int = 0
     """Entries of which only the tombstone is left."""
@@ -42,6 +44,8 @@ class Verification:
         self._keys = keys
         self._owners = owners
         self._head = self._checkpoint = BEGINNING
+        self._keeper: str | None = None
+        self._retired: set[str] = set()
         self._next = 1
         self._missing: list[str] = []
         self._sequences: dict[str, tuple[int, int, set[int]]] = {}
@@ -107,6 +111,7 @@ class Verification:
         if claims is None:
             return
         what = f"checkpoint {claims['number']}"
+        self._take_keeper(claims, what=what)
         if (claims["last"], claims["head"]) != (self.verdict.last, self._head):
             self._fault(f"{what} signs entry {claims['last']}, and that is not what stands before it")
         if claims["previous"] != self._checkpoint:
@@ -114,21 +119,37 @@ class Verification:
         self._flush_missing()
         self._checkpoint = digest(token)
         cosignatures = document.get("cosignatures", [])
-        self._missing = self._not_cosigned(cosignatures, keeper=str(claims["kid"]), what=what)
+        keeper = self._owners.get(str(claims["kid"]), str(claims["kid"]))
+        self._missing = self._not_cosigned(cosignatures, keeper=keeper, what=what)
         self.verdict.checkpoints += 1
         self.verdict.after_checkpoint = 0
+
+    def _take_keeper(self, claims: Claims, *, what: str) -> None:
+        """Note a fault where another key signs than the one before has named its heir."""
+        signer = str(claims["kid"])
+        if self._keeper not in (None, signer):
+            self._fault(f"{what} is signed with {signer}, and {self._keeper} is the trail's key by then")
+        self._keeper = signer
+        if "next_key" in claims:
+            self._retired.add(signer)
+            self._keeper = str(claims["next_key"]["kid"])
+            self.verdict.handovers += 1
+
+    def _refuse_retired(self, signer: str, *, what: str) -> None:
+        if signer in self._retired:
+            self._fault(f"{what} is signed with {signer}, which had been followed by another key by then")
 
     def _not_cosigned(self, tokens: Iterable[str], *, keeper: str, what: str) -> list[str]:
         signers = set()
         for token in tokens:
             claims = self._opened(Kind.COSIGNATURE, token, what=f"a co-signature of {what}")
             if claims is not None and claims["checkpoint"] == self._checkpoint:
-                signers.add(str(claims["kid"]))
+                signers.add(self._owners.get(str(claims["kid"]), str(claims["kid"])))
             elif claims is not None:
                 self._fault(f"{what} is not the one that was co-signed: it was made anew")
-        self.verdict.cosigners |= {self._owners[key_id] for key_id in signers if key_id in self._owners}
-        missing = self._owners.keys() - signers - {keeper}
-        return sorted(f"{what} is not co-signed by {self._owners[key_id]}" for key_id in missing)
+        known = set(self._owners.values())
+        self.verdict.cosigners |= signers & known
+        return [f"{what} is not co-signed by {owner}" for owner in sorted(known - signers - {keeper})]
 
     def _flush_missing(self) -> None:
         # The newest may still be on its way to those that co-sign.
@@ -140,6 +161,7 @@ class Verification:
         claims = self._opened(Kind.TOMBSTONE, str(document["tombstone"]), what="a tombstone")
         if claims is None:
             return
+        self._refuse_retired(str(claims["kid"]), what=f"the tombstone of {claims['number']}")
         self._expect(
             int(claims["first"]), what=f"the tombstone of {claims['number']}", previous=claims["before"]
         )
@@ -163,6 +185,7 @@ class Verification:
                 "its last line is no signature by one of the keys: it was cut off, or nobody has signed it"
             )
             return
+        self._refuse_retired(str(claims["kid"]), what="its last line")
         if (claims.get("lines"), claims.get("sha256")) != (self._count, self._lines.hexdigest()):
             self._fault("a line was changed, moved, added or taken away since it was exported")
         if claims.get("head") not in (None, self._head):

@@ -12,9 +12,9 @@ from shared.access import public_keys
 from shared.audit.keys import AuditKeys
 from shared.audit.signed import Kind, digest, opened, signed
 from shared.clock import Clock
-from shared.errors import Conflict
+from shared.errors import Conflict, Invalid
 from shared.events import Event
-from shared.events.audit import CheckpointCosigned, TrailCheckpointed
+from shared.events.audit import CheckpointCosigned, CheckpointRefused, TrailCheckpointed
 from shared.reactions import Reaction
 from shared.store import Transaction
 from shared.store.plumbing import AUDIT_STATE
@@ -33,18 +33,28 @@ class Witness:
         return Reaction(TrailCheckpointed, self._checkpointed)
 
     async def _checkpointed(self, tx: Transaction, event: Event[TrailCheckpointed]) -> None:
-        """Co-sign. Raises `Conflict`, so that it is tried again, where the one before is not known here (yet)."""
+        """Co-sign, or say that it cannot be the next. Raises `Conflict`, to be tried again, where one between is not known yet."""
         key = await self._keys.signing_key_in(tx)
         state = (await tx.session.execute(sa.select(AUDIT_STATE))).one()
         told = event.data
         keeper = state.keeper_key or told.signer
-        _, claims = opened(Kind.CHECKPOINT, told.checkpoint, public_keys({"keys": [keeper]}))
         its_digest = digest(told.checkpoint)
-        if state.checkpoint is not None and int(claims["number"]) <= state.checkpoint:
-            return _refuse_another(state, claims, its_digest)
+        try:
+            _, claims = opened(Kind.CHECKPOINT, told.checkpoint, public_keys({"keys": [keeper]}))
+        except Invalid:
+            return self._refuse(tx, told, state, "It is not signed with the key that the trail is kept with.")
+        number = int(claims["number"])
+        if state.checkpoint is not None and number <= state.checkpoint:
+            if number == state.checkpoint and its_digest != state.digest:
+                self._refuse(tx, told, state, "It is not the one of this number that was co-signed.")
+            return None
         if state.digest is not None and claims["previous"] != state.digest:
-            raise _does_not_follow(claims, state.checkpoint)
-        seen = {"keeper_key": keeper, "checkpoint": int(claims["number"]), "digest": its_digest}
+            if number > state.checkpoint + 1:
+                raise _not_known_yet(number, state.checkpoint)
+            return self._refuse(tx, told, state, "It does not continue the one that was co-signed before.")
+        # A key that is followed by another says by which in the last checkpoint that it signs.
+        heir = claims.get("next_key", keeper)
+        seen = {"keeper_key": heir, "checkpoint": int(claims["number"]), "digest": its_digest}
         await tx.session.execute(sa.update(AUDIT_STATE).values(seen))
         now = self._clock()
         said = _said(claims, its_digest)
@@ -58,18 +68,18 @@ class Witness:
         )
         return None
 
+    def _refuse(self, tx: Transaction, told: TrailCheckpointed, state: Any, reason: str) -> None:
+        now = self._clock()
+        refused = CheckpointRefused(number=told.number, known=state.checkpoint, reason=reason, refused_at=now)
+        tx.emit(refused, now=now)
+
 
 def _said(claims: Mapping[str, Any], its_digest: str) -> dict[str, Any]:
     return {"number": claims["number"], "head": claims["head"], "checkpoint": its_digest}
 
 
-def _refuse_another(state: Any, claims: Mapping[str, Any], its_digest: str) -> None:
-    if int(claims["number"]) == state.checkpoint and its_digest != state.digest:
-        raise _does_not_follow(claims, state.checkpoint)
-
-
-def _does_not_follow(claims: Mapping[str, Any], known: int | None) -> Conflict:
+def _not_known_yet(number: int, known: int) -> Conflict:
     return Conflict(
-        f"Checkpoint {claims['number']} of the audit trail does not continue checkpoint {known}, which was co-signed here.",
+        f"Checkpoint {number} of the audit trail came before one between it and {known}, which was co-signed here last.",
         next_step="If earlier checkpoints are dead letters, put those back first; else the trail was changed: export and verify it.",
     )

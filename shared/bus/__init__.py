@@ -73,6 +73,17 @@ class DeadLetter:
     died_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """How many messages a queue holds."""
+
+    waiting: int
+    """For a consumer, or for its verdict."""
+    retrying: int
+    """For the end of their back-off."""
+    dead: int
+
+
 Handler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Outcome]]]
 """Handles a batch and returns one outcome per delivery, in the same order."""
 
@@ -107,6 +118,9 @@ class Bus(Protocol):
 
     async def dead_letter_count(self, queue: Queue) -> int:
         """Return how many dead letters the queue holds."""
+
+    async def depth(self, queue: Queue) -> Depth:
+        """Return how many messages the queue holds. Raises `Unavailable`."""
 
     async def redrive(self, queue: Queue, ids: Sequence[str] | None = None) -> int:
         """Put dead letters (all, or those with these message ids) back for a first try; count them."""

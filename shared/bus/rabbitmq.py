@@ -23,12 +23,12 @@ import aio_pika
 import anyio
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelNotFoundEntity
 from aiormq import Connection as WireConnection
 from aiormq.abc import AbstractChannel as WireChannel
 from aiormq.exceptions import AMQPError as WireError
 
-from shared.bus import DeadLetter, Delivery, Handler, Message, Outcome, Queue, Verdict
+from shared.bus import DeadLetter, Delivery, Depth, Handler, Message, Outcome, Queue, Verdict
 from shared.bus.deliveries import Arrivals, SortingTransport
 from shared.errors import Unavailable
 from shared.events import CONTENT_TYPE
@@ -54,10 +54,21 @@ LOST = (
 class RabbitBus:
     """The bus on one RabbitMQ virtual host."""
 
-    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None, prefix: str = "everleaf") -> None:
-        """`url` is `amqp://user:password@host:port/vhost`, or `amqps://` with a verifying `tls`."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        prefix: str = "everleaf",
+        declares: bool = True,
+    ) -> None:
+        """`url` is `amqp://user:password@host:port/vhost`, or `amqps://` with a verifying `tls`.
+
+        Without `declares` its user may only use what somebody else has made.
+        """
         self._url = url
         self._tls = tls
+        self._declares = declares
         self._prefix = prefix
         self._publishing = anyio.Lock()
         self._connection: AbstractConnection | None = None
@@ -65,10 +76,25 @@ class RabbitBus:
 
     async def declare(self, queues: Sequence[Queue]) -> None:
         """Make exchanges and queues exist. Raises `Unavailable`, also where one exists with other arguments."""
+        if not self._declares:
+            await self._see(queues)
+            return
         async with self._asking() as channel:
             await _declare_exchanges(channel, self._prefix)
             for queue in queues:
                 await _declare_queue(channel, self._prefix, queue)
+
+    async def _see(self, queues: Sequence[Queue]) -> None:
+        """Return where the queues are there; asking that needs no right on the broker (AMQP's passive declaration)."""
+        async with self._asking() as channel:
+            for queue in queues:
+                try:
+                    await channel.declare_queue(queue.name, passive=True)
+                except ChannelNotFoundEntity as error:
+                    raise Unavailable(
+                        f"RabbitMQ has no queue {queue.name}, and EVERLEAF_BUS_DECLARES is false.",
+                        next_step="Run `everleaf migrate` as a user of the broker who may make it.",
+                    ) from error
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish and wait for every confirm. Raises `Unavailable`."""
@@ -164,8 +190,17 @@ class RabbitBus:
     async def dead_letter_count(self, queue: Queue) -> int:
         """Return how many dead letters the broker holds."""
         async with self._asking() as channel:
-            dead = await channel.declare_queue(f"{queue.name}.dead", passive=True)
-            return int(dead.declaration_result.message_count or 0)
+            return await _count(channel, f"{queue.name}.dead")
+
+    async def depth(self, queue: Queue) -> Depth:
+        """Ask the broker; what a consumer holds unacknowledged is not counted."""
+        retries = [_retry_queue(queue, number) for number in range(1, len(queue.backoff) + 1)]
+        async with self._asking() as channel:
+            return Depth(
+                waiting=await _count(channel, queue.name),
+                retrying=sum([await _count(channel, name) for name in retries]),
+                dead=await _count(channel, f"{queue.name}.dead"),
+            )
 
     async def redrive(self, queue: Queue, ids: Sequence[str] | None = None) -> int:
         """Put dead letters back into their queue, with a first try before them."""
@@ -317,6 +352,11 @@ async def _declare_queue(channel: AbstractChannel, prefix: str, queue: Queue) ->
 def _retry_queue(queue: Queue, number: int) -> str:
     # The wait is part of the name: another wait is another queue, not a conflict with the old one.
     return f"{queue.name}.retry.{number}.{int(queue.backoff[number - 1].total_seconds() * 1000)}"
+
+
+async def _count(channel: AbstractChannel, name: str) -> int:
+    queue = await channel.declare_queue(name, passive=True)
+    return int(queue.declaration_result.message_count or 0)
 
 
 async def _peek(

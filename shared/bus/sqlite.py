@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import anyio
 
-from shared.bus import DeadLetter, Delivery, Handler, Message, Outcome, Queue, Verdict
+from shared.bus import DeadLetter, Delivery, Depth, Handler, Message, Outcome, Queue, Verdict
 from shared.errors import Unavailable
 
 T = TypeVar("T")
@@ -132,6 +132,17 @@ class SqliteBus:
         question = "SELECT count(*) FROM deliveries WHERE queue = ? AND died_at IS NOT NULL"
         row = await self._write(lambda connection: connection.execute(question, (queue.name,)).fetchone())
         return int(row[0])
+
+    async def depth(self, queue: Queue) -> Depth:
+        """Count what is there; what is claimed still waits for its verdict."""
+        question = (
+            "SELECT count(*) FILTER (WHERE died_at IS NULL AND (attempts = 0 OR is_claimed OR due_at <= :now)), "
+            "count(*) FILTER (WHERE died_at IS NULL AND attempts > 0 AND NOT is_claimed AND due_at > :now), "
+            "count(*) FILTER (WHERE died_at IS NOT NULL) FROM deliveries WHERE queue = :queue"
+        )
+        given = {"queue": queue.name, "now": time.time()}
+        row = await self._write(lambda connection: connection.execute(question, given).fetchone())
+        return Depth(waiting=row[0], retrying=row[1], dead=row[2])
 
     async def redrive(self, queue: Queue, ids: Sequence[str] | None = None) -> int:
         """Put dead letters back for a first try."""

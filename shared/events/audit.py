@@ -74,5 +74,21 @@ class CheckpointCosigned(Payload):
         return str(self.number)
 
 
-SAID_BY_ALL: tuple[type[Payload], ...] = (ChangeRecorded, CheckpointCosigned)
+class CheckpointRefused(Payload):
+    """A service was told a checkpoint that cannot be the one after what it has co-signed: the trail was changed, or forged."""
+
+    type: ClassVar[str] = "audit.refused"
+
+    number: int
+    known: int | None = None
+    """The checkpoint that was co-signed last."""
+    reason: str
+    refused_at: datetime
+
+    def subject(self) -> str:
+        """Return the checkpoint's number."""
+        return str(self.number)
+
+
+SAID_BY_ALL: tuple[type[Payload], ...] = (ChangeRecorded, CheckpointCosigned, CheckpointRefused)
 """What every service emits."""

@@ -154,6 +154,22 @@ class CertificateStale(Payload):
         return self.old_fingerprint
 
 
+class CertificatesArrived(Payload):
+    """Certificates that nobody knew are in the inventory now; said once of all that were taken in together.
+
+    It is of no group: into which they come is told by `lineages.grouped`.
+    """
+
+    type: ClassVar[str] = "certificates.arrived"
+
+    fingerprints: list[str] = Field(min_length=1)
+    """At most as many as are taken in at once: some hundreds."""
+
+    def subject(self) -> str:
+        """Return the fingerprint of the first."""
+        return self.fingerprints[0]
+
+
 class LineagesGrouped(Payload):
     """Lineages have come into a group, or have left it; what hangs on them is in the group as they are.
 

@@ -46,7 +46,13 @@ def read_crl(
         return {name: _word(crl, listed, each, url=url) for name, each in asked.items()}
     except (Unusable, Invalid) as error:
         why = str(error)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+    ) as error:
         why = f"The CRL cannot be read ({error})."
     return {name: unreachable(why, means=Means.CRL, url=url) for name in asked}
 

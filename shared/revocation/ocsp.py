@@ -51,7 +51,13 @@ def read_response(
         return _word(_about(response, certificate=certificate, issuer=issuer), url=url, now=now)
     except Unbelievable as error:
         return unreachable(str(error), means=Means.OCSP, url=url)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+    ) as error:
         return unreachable(f"The answer cannot be read ({error}).", means=Means.OCSP, url=url)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from shared.errors import Invalid, Unavailable
-from shared.store.columns import Instant, Json, Sealed
+from shared.store.columns import Instant, Json, Sealed, SealedOwn
 from shared.store.reader import Reader, reader_in, reader_on
 from shared.store.recording import Auditing, RecordingSession
 from shared.store.transactions import Transaction, insert, write_rows
@@ -30,6 +30,7 @@ __all__ = [
     "Instant",
     "Json",
     "Sealed",
+    "SealedOwn",
     "Transaction",
     "insert",
     "is_away",
@@ -172,7 +173,9 @@ def is_away(error: BaseException) -> bool:
 
 
 def is_unstorable(error: BaseException) -> bool:
-    """Return whether PostgreSQL refused a value as such: a NUL in a text, a number that is too large."""
+    """Return whether the database refused a value as such: a NUL in a text, a number that is too large, a year before the first."""
+    if isinstance(getattr(error, "orig", error), OverflowError):  # SQLite's driver says so in Python's words
+        return True
     # Its class of errors in data (its appendix A).
     return isinstance(error, sa.exc.DBAPIError) and str(getattr(error.orig, "sqlstate", None))[:2] == "22"
 

@@ -50,3 +50,7 @@ class Sealed(sa.LargeBinary):
 
     Empty, or nothing, where there is no secret.
     """
+
+
+class SealedOwn(Sealed):
+    """A sealed key of our own that is made anew where its row is not there: nobody else has to give it again."""

@@ -1,4 +1,4 @@
-"""The tables every service's database has beside its own: outbox, inbox, remembered requests, void tokens, audit state."""
+"""The tables every service's database has beside its own: outbox, inbox, remembered requests, void tokens, audit state, traces."""
 
 import sqlalchemy as sa
 
@@ -45,6 +45,15 @@ VOID_TOKENS = sa.Table(
     sa.Column("issued_until", Instant, nullable=False),
 )
 """Whose tokens are refused though they have not ended: those issued at this instant or before."""
+
+TRACES = sa.Table(
+    "traces",
+    PLUMBING,
+    sa.Column("work_id", sa.String(100), primary_key=True),
+    sa.Column("traceparent", sa.String(55), nullable=False),
+    sa.Column("at", Instant, nullable=False, index=True),
+)
+"""Which trace has begun a piece of work; only where traces are recorded, and for some days."""
 
 AUDIT_STATE = sa.Table(
     "audit_state",

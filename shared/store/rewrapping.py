@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from shared.sealing import CannotOpen, Sealer
 from shared.store import Database
-from shared.store.columns import Sealed
+from shared.store.columns import Sealed, SealedOwn
+from shared.store.plumbing import AUDIT_STATE
 
 BATCH = 500
-_PREFIX = 9
+PREFIX = 9
 """Bytes that say how, and with which key, something is sealed."""
 
 
@@ -44,13 +45,26 @@ async def counts(database: Database, metadata: Sequence[sa.MetaData]) -> Counter
     found: Counter[bytes] = Counter()
     async with database.read() as session:
         for column in sealed_columns(metadata):
-            prefix = _prefix(column)
-            query = (
-                sa.select(prefix, sa.func.count()).where(sa.func.length(column) > _PREFIX).group_by(prefix)
-            )
+            prefix = prefix_of(column)
+            query = sa.select(prefix, sa.func.count()).where(sa.func.length(column) > PREFIX).group_by(prefix)
             for value, count in await session.execute(query):
                 found[bytes(value)] += count
     return found
+
+
+async def prefixes_of_own(database: Database, metadata: Sequence[sa.MetaData]) -> set[bytes]:
+    """Return what a service's own keys begin with, which are few: it tells which keys seal this datastore."""
+    found: set[bytes] = set()
+    async with database.read() as session:
+        for column in filter(is_own, sealed_columns(metadata)):
+            query = sa.select(prefix_of(column)).where(sa.func.length(column) > PREFIX)
+            found.update(bytes(value) for value in await session.scalars(query))
+    return found
+
+
+def is_own(column: sa.Column[Any]) -> bool:
+    """Return whether a column holds keys that a service makes anew by itself where there are none."""
+    return isinstance(column.type, SealedOwn) or column is AUDIT_STATE.c.private_key
 
 
 async def rewrap(
@@ -109,8 +123,9 @@ async def _left(database: Database, column: sa.Column[Any], sealer: Sealer) -> i
 
 
 def _is_other(column: sa.Column[Any], sealer: Sealer) -> sa.ColumnElement[bool]:
-    return sa.and_(sa.func.length(column) > _PREFIX, _prefix(column) != sealer.prefix)
+    return sa.and_(sa.func.length(column) > PREFIX, prefix_of(column) != sealer.prefix)
 
 
-def _prefix(column: sa.Column[Any]) -> sa.ColumnElement[bytes]:
-    return sa.func.substr(column, 1, _PREFIX, type_=sa.LargeBinary())
+def prefix_of(column: sa.Column[Any]) -> sa.ColumnElement[bytes]:
+    """Return what says how, and with which key, a sealed column is sealed."""
+    return sa.func.substr(column, 1, PREFIX, type_=sa.LargeBinary())

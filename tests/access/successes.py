@@ -104,6 +104,10 @@ async def group_described(estate: Estate) -> tuple[Ids, Any]:
     return dict(made.ids), {"description": f"As of {new_id()}."}
 
 
+async def arrangement(_estate: Estate) -> tuple[Ids, Any]:
+    return {"name": "overview"}, {"cards": [{"id": "alerts", "width": 12}]}
+
+
 async def disabled_principal(estate: Estate) -> tuple[Ids, Any]:
     made = await inventory.principal(estate, OURS)
     path = f"/v1/principals/{made.ids['principal_id']}/disable"
@@ -347,6 +351,7 @@ READY: dict[tuple[str, str], Ready] = {
         *_QUERIES, key="query_id", made=_ASKED, body={"query": "expires < 10d"}
     ),
     ("inventory", "DELETE /v1/saved-queries/{query_id}"): about_new(*_QUERIES, key="query_id", made=_ASKED),
+    ("inventory", "PUT /v1/arrangements/{name}"): arrangement,
     ("inventory", "PUT /v1/principals/{principal_id}/rights"): with_body(
         inventory.principal, roles=[], permissions=[], **BOTH
     ),
@@ -379,6 +384,7 @@ READY: dict[tuple[str, str], Ready] = {
     ("provisioner", "POST /v1/bindings/{binding_id}/pull-tokens"): pulling_binding,
     ("provisioner", "POST /v1/deployments/{deployment_id}/override"): deployment_that_waits_for_a_window,
     ("provisioner", "POST /v1/rollouts/{rollout_id}/resume"): stopped_rollout,
+    ("provisioner", "POST /v1/approval-rules"): new(group=OURS),
     ("provisioner", "POST /v1/freezes"): last_years_freeze,
     ("provisioner", "POST /v1/approvals/{approval_id}/decisions"): word_on_a_rollout,
     ("renewal", "POST /v1/authorities"): new(kind="builtin"),

@@ -313,6 +313,7 @@ WHAT_MACHINES_WRITE: dict[str, frozenset[str]] = {
             "audit_cosignatures",
             "audit_entries",
             "audit_head",
+            "audit_keys",
             "audit_sources",
             "crossings",
             "evidence",

@@ -25,6 +25,7 @@ SHOWN = {
     "sealed_private_key": "the same, to a public key that was sent",
     "api_keys": "ids and dates of keys; the key is shown once, when it is made",
     "credential": "in a list of kinds: the JSON Schema of what is taken, without a value",
+    "secrets": "the same",
     "credential_from": "where a credential lies, and not the credential",
     "secret_store": "the name of a store",
 }
@@ -73,7 +74,8 @@ def test_no_answer_has_a_field_for_a_secret():
 
 def test_only_one_answer_holds_an_api_key():
     holding = {str(route) for route in ROUTES for path in answered(route) if path == ".key"}
-    assert holding == {"inventory POST /v1/principals/{principal_id}/api-keys"}
+    public = {"notifier POST /v1/audit-keys"}
+    assert holding == {"inventory POST /v1/principals/{principal_id}/api-keys", *public}
 
 
 async def test_what_was_sent_as_a_secret_never_comes_back_and_is_nowhere_in_clear(estate: Estate):

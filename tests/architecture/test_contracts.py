@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from shared.events import audit
+from shared.openapi import resolved
 from tests.architecture.tree import ROOT, SERVICES, service_folder
 
 Json = dict[str, Any]
@@ -117,12 +118,60 @@ def test_every_operation_is_named_explained_and_closed(name: str):
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_operation_says_how_it_fails(name: str):
-    for method, path, operation in operations(contract(name, "openapi")):
-        failures = {code: answer for code, answer in operation["responses"].items() if code >= "400"}
-        assert {"422", "503"} <= failures.keys(), f"{method} {path}"
-        assert "x-public" in operation or {"401", "403"} <= failures.keys(), f"{method} {path}"
+    document = contract(name, "openapi")
+    for method, path, operation in operations(document):
+        where = f"{method} {path}"
+        failures = {
+            code: resolved(document, answer)
+            for code, answer in operation["responses"].items()
+            if code >= "400"
+        }
+        assert {"422", "503"} <= failures.keys(), where
+        assert "x-public" in operation or {"401", "403"} <= failures.keys(), where
+        assert ("{" not in path) or "404" in failures, where
+        assert "requestBody" not in operation or "413" in failures, where
         for code, answer in failures.items():
-            assert list(answer["content"]) == [PROBLEM], f"{method} {path} {code}"
+            assert answer["description"], f"{where} {code}"
+            assert list(answer["content"]) == [PROBLEM], f"{where} {code}"
+            example = answer["content"][PROBLEM]["example"]
+            assert (str(example["status"]), bool(example["next_step"])) == (code, True), f"{where} {code}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_operation_shows_what_is_sent_and_what_comes_back(name: str):
+    document = contract(name, "openapi")
+    wrong = []
+    for method, path, operation in operations(document):
+        asked = operation.get("requestBody", {}).get("content", {})
+        told = [answer.get("content", {}) for code, answer in operation["responses"].items() if code < "400"]
+        for media_type, content in (each for part in (asked, *told) for each in part.items()):
+            schema = {**content.get("schema", {}), "components": document["components"]}
+            shown = (
+                [content["example"]]
+                if "example" in content
+                else [each["value"] for each in content["examples"].values()]
+            )
+            assert shown, f"{method} {path} {media_type}"
+            for each in shown:
+                problems = jsonschema.Draft202012Validator(schema).iter_errors(each)
+                wrong += [
+                    f"{method} {path} {media_type}: {problem.json_path} {problem.message}"
+                    for problem in problems
+                ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_operation_and_parameter_says_what_it_is_about(name: str):
+    for method, path, operation in operations(contract(name, "openapi")):
+        where = f"{method} {path}"
+        assert operation["description"], where
+        asked = operation.get("x-permission")
+        assert asked is None or f"`{asked}`" in operation["description"], where
+        undescribed = [
+            each["name"] for each in operation.get("parameters", ()) if not each.get("description")
+        ]
+        assert undescribed == [], where
 
 
 def test_only_these_answer_without_a_token():
@@ -163,7 +212,7 @@ def test_a_body_is_closed_to_fields_it_does_not_know_and_a_secret_is_only_ever_t
     for method, path, operation in operations(document):
         for kind, content in operation.get("requestBody", {}).get("content", {}).items():
             assert kind == BODIES.get((name, path), "application/json"), f"{method} {path}"
-            taken = [ref.rsplit("/", 1)[-1] for ref in references(content["schema"])]
+            taken = [ref.rsplit("/", 1)[-1] for ref in references(content.get("schema", {}))]
             for each in taken:
                 is_open = schemas[each].get("type") == "object" and schemas[each].get(
                     "additionalProperties", True
@@ -174,10 +223,10 @@ def test_a_body_is_closed_to_fields_it_does_not_know_and_a_secret_is_only_ever_t
             assert '"writeOnly": true' not in shown, f"{method} {path} {code} shows a secret"
 
 
-def _reached(document: Json, node: object) -> set[str]:
+def _reached(document: Json, node: Json) -> set[str]:
     schemas = document["components"]["schemas"]
     reached: set[str] = set()
-    waiting = [node]
+    waiting = [resolved(document, node)]
     while waiting:
         for ref in references(waiting.pop()):
             name = ref.rsplit("/", 1)[-1]
@@ -205,7 +254,9 @@ def test_every_event_that_somebody_waits_for_is_sent_by_exactly_one_but_what_all
         for event in events(name, "send"):
             senders.setdefault(event, []).append(name)
     several = {event: set(names) for event, names in senders.items() if len(names) > 1}
-    assert several == {"audit.recorded": set(SERVICES), "audit.cosigned": set(SERVICES) - {"notifier"}}
+    witnesses = set(SERVICES) - {"notifier"}
+    said = {"audit.recorded": set(SERVICES), "audit.cosigned": witnesses, "audit.refused": witnesses}
+    assert several == said
     assert several.keys() == SAID_BY_ALL
     for name in SERVICES:
         assert events(name, "receive") <= senders.keys(), name

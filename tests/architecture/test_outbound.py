@@ -33,8 +33,8 @@ MODULES = {
 MAY = {
     "shared/outbound.py": "the guarded client itself",
     "shared/ssh.py": "SSH, held against the scanner's lists where a user names the host; the host key is verified",
-    "services/cli/ask.py": "the command line, to the platform that its user names",
     "services/program.py": "carries requests to our own services, at the address an operator has set",
+    "services/cli/health.py": "asks the process on this host, for its supervisor",
     "services/run.py": "listens, and connects to nobody",
     "services/discovery/scanner/door.py": "the scanner, held against its allow and deny lists",
     "services/siblings.py": "our own services, at the address an operator has set",

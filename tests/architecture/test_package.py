@@ -21,13 +21,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(built)
 
 
-def test_it_brings_these_two_packages_and_nothing_else(wheel: zipfile.ZipFile):
+def test_it_brings_these_three_packages_and_nothing_else(wheel: zipfile.ZipFile):
     top = {name.split("/")[0] for name in wheel.namelist()}
-    assert {name for name in top if not name.endswith(".dist-info")} == {"services", "shared"}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"everleaf", "services", "shared"}
 
 
 def test_every_module_of_them_is_there(wheel: zipfile.ZipFile):
-    ours = {relative(path) for path in files("*.py") if relative(path).startswith(("services/", "shared/"))}
+    ours = {
+        relative(path)
+        for path in files("*.py")
+        if relative(path).startswith(("everleaf/", "services/", "shared/"))
+    }
     assert ours <= set(wheel.namelist())
 
 
@@ -51,7 +55,9 @@ def test_it_installs_the_program_by_its_name(wheel: zipfile.ZipFile):
 
 def test_it_names_no_machine_and_no_index(wheel: zipfile.ZipFile):
     text = b"\n".join(
-        wheel.read(name) for name in wheel.namelist() if name.startswith(("services/", "shared/"))
+        wheel.read(name)
+        for name in wheel.namelist()
+        if name.startswith(("everleaf/", "services/", "shared/"))
     )
     home = str(Path.home()).encode()
     assert str(ROOT).encode() not in text

@@ -9,6 +9,7 @@ import pytest
 
 from bench import table
 from bench.campaign.suite import CampaignSuite
+from bench.chaos.suite import ChaosSuite
 from bench.ingest.suite import IngestSuite
 from bench.inventory.suite import InventorySuite
 from bench.join.suite import JoinSuite
@@ -28,6 +29,7 @@ SUITES = {
     "ingest": IngestSuite.rows,
     "renewal": RenewalSuite.rows,
     "campaign": CampaignSuite.rows,
+    "chaos": ChaosSuite.rows,
 }
 ROW = Row(
     name="x.y",

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import pytest
 
-from shared.bus import Bus, Delivery, Message, Outcome, Queue, Verdict
+from shared.bus import Bus, Delivery, Depth, Message, Outcome, Queue, Verdict
 from shared.bus.rabbitmq import RabbitBus
 from shared.bus.sqlite import SqliteBus
 from shared.errors import Unavailable
@@ -295,6 +295,11 @@ async def test_dead_letters_are_put_back_and_handled_when_the_cause_is_gone(tran
         await eventually(dead)
         letters = await bus.dead_letters(reactor.queue)
         assert all("cannot be handled" in letter.reason for letter in letters)
+
+        async def settled() -> bool:
+            return await bus.depth(reactor.queue) == Depth(waiting=0, retrying=0, dead=2)
+
+        await eventually(settled)
         ticks.failing = set()
         assert await bus.redrive(reactor.queue, [letters[0].message.id]) == 1
         assert await bus.redrive(reactor.queue) == 1

@@ -1,7 +1,7 @@
 """Clusters and clouds through the whole service: made known, tried, read in a run, and told, and no secret is left anywhere."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -12,12 +12,14 @@ from shared.store import Database
 from tests.discovery.test_sources_api import made, run_of, said
 from tests.discovery.workshops import Workshop, workshop_of
 from tests.discovery.workshops.kubernetes import Cluster
+from tests.servers.stores import Stores
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(stores: Stores, tmp_path: Path) -> Iterator[str]:
     """One database is enough: nothing here is of the store."""
-    return f"sqlite:///{tmp_path}/discovery.db"
+    with stores.copy("discovery", "sqlite", tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(params=["kubernetes", "azure-key-vault", "google-certificate-manager"])

@@ -3,26 +3,42 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from httpx import Headers
 
+from services.discovery.connectors import keystores
+from services.discovery.domain.checkpoints import LogWrong, read_checkpoint
+from services.discovery.domain.log_entries import read_data_tile
 from services.discovery.domain.targets import Asked
+from services.discovery.scanner.banners import protocol_of
 from services.discovery.scanner.depth import look_deep
 from services.discovery.scanner.flight import Flight, Malformed, NotTls
 from services.discovery.scanner.hello import client_hello
+from services.discovery.scanner.hsts import hsts_of
 from services.discovery.scanner.keys import Keys, RecordKey
 from services.discovery.scanner.look import BEFORE_13, FIRST, RETRY, Asker
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight
 from services.inventory.domain import certificates
+from services.provisioner.connectors.keystores import java_leaf, pkcs12_leaf
 from services.renewal.connectors import NotNow
+from services.renewal.connectors.builtin.revocation import read_question
 from services.renewal.connectors.cmp import messages as cmp
 from services.renewal.connectors.cmp.protection import SharedSecret
+from services.renewal.connectors.errands import understood
 from services.renewal.connectors.est import certificates as certificates_of_est
+from services.renewal.connectors.scep import messages as scep
 from shared import x509
-from shared.errors import Invalid
+from shared.appliances import icontrol_soap
+from shared.clock import utc_now
+from shared.errors import Invalid, Unavailable
+from shared.revocation.crls import asked_of, read_crl
+from shared.revocation.ocsp import read_response
 from shared.starttls import PROTOCOLS, OtherProtocol, Refused
 from shared.web import Answer as Answered
+from tests.servers.tls import CertificateAuthority
 
 Read = Callable[[bytes], None]
 
@@ -188,6 +204,58 @@ def read_est(data: bytes) -> None:
         certificates_of_est(Answered(status=200, headers=Headers(), body=data))
 
 
+AUTHORITY = CertificateAuthority()
+"""Whose revocations are read."""
+_ISSUER = AUTHORITY.certificate.public_bytes(Encoding.DER)
+_URL = "http://ca.test/"
+
+
+def read_java(data: bytes) -> None:
+    """Read a Java keystore, as a scan of a host and as a target does."""
+    keystores.read_java(data)
+    java_leaf(data, alias=None)
+
+
+def read_pkcs7(data: bytes) -> None:
+    """Read the certificates of PKCS#7."""
+    with contextlib.suppress(Invalid):
+        keystores.read_pkcs7(data)
+
+
+def read_log(data: bytes) -> None:
+    """Read what a CT log serves: a data tile, and a checkpoint."""
+    with contextlib.suppress(LogWrong):
+        read_data_tile(data)
+    with contextlib.suppress(LogWrong):
+        read_checkpoint(data, key=None)
+
+
+def read_revocation(data: bytes) -> None:
+    """Read a CRL, an answer of OCSP and, as a responder, a question."""
+    issuer = AUTHORITY.certificate
+    read_crl(data, _ISSUER, _URL, {"": asked_of(issuer)}, utc_now())
+    read_response(data, certificate=issuer, issuer=issuer, url=_URL, now=utc_now())
+    read_question(data, issuer=_ISSUER)
+
+
+def read_scep(data: bytes) -> None:
+    """Read what a CA says in SCEP, as far as its signature."""
+    anybody: Any = None
+    with contextlib.suppress(scep.Unreadable):
+        scep.read(data, question=anybody, sender=anybody, ca=(AUTHORITY.certificate,))
+
+
+def read_answer(data: bytes) -> None:
+    """Read what a server says in clear, what a CA of the house answers an errand, a key store and an appliance."""
+    hsts_of(data)
+    protocol_of(data)
+    with contextlib.suppress(NotNow):
+        understood(data)
+    pkcs12_leaf(data, passwords=("fuzz",))
+    with contextlib.suppress(icontrol_soap.Fault, Unavailable):
+        icontrol_soap.texts(data, count=1)
+
+
 READERS: tuple[Read, ...] = (
     read_flight,
     read_ssl2,
@@ -198,6 +266,12 @@ READERS: tuple[Read, ...] = (
     look_full,
     read_cmp,
     read_est,
+    read_java,
+    read_pkcs7,
+    read_log,
+    read_revocation,
+    read_answer,
+    read_scep,
 )
 
 

@@ -1,26 +1,37 @@
 """Where fuzzing begins: answers as real servers give them, made anew each time."""
 
 import base64
+import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from services.renewal.connectors.cmp import messages as cmp
 from services.renewal.connectors.cmp.protection import SharedSecret
 from services.renewal.connectors.cmp.writing import explicit, integer, sequence
+from shared.revocation.ocsp import request_for
 from shared.starttls import PROTOCOLS
 from tests.fuzz.readers import (
+    AUTHORITY,
     READERS,
     Read,
     converse,
     look_fast,
     look_full,
+    read_answer,
     read_certificate,
     read_cmp,
     read_decrypted,
     read_est,
     read_flight,
+    read_java,
+    read_log,
+    read_pkcs7,
+    read_revocation,
+    read_scep,
     read_ssl2,
 )
 from tests.servers import odd
@@ -83,6 +94,9 @@ def seeds() -> Iterator[bytes]:
     issued = pkcs7.serialize_certificates([ca.certificate], Encoding.DER)
     yield _to(read_est, base64.b64encode(issued))
     yield _to(read_cmp, cmp_answer(ca))
+    yield _to(read_pkcs7, issued)
+    yield _to(read_scep, issued)
+    yield from documents()
     said = list(answers(ca))
     for answer in said:
         yield _to(read_flight, b"\0\x40" + answer)
@@ -93,6 +107,25 @@ def seeds() -> Iterator[bytes]:
     for greeting in GREETINGS:
         for number in range(len(PROTOCOLS)):
             yield _to(converse, bytes([number, 0xFF]) + greeting)
+
+
+def documents() -> Iterator[bytes]:
+    """Return inputs of the readers of keystores, logs, revocations and answers in clear."""
+    der = AUTHORITY.certificate.public_bytes(Encoding.DER)
+    java = struct.pack("!IIII", 0xFEEDFEED, 2, 1, 2) + b"\0\1a" + bytes(8) + b"\0\5X.509"
+    yield _to(read_java, java + struct.pack("!I", len(der)) + der + bytes(20))
+    entry = bytes(8) + b"\0\0" + len(der).to_bytes(3, "big") + der + b"\0\0" + b"\0\0"
+    yield _to(read_log, entry)
+    root = base64.b64encode(bytes(32))
+    yield _to(read_log, b"log.test/2026\n4\n" + root + b"\n\n\xe2\x80\x94 log.test/2026 AAAA\n")
+    now, subject = datetime(2026, 1, 1, tzinfo=UTC), AUTHORITY.certificate.subject
+    crl = x509.CertificateRevocationListBuilder(issuer_name=subject, last_update=now, next_update=now)
+    yield _to(read_revocation, crl.sign(AUTHORITY.key, hashes.SHA256()).public_bytes(Encoding.DER))
+    yield _to(read_revocation, request_for(AUTHORITY.certificate, AUTHORITY.certificate))
+    yield _to(
+        read_answer, b"HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=1; includeSubDomains\r\n\r\n"
+    )
+    yield _to(read_answer, b'{"pending": "17", "retry_after": 60}')
 
 
 def cmp_answer(ca: CertificateAuthority) -> bytes:

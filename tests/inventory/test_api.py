@@ -12,12 +12,15 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from services.inventory.domain.credentials import api_key
 from services.inventory.service import NAME, SCHEMA, build
 from shared.access import PublishedKeys, Verifier, base64url
 from shared.bus.sqlite import SqliteBus
-from shared.clock import utc_now
+from shared.clock import Clock, utc_now
+from shared.errors import Invalid
 from shared.events.discovery import Held, HeldKey
 from shared.service import Service, Surroundings
+from shared.settings import SettingsSource
 from shared.store import Database
 from tests.builders import ISSUER, bearer, surroundings
 from tests.inventory.conftest import Issue
@@ -36,7 +39,8 @@ class Running:
         self.around = around
         self.client = _client(service)
         self.admin = {"Authorization": f"Bearer {(around.data_dir / 'admin.token').read_text().strip()}"}
-        self.provisioner_key = (around.data_dir / "keys" / "provisioner.key").read_text().strip()
+        written = around.data_dir / "keys" / "provisioner.key"
+        self.provisioner_key = written.read_text().strip() if written.exists() else ""
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
         return await self.client.get(path, params=query, headers=self.admin)
@@ -227,6 +231,28 @@ async def test_starting_again_replaces_what_is_lost_or_ends_soon(around: Surroun
     async with started(later) as third:
         assert third.admin != kept[0]
         assert third.provisioner_key != kept[1]
+
+
+def ahead(by: timedelta) -> Clock:
+    return lambda: utc_now() + by
+
+
+async def test_keys_that_the_settings_hold_are_good_as_long_as_they_hold_them_and_none_is_written(
+    around: Surroundings,
+) -> None:
+    given = {name: api_key(bytes([number]) * 20) for number, name in enumerate(("provisioner", "renewal"))}
+    told = {f"EVERLEAF_{name.upper()}_API_KEY": key for name, key in given.items()}
+    around = replace(around, settings=SettingsSource(environ={**around.settings.environ, **told}))
+    for at in (timedelta(), timedelta(days=340)):
+        # Tokens are asked for with the real clock: the key must still be good when the process has run for a year.
+        async with started(replace(around, clock=ahead(at))) as running:
+            assert [(await running.exchange(key)).status_code for key in given.values()] == [200, 200]
+            assert running.provisioner_key == ""
+    assert [path.name for path in (around.data_dir / "keys").iterdir()] == ["notifier.key"]
+    wrong = {**around.settings.environ, "EVERLEAF_RENEWAL_API_KEY": "a password"}
+    with pytest.raises(Invalid, match="EVERLEAF_RENEWAL_API_KEY is not an API key"):
+        async with started(replace(around, settings=SettingsSource(environ=wrong))):
+            pass
 
 
 async def test_several_replicas_may_start_for_the_first_time_together(around: Surroundings) -> None:

@@ -255,3 +255,20 @@ def test_whatever_an_export_can_hold_is_read_for_it():
         <= {str(column.key) for column in sa.select(*LISTED).selected_columns}
         <= set(Certificate.model_fields)
     )
+
+
+@only_sqlite
+async def test_a_page_is_arranged_by_each_for_themselves_viewers_among_them(door: Door):
+    path = "/v1/arrangements/overview"
+    cards = [
+        {"id": "alerts", "width": 12, "is_hidden": False},
+        {"id": "grades", "width": 6, "is_hidden": True},
+    ]
+    assert (await door.get(path, VIEWER)) == {"cards": []}
+    for kept in (cards, cards[::-1]):
+        answer = await door.client.put(path, json={"cards": kept}, headers=VIEWER)
+        assert answer.status_code == 200, answer.text
+        assert (await door.get(path, VIEWER)) == {"cards": kept}
+    assert (await door.get(path, OTHER)) == {"cards": []}
+    wrong = await door.client.put(path, json={"cards": [{"id": "alerts", "width": 13}]}, headers=VIEWER)
+    assert wrong.status_code == 422

@@ -70,6 +70,11 @@ class Platform:
             if process.is_running():
                 process.stop()
 
+    def secrets(self) -> list[str]:
+        """Return what is secret in the data folder: tokens, API keys, the key-encryption key."""
+        files = [self.data / "admin.token", self.data / "kek", *self.data.glob("keys/*.key")]
+        return [path.read_text().strip() for path in files]
+
     def logs(self) -> str:
         """Return what all processes have written."""
         return "\n".join(path.read_text() for path in sorted(self.directory.glob("*.log")))

@@ -1,6 +1,6 @@
 """The whole loop through public APIs and events alone, on both shapes of the platform."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from tests.journeys.conftest import StartPlatform
 from tests.journeys.estate import Estate, found, known, scan
 from tests.journeys.platforms import Json, accepted, until
 from tests.journeys.recorder import Recorder
+from tests.servers.otlp import Collector, Received
 from tests.servers.pebble import StartPebble
 from tests.servers.processes import free_port
 from tests.servers.rabbitmq import Vhost
@@ -100,14 +101,55 @@ async def close_the_loop(
     return order
 
 
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Where the platform tells its traces to."""
+    made = Collector()
+    yield made
+    made.stop()
+
+
 @pytest.mark.parametrize("shape", ["embedded", "production"])
-async def test_the_loop_closes_with_the_built_in_authority(
-    shape: str, start_platform: StartPlatform, estate: Estate, lab_ca: CertificateAuthority
+async def test_the_loop_closes_with_the_built_in_authority_and_is_one_trace(
+    shape: str,
+    start_platform: StartPlatform,
+    estate: Estate,
+    lab_ca: CertificateAuthority,
+    collector: Collector,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    platform = start_platform(shape)
+    platform = start_platform(shape, EVERLEAF_TRACE_ENDPOINT=collector.url)
     with platform.client() as client:
-        await close_the_loop(client, estate, ca=lab_ca, trust=builtin)
-    assert "PRIVATE KEY" not in platform.logs()
+        order = await close_the_loop(client, estate, ca=lab_ca, trust=builtin)
+    platform.stop()  # which sends what is not sent yet
+    is_one_trace(collector, order, capsys)
+    for secret in ("PRIVATE KEY", estate.secret, *platform.secrets()):
+        assert secret not in platform.logs()
+        assert secret not in repr(collector.spans)
+
+
+def is_one_trace(collector: Collector, order: Json, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that from the order to what was seen on the wire all is one trace, and print it as a tree."""
+    services = {"renewal", "provisioner", "discovery", "inventory", "notifier"}
+    by_trace: dict[str, list[Received]] = {}
+    for span in collector.spans:
+        by_trace.setdefault(span.trace, []).append(span)
+    [trace] = [
+        trace
+        for trace, spans in by_trace.items()
+        if {"order", "deploy", "process certificate.replaced"} <= {span.name for span in spans}
+    ]
+    with capsys.disabled():
+        print("\nFrom the order to what is seen on the wire:")
+        print("\n".join(collector.tree(trace)))
+    reached = {span.attributes.get("everleaf.service") for span in by_trace[trace]}
+    assert services <= reached, reached
+    # All hang together: what has no parent in the trace is its one beginning.
+    ids = {span.id for span in by_trace[trace]}
+    assert len([span for span in by_trace[trace] if span.parent not in ids]) == 1
+    told = repr(collector.spans)
+    assert NAME not in told
+    assert order["id"] not in told
 
 
 async def test_the_loop_closes_with_an_acme_authority_and_the_bus_carries_it_in_order(

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+import sqlalchemy as sa
 
 from services.cli.audit import verify_trail
 from tests.notifier.premises import opened
@@ -62,6 +63,22 @@ async def test_a_process_that_ends_before_it_has_told_loses_no_entry(tmp_path: P
         assert (entry["object_id"], entry["actor_id"]) == (made["id"], "ann")
         [source] = (await notifier.ask("GET", "/v1/audit/sources"))["items"]
         assert source == {"source": "notifier", "entries": 1, "missing": 0}
+
+
+async def test_what_cannot_be_recorded_does_not_happen(tmp_path: Path):
+    async with opened(tmp_path) as notifier:
+        store = notifier.service.database
+        full = "CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        async with store.transaction() as tx:
+            await tx.session.execute(sa.text(full))
+        refused = await notifier.client.post("/v1/channels", json=hook("unrecorded"))
+        assert refused.is_server_error
+        assert (await notifier.ask("GET", "/v1/channels"))["items"] == []
+        async with store.transaction() as tx:
+            await tx.session.execute(sa.text("DROP TRIGGER full"))
+        made = await notifier.ask("POST", "/v1/channels", hook("recorded"))
+        [entry] = await notifier.until("/v1/audit", 1)
+    assert (entry["object_id"], entry["sequence"]) == (made["id"], 1), "no number was taken"
 
 
 async def test_what_is_exported_is_verified_offline_with_the_published_keys(tmp_path: Path):

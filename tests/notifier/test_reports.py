@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -207,6 +207,34 @@ async def test_the_next_one_can_be_asked_for_at_once(estate: Estate, smtp: Smtp)
     assert mail.recipients == ("operators@example.test",)
     [attached] = mail.message.iter_attachments()
     assert attached.get_content().startswith(b"%PDF-")
+    await smtp.quiet()
+    await forget(estate, made)
+
+
+async def test_a_schedule_that_is_changed_shows_from_then_on_what_whoever_changed_it_sees(
+    estate: Estate, smtp: Smtp
+) -> None:
+    made = await weekly(estate, smtp, groups=[OURS], query="owner = payments")
+    path = f"/v1/report-schedules/{made['id']}"
+
+    async def change(body: dict[str, Any], *, groups: list[str]) -> Any:
+        permissions = ["reports:write", "reports:read"]
+        return await estate.ask("notifier", "PATCH", path, body=body, groups=groups, permissions=permissions)
+
+    wider = await change({"cron": "0 7 1 * *", "query": None, "name": "Monthly"}, groups=[])
+    assert wider.status_code == 200, wider.text
+    told = wider.json()
+    assert (told["name"], told["query"], told["scope"]) == ("Monthly", None, None)
+    assert datetime.fromisoformat(told["next_at"]).day in (28, 29, 30, 31, 1), (
+        "the first of a month in Berlin"
+    )
+    back = await change({"recipients": ["me@example.test"]}, groups=[OURS])
+    assert back.json()["scope"] == [OURS], "who is limited to groups sends nobody more than that"
+    assert back.json()["next_at"] == told["next_at"]
+    wrong = await change({"cron": "never"}, groups=[OURS])
+    assert [each["pointer"] for each in wrong.json()["errors"]] == ["/body/cron"]
+    assert (await change({}, groups=[OURS])).status_code == 422
+    assert (await shown(estate, made))["recipients"] == ["me@example.test"]
     await smtp.quiet()
     await forget(estate, made)
 

@@ -29,6 +29,7 @@ from tests.servers.api import Told
 from tests.servers.jira import TOKEN, Jira
 from tests.servers.servicenow import ServiceNow
 from tests.servers.tls import LOOPBACK, CertificateAuthority
+from tests.servers.webhook import Webhook
 
 MINUTE = timedelta(minutes=1)
 
@@ -387,3 +388,29 @@ async def _grouped(shop: Workshop, channel: store.Channel) -> AsyncIterator[None
     change = ChannelChange(groups=["security"])
     await shop.channels.change(channel.id, change=change, caller=CALLER, now=shop.clock())
     yield
+
+
+async def test_an_instance_that_is_away_for_hours_loses_and_doubles_no_ticket_and_holds_up_nobody(
+    small_shop: Workshop, servicenow: ServiceNow, lab_ca: CertificateAuthority, webhook: Webhook
+) -> None:
+    await incidents(small_shop, servicenow, lab_ca)
+    await small_shop.webhook(webhook)
+    await small_shop.drop_default_rule()
+    await small_shop.rule(problems=["expiring"])
+    servicenow.stop()
+    for number in range(4):
+        await small_shop.hear(expiring(lineage_id=f"lineage-{number}"))
+        await small_shop.work()
+        assert len(webhook.requests) == number + 1, "nobody waits"
+        small_shop.clock.passes(timedelta(minutes=1))
+    await small_shop.hear(replaced(lineage_id="lineage-0", at=small_shop.clock()))
+    small_shop.clock.passes(WAITS[0] * 1.2)
+    await small_shop.work()
+    servicenow.start()
+    small_shop.clock.passes(timedelta(hours=3))
+    for _ in range(2):
+        await small_shop.work()
+    incidents_there = servicenow.tables["incident"]
+    assert sorted(each["state"] for each in incidents_there) == ["1", "1", "1", "6"]
+    assert len({each["correlation_id"] for each in incidents_there}) == 4
+    assert len(webhook.requests) == 5

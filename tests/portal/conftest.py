@@ -17,7 +17,7 @@ from playwright.sync_api import (
 
 from services.portal import BUILT
 from tests.journeys.platforms import Embedded, Platform, accepted, until
-from tests.portal.visits import sign_in
+from tests.portal.visits import sign_in, upload
 from tests.servers.processes import MissingServer
 from tests.servers.tls import CertificateAuthority
 
@@ -25,8 +25,8 @@ SIZE = ViewportSize(width=1280, height=900)
 HOSTILE = "<img src=x onerror=document.title=1>"
 
 
-# Of a module, not of the session: its event loop must not be there when others run theirs.
-@pytest.fixture(scope="module")
+# Of the package, not of the session: its event loop must not be there when others run theirs.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium, headless."""
     program = shutil.which("chromium")
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory, lab_ca: CertificateAuthority) -> Iterator[Platform]:
     """The embedded platform, with certificates that were sent to it; one has a name that is markup."""
     started = Embedded(tmp_path_factory.mktemp("portal"), environ={})
@@ -58,17 +58,14 @@ def _fill(platform: Platform, ca: CertificateAuthority) -> None:
     pems = [ca.issue(*names).chain_pem for names in (("shop.test",), ("mail.test", "imap.test"), (HOSTILE,))]
     with platform.client() as client:
         me = accepted(client.get("/inventory/v1/principals"))["items"][0]["id"]
-        source = accepted(
+        accepted(
             client.post(
                 "/discovery/v1/sources",
                 json={"name": "mainframe", "kind": "upload", "settings": {"uploaders": [me]}},
             )
         )
-        holdings = [
-            {"address": "mainframe", "path": f"ring/{number}", "format": "racf", "pem": pem.decode()}
-            for number, pem in enumerate(pems)
-        ]
-        accepted(client.post(f"/discovery/v1/sources/{source['id']}/uploads", json={"holdings": holdings}))
+        for number, pem in enumerate(pems):
+            upload(client, f"ring/{number}", pem)
         until(
             lambda: accepted(client.get("/inventory/v1/certificates/count"))["count"] >= len(pems),
             what="the certificates' way into the inventory",
@@ -83,7 +80,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def session(browser: Browser, platform: Platform) -> StorageState:
     """What a browser keeps once the administrator has signed in."""
     with browser.new_context(viewport=SIZE) as context:

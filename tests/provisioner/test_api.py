@@ -317,7 +317,7 @@ async def test_how_certificates_go_out_is_said_shown_changed_and_taken_back(api:
     assert (await api.delete(path)).status_code == 404
 
 
-async def test_windows_and_freezes_are_made_shown_and_forgotten(api: httpx.AsyncClient):
+async def test_windows_and_freezes_are_made_shown_changed_and_forgotten(api: httpx.AsyncClient):
     window: dict[str, Any] = {
         "name": "nights",
         "time_zone": "Europe/Berlin",
@@ -328,11 +328,22 @@ async def test_windows_and_freezes_are_made_shown_and_forgotten(api: httpx.Async
         "starts_at": "2026-11-26T00:00:00Z",
         "ends_at": "2026-11-30T00:00:00Z",
     }
-    for path, body in (("/v1/change-windows", window), ("/v1/freezes", freeze)):
+    changes = (
+        {"name": "later nights", "weekly": [{**window["weekly"][0], "start": "23:00:00"}]},
+        {"reason": "Sale"},
+    )
+    for path, body, change in (
+        ("/v1/change-windows", window, changes[0]),
+        ("/v1/freezes", freeze, changes[1]),
+    ):
         made = await api.post(path, json=body)
         assert made.status_code == 201, made.text
         one = f"{path}/{made.json()['id']}"
         assert (await api.get(one)).json() == made.json() == (await api.get(path)).json()["items"][0]
+        changed = await api.patch(one, json=change, headers={"If-Match": '"1"'})
+        assert (changed.status_code, changed.headers["etag"]) == (200, '"2"'), changed.text
+        assert changed.json() == {**made.json(), **change, "version": 2} == (await api.get(one)).json()
+        assert (await api.patch(one, json=change, headers={"If-Match": '"1"'})).status_code == 412
         assert (await api.delete(one)).status_code == 204
         assert (await api.get(one)).status_code == 404
     assert made.json()["starts_at"] == "2026-11-26T00:00:00Z"
@@ -343,6 +354,27 @@ async def test_windows_and_freezes_are_made_shown_and_forgotten(api: httpx.Async
     ]
     for wrong in wrongs:
         assert (await api.post("/v1/change-windows", json={**window, **wrong})).status_code == 422, wrong
+
+
+async def test_approval_rules_are_made_shown_changed_and_taken_back(api: httpx.AsyncClient):
+    path = "/v1/approval-rules"
+    body = {"name": "load balancers", "group": "balancers", "approver_groups": ["network"]}
+    made = await api.post(path, json=body)
+    assert (made.status_code, made.json()["approvals_needed"]) == (201, 1), made.text
+    one = f"{path}/{made.json()['id']}"
+    assert (await api.get(one)).json() == made.json() == (await api.get(path)).json()["items"][0]
+    changed = await api.patch(one, json={"approvals_needed": 2}, headers={"If-Match": '"1"'})
+    assert (changed.json()["approvals_needed"], changed.headers["etag"]) == (2, '"2"')
+    assert changed.json()["approver_groups"] == ["network"]
+    wrongs: list[dict[str, Any]] = [
+        {"approvals_needed": 0},
+        {"approver_roles": ["king"]},
+        {"target_id": "one", "group": "balancers"},
+    ]
+    for wrong in wrongs:
+        assert (await api.post(path, json={**body, **wrong})).status_code == 422, wrong
+    assert (await api.delete(one)).status_code == 204
+    assert (await api.get(one)).status_code == 404
 
 
 async def test_what_waits_shows_why_and_a_person_with_the_right_may_hurry_it(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.provisioner.chaos.plan import Blow
 from tests.provisioner.chaos.run import Chaos
 from tests.servers.tls import CertificateAuthority
 
@@ -17,4 +18,6 @@ async def test_provisioner_sshd_and_network_are_killed_at_random_points_and_ever
     assert tally.wrong == [], str(tally)
     assert tally.ends["verified"] > 5, str(tally)
     assert tally.ends["restored"] > 0, str(tally)
-    assert tally.blows["provisioner killed"] > 1, str(tally)
+    assert tally.blows[Blow.PROVISIONER] > 1, str(tally)
+    for struck in ((Blow.SESSIONS, Blow.SSHD), (Blow.NETWORK, Blow.SILENCE)):
+        assert any(tally.blows[blow] for blow in struck), str(tally)

@@ -8,13 +8,14 @@ from typing import Any, Self
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from services.provisioner import store
 from services.provisioner.connectors import wire
+from services.provisioner.connectors.keystores import pkcs12_store
 from services.provisioner.connectors.ssh import Session
 from services.provisioner.connectors.wire import Handshakes
-from services.provisioner.domain import Failure, State
+from services.provisioner.domain import Failure, State, pair
 from services.provisioner.domain.key_requests import KeyState
 from shared.ids import new_id
 from shared.store import Database
@@ -26,7 +27,7 @@ from tests.provisioner.workshop import CALLER, Workshop, workshop
 from tests.servers.tls import CertificateAuthority, Issued, new_key
 
 ORDER = "01890a5d-ac96-774b-bcce-b302099a8057"
-WAITING = ".everleaf-key-b302099a8057"
+WAITING = ".everleaf-b302099a8057.key"
 HOUR = timedelta(hours=1)
 
 
@@ -206,16 +207,25 @@ async def test_no_slot_and_several_slots_are_refused_with_what_to_do(
     assert files(host) == {"cert.pem", "key.pem"}
 
 
-async def test_a_key_in_a_keystore_is_not_made_on_the_host(
-    shop: Workshop, host: SshHost, target: store.Target
+@pytest.mark.parametrize("fault", ["password", "others"])
+async def test_a_keystore_that_could_not_be_made_anew_gets_no_key_and_says_why(
+    shop: Workshop, host: SshHost, target: store.Target, lab_ca: CertificateAuthority, fault: str
 ) -> None:
+    held, stranger = lab_ca.issue("shop.test"), CertificateAuthority("Strangers")
+    chain = [held.certificate, *([stranger.certificate] if fault == "others" else [])]
+    material = pair([each.public_bytes(Encoding.DER) for each in chain], held.key_pem)
+    password = "changeit" if fault == "others" else "unknown"
+    kept = host.certificate.with_name("store.p12")
+    kept.write_bytes(pkcs12_store(None, alias="www", material=material, passwords=[password]))
     await shop.bind(
-        target, slot={"certificate_path": "/x/store.p12", "format": "pkcs12"}, endpoints=[endpoint(host)]
+        target, slot={"certificate_path": str(kept), "format": "pkcs12"}, endpoints=[endpoint(host)]
     )
     await shop.want_key(ORDER)
     await shop.work_off()
     [(_, reason, is_final)] = shop.vault.refusals
-    assert ("entry of a keystore" in reason, is_final) == (True, True)
+    told = {"password": "No password that the target has opens", "others": "other certificates too"}
+    assert (told[fault] in reason, is_final) == (True, False)
+    assert files(host) == {"cert.pem", "key.pem", "store.p12"}
 
 
 @pytest.mark.parametrize("key_first", [False, True])

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.provisioner import store
 from services.provisioner.actions.accesses import Accesses
+from services.provisioner.actions.approval_rules import ApprovalRules
 from services.provisioner.actions.attempt import Means
 from services.provisioner.actions.bindings import Bindings, NewBinding
 from services.provisioner.actions.deployments import Deployments
@@ -22,6 +23,7 @@ from services.provisioner.actions.drifts import Drifts
 from services.provisioner.actions.key_requests import KeyRequests
 from services.provisioner.actions.key_work import KeyWork
 from services.provisioner.actions.keys import sealing_public_key
+from services.provisioner.actions.permits import Permits, WaitingDeployments
 from services.provisioner.actions.plans import Plans
 from services.provisioner.actions.policies import Policies, Policy
 from services.provisioner.actions.pulls import Pulls, SlotMailbox
@@ -138,6 +140,7 @@ class Workshop:
     time: Time
     approvals: Approvals
     rollouts: Rollouts
+    approval_rules: ApprovalRules
     policies: Policies
     windows: Windows
     plans: Plans
@@ -290,9 +293,11 @@ async def workshop(
     schedule: Schedule = SCHEDULE,
     limit: timedelta = timedelta(seconds=5),
     per_network: int | None = None,
+    has_tables: bool = False,
 ) -> AsyncIterator[Workshop]:
-    """Set up a workshop over a database without tables."""
-    await SCHEMA.upgrade(database)
+    """Set up a workshop over a database, which gets its tables unless it has them."""
+    if not has_tables:
+        await SCHEMA.upgrade(database)
     time, vault = Time(), Vault()
     sealer = Sealer([KeyEncryptionKey(b"k" * 32)])
     vault.public_key = await sealing_public_key(database, sealer, time())
@@ -322,6 +327,7 @@ async def workshop(
                 database,
                 means=means,
                 rollouts=rollouts,
+                permits=Permits(approvals),
                 lease=lease,
                 clock=time,
                 per_network=per_network,
@@ -343,6 +349,7 @@ async def workshop(
             time=time,
             approvals=approvals,
             rollouts=rollouts,
+            approval_rules=ApprovalRules(database, approvals=approvals, ring=_nobody),
             policies=Policies(database),
             windows=Windows(database, ring=_nobody),
             plans=Plans(database),
@@ -356,7 +363,10 @@ def approvals_of(database: Database) -> Approvals:
         database,
         store=APPROVALS,
         words=WORDS,
-        subjects={Kind.ROLLOUT: WaitingRollouts(_nobody)},
+        subjects={
+            Kind.ROLLOUT: WaitingRollouts(_nobody),
+            Kind.DEPLOYMENTS: WaitingDeployments(_nobody),
+        },
         patience=Patience(timeout=timedelta(days=7), reminder=timedelta(days=1)),
     )
 

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
+from services.renewal.api.campaigns import CampaignBody
 from services.renewal.connectors import NotNow
 from services.renewal.domain.campaigns import (
     CampaignState,
@@ -356,3 +358,9 @@ def test_the_forecast_goes_by_the_pace_of_late() -> None:
     assert expected.is_late(now + timedelta(minutes=29))
     assert not expected.is_late(now + timedelta(minutes=31))
     assert forecast(left=1, lately=0, over=timedelta(minutes=10), now=now).ends_at is None
+
+
+def test_a_deadline_without_an_offset_is_refused():
+    asked = {"name": "all", "query": "key.type = rsa", "reason": "weak", "deadline": "2026-12-04T18:00:00"}
+    with pytest.raises(ValidationError, match="timezone"):
+        CampaignBody.model_validate(asked)

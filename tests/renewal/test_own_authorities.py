@@ -138,6 +138,17 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield opened
 
 
+async def test_only_an_authority_that_is_told_to_issues_what_clients_may_show(house: House) -> None:
+    for options, verdict in (({}, "unsuitable certificate purpose"), ({"for_clients": True}, "leaf.pem: OK")):
+        house.write("root.pem", await house.root(await house.authority(**options)))
+        leaf, issuer = await house.issue("part.example.test")
+        house.write("leaf.pem", leaf)
+        house.write("issuer.pem", issuer)
+        chain = ("verify", "-CAfile", "root.pem", "-untrusted", "issuer.pem")
+        assert "leaf.pem: OK" in await house.openssl(*chain, "-purpose", "sslserver", "leaf.pem")
+        assert verdict in await house.openssl(*chain, "-purpose", "sslclient", "leaf.pem")
+
+
 async def test_openssl_and_inventory_see_a_certificate_good_and_then_revoked_by_ocsp_and_by_crl(
     house: House,
 ) -> None:

@@ -12,6 +12,16 @@ if ! "$acme2certifier/bin/python" -c "import acme2certifier" 2>/dev/null; then
     fi
 fi
 
+# Helm itself, as a library, with the schemas of Kubernetes and of compose: what `deploy/` has is held against them.
+deploy_tools="${XDG_CACHE_HOME:-$HOME/.cache}/everleaf/deploy-tools"
+if ! "$deploy_tools/bin/python" -c "import compose_spec, helm_python, kubernetes_validate" 2>/dev/null; then
+    if ! python3 -m venv "$deploy_tools" || ! "$deploy_tools/bin/pip" install -q --disable-pip-version-check \
+        compose-spec==0.2.1 helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 pyyaml; then
+        rm -rf "$deploy_tools"
+        echo "The tests need Helm, and pip cannot install helm-python-sdk into $deploy_tools." >&2
+    fi
+fi
+
 missing=""
 need() { # PROGRAM PACKAGE
     PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
@@ -42,6 +52,8 @@ need apache2 apache2-bin
 need haproxy haproxy
 need stunnel4 stunnel4
 need sudo sudo
+need systemd-analyze systemd
+ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 [ -x /usr/share/tomcat10/bin/catalina.sh ] || missing="$missing tomcat10"
 [ -e /usr/share/tomcat10-admin/manager ] || missing="$missing tomcat10-admin"
 need keytool default-jre-headless
@@ -59,6 +71,7 @@ need snmptrapd snmptrapd
 need snmptranslate snmp
 need smilint smitools
 need rsyslogd rsyslog
+need prometheus prometheus
 [ -e /usr/lib/*/rsyslog/lmnsd_ossl.so ] || missing="$missing rsyslog-openssl"
 need chromium "chromium fonts-dejavu-core"
 [ -x /usr/lib/news/bin/nnrpd ] || missing="$missing inn2"

@@ -22,7 +22,7 @@ ACCOUNT = "postgres"  # PostgreSQL refuses to run as root
 SUPERUSER = "everleaf_tests"
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not found:
         raise MissingServer(f"PostgreSQL is not installed. Install it with: apt-get install {PACKAGE}")
@@ -54,7 +54,7 @@ class Postgres:
         self._tls = tls
         self._numbers = itertools.count(1)
         self._process: Process | None = None
-        self._bin = _binaries()
+        self._bin = binaries()
 
     def create(self) -> None:
         """Make the cluster."""

@@ -134,6 +134,15 @@ class Process:
         if not self.is_running():
             raise NotStarted(f"{self._name} ended with {self._popen.returncode}. {self.tail()}")
 
+    def wait_end(self, *, limit: float = 300.0) -> None:
+        """Return when it has ended well; raise `NotStarted` with the log where it has not."""
+        try:
+            ended = self._popen.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise NotStarted(f"{self._name} did not end in {limit} s. {self.tail()}") from None
+        if ended:
+            raise NotStarted(f"{self._name} ended with {ended}. {self.tail()}")
+
     def tail(self) -> str:
         """Return the end of the log."""
         return self.log.read_text(errors="replace")[-TAIL:]

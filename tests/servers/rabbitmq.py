@@ -114,14 +114,17 @@ class RabbitMQ:
 
     def start(self) -> None:
         """Start it on the same directory as before and return when it speaks AMQP and answers management."""
-        if self._epmd is None:
-            epmd = [program("epmd", package=PACKAGE), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
-            self._epmd = Process(epmd, log=self._directory / "epmd.log")
+        self._start_mapper()
         script = _scripts() / "rabbitmq-server"
         log = self._directory / "broker.log"
         self._process = Process([script], log=log, env=self._environ, cwd=self._directory)
-        self._until(self._speaks_amqp, limit=120)
+        self._until(self._speaks_amqp, limit=300)
         self._until(self._is_manageable, limit=60)
+
+    def _start_mapper(self) -> None:
+        if self._epmd is None:
+            epmd = [program("epmd", package=PACKAGE), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
+            self._epmd = Process(epmd, log=self._directory / "epmd.log")
 
     def _until(self, look: Callable[[], bool], *, limit: float) -> None:
         deadline = time.monotonic() + limit

@@ -1,6 +1,7 @@
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from fastapi import Request
 
+from services.program import service_module
 from services.run import front_door, listen, serve
 from shared.access import Verifier
 from shared.bus.sqlite import SqliteBus
@@ -92,6 +94,19 @@ async def test_it_is_ready_when_everything_answers(bus: SqliteBus, database: Dat
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"bus": "ready", "garden": "ready"})
+
+
+async def test_it_is_not_ready_before_its_database_is_migrated(bus: SqliteBus, database: Database):
+    unmigrated = replace(service("notifier", database), schema=service_module("notifier").SCHEMA)
+    app = front_door([unmigrated], bus)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/readyz")
+        metrics = (await client.get("/metrics")).text
+    assert answer.status_code == 503
+    assert "is at version None, this program needs" in answer.json()["notifier"]
+    assert 'everleaf_ready{part="notifier"} 0.0' in metrics
+    assert 'everleaf_ready{part="bus"} 1.0' in metrics
+    assert 'everleaf_measures_failed{service="notifier"} 1.0' in metrics  # there is no outbox to look at
 
 
 async def test_metrics_are_in_the_form_that_prometheus_reads(client: httpx.AsyncClient):

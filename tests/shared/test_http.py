@@ -3,6 +3,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import httpx
@@ -18,7 +19,6 @@ from shared import errors
 from shared.access import Principal, Verifier, requires
 from shared.http import (
     MAX_BODY,
-    PROBLEM,
     Body,
     OpenRoute,
     Page,
@@ -28,10 +28,13 @@ from shared.http import (
     check_if_match,
     create_api,
     etag,
+    instant_in,
+    number_in,
     public,
     refuse_open_routes,
 )
 from shared.logs import add_trace
+from shared.openapi import PROBLEM, resolved
 from shared.store import Database
 from shared.trace import trace_id
 from tests.builders import ISSUER, KnownKey, bearer
@@ -91,6 +94,7 @@ FAILURES: dict[str, Exception] = {
     "Stale": errors.Stale("No.", next_step="Do."),
     "Refused": errors.Refused("No.", next_step="Do."),
     "Unavailable": errors.Unavailable("No.", next_step="Do."),
+    "number": OverflowError("Python int too large to convert to SQLite INTEGER"),
     "unforeseen": RuntimeError("the password is sesame"),
     "database": sa.exc.OperationalError("SELECT sesame", {}, OSError("gone")),
 }
@@ -370,6 +374,10 @@ async def test_a_database_that_is_away_is_503_without_its_statement(client: http
     assert "sesame" not in answer.text
 
 
+async def test_a_number_that_the_database_does_not_take_is_422(client: httpx.AsyncClient):
+    assert problem(await client.get("/v1/trees/fail/number"), 422)["next_step"]
+
+
 async def test_a_database_that_really_is_not_there_is_503():
     database = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none", source="garden")
     made = Routes()
@@ -441,6 +449,22 @@ def test_no_cursor_raises_anything_but_invalid(cursor: str):
         Paging(cursor=cursor)
 
 
+@pytest.mark.parametrize(
+    "part", ["", "2026-03-03", "2026-03-03T12:00:00", "0001-01-01T00:00:00+14:00", "noon"]
+)
+def test_a_part_of_a_cursor_that_is_no_instant_with_an_offset_is_not_ours(part: str):
+    with pytest.raises(errors.Invalid, match="cursor"):
+        instant_in(part)
+
+
+def test_a_part_of_a_cursor_is_an_instant_in_utc_or_a_number():
+    assert instant_in("2026-03-03T13:00:00+01:00") == datetime(2026, 3, 3, 12, tzinfo=UTC)
+    assert number_in("17") == 17
+    for part in ("²", "-1", "1" * 19, ""):
+        with pytest.raises(errors.Invalid, match="cursor"):
+            number_in(part)
+
+
 # Versions
 
 
@@ -469,7 +493,11 @@ def test_the_contract_says_who_may_do_what_and_how_it_fails():
     for operation in operations(document):
         assert ("x-permission" in operation) != ("x-public" in operation)
         assert operation["summary"]
-        failures = {code: answer for code, answer in operation["responses"].items() if code >= "400"}
+        failures = {
+            code: resolved(document, answer)
+            for code, answer in operation["responses"].items()
+            if code >= "400"
+        }
         assert {"422", "503"} <= failures.keys()
         assert {"401", "403"} <= failures.keys() or "x-public" in operation
         assert all(list(answer["content"]) == [PROBLEM] for answer in failures.values())
@@ -488,7 +516,8 @@ def test_a_model_that_is_called_problem_too_does_not_take_the_place_of_ours():
         return []
 
     document = garden(made).openapi()
-    (failure,) = operation_named(document, "list_pests")["responses"]["503"]["content"].values()
+    told = operation_named(document, "list_pests")["responses"]["503"]
+    (failure,) = resolved(document, told)["content"].values()
     name = failure["schema"]["$ref"].rsplit("/", maxsplit=1)[-1]
     assert "next_step" in document["components"]["schemas"][name]["properties"]
 

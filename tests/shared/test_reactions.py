@@ -13,8 +13,10 @@ from shared.clock import utc_now
 from shared.events import Event
 from shared.reactions import Reaction, Reactor
 from shared.store import Database, Transaction
-from shared.store.plumbing import INBOX
+from shared.store.plumbing import INBOX, OUTBOX
+from shared.trace_export import exporting
 from tests.conformance.ticks import EFFECTS, Ticked, create_tables, effects
+from tests.servers.otlp import Collector
 from tests.servers.postgres import Postgres
 
 
@@ -155,3 +157,37 @@ async def test_what_cannot_be_read_is_dead_and_the_others_are_handled(desk: Desk
     outcomes = await desk.reactor.handle([unreadable, unknown, given])
     assert [outcome.verdict for outcome in outcomes] == [DEAD, DONE, DONE]
     assert await effects(desk.database) == {1: 1}
+
+
+async def test_what_is_said_of_events_is_said_in_their_traces_and_only_that_is_told_of_sets(
+    desk: Desk,
+) -> None:
+    collector, traces = Collector(), [f"00-{number:032x}-00f067aa0ba902b7-01" for number in (1, 2, 3)]
+    usual, silent, alone = (
+        tick(number).model_copy(update={"traceparent": trace, "subject": str(number)})
+        for number, trace in zip((1, 2, 11), traces, strict=True)
+    )
+
+    async def tell(tx: Transaction, events: Sequence[Event[Ticked]]) -> list[Event[Ticked]]:
+        tx.emit(Ticked(number=1), now=utc_now())
+        return [event for event in events if event.data.number >= 10]
+
+    async def tell_alone(tx: Transaction, event: Event[Ticked]) -> None:
+        tx.emit(Ticked(number=event.data.number), now=utc_now())
+
+    table = [Reaction(Ticked, tell_alone, handle_usual=tell)]
+    desk.reactor = Reactor(desk.database, SqliteBus(Path("unused")), table, clock=utc_now)
+    with exporting(collector.url, process="everleaf-test"):
+        assert await desk.hear(silent, usual, alone) == [DONE] * 3
+    collector.stop()
+    spans = {each.trace: each for each in collector.spans}
+    assert spans.keys() == {traces[0].split("-")[1], traces[2].split("-")[1]}
+    for span in spans.values():
+        assert (span.name, span.parent) == ("process test.ticked", "00f067aa0ba902b7")
+        assert span.attributes["everleaf.service"] == "desk"
+    async with desk.database.read() as session:
+        bodies = await session.scalars(sa.select(OUTBOX.c.body))
+        said = {Event.parse(bytes(body), Ticked).traceparent or "" for body in bodies}
+    assert {each.split("-")[1]: each.split("-")[2] for each in said} == {
+        trace: span.id for trace, span in spans.items()
+    }

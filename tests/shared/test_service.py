@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from shared.access import Verifier
 from shared.errors import Invalid, Unavailable
 from shared.http import OpenRoute, create_api
-from shared.service import Service, Worker, backoff, open_database
+from shared.service import Lanes, Service, Worker, backoff, open_database
 from shared.settings import ServiceSettings, SettingsSource
 from shared.store import Database
 from shared.trace import trace_id
@@ -271,3 +271,42 @@ def test_a_database_ca_that_is_not_there_is_one_clear_line(tmp_path: Path):
     )
     with pytest.raises(Invalid, match=r"none\.pem"):
         open_database("garden", settings, data_dir=tmp_path)
+
+
+class Pieces:
+    """Work of some pieces; each ends as the script says."""
+
+    def __init__(self, *script: BaseException | None) -> None:
+        self._script = list(script)
+        self.ended = 0
+
+    async def claim(self, *, now: datetime) -> BaseException | str | None:
+        assert now == NOW
+        if not self._script:
+            return None
+        return self._script.pop(0) or "a piece"
+
+    async def run(self, claim: BaseException | str) -> None:
+        self.ended += 1
+        if isinstance(claim, BaseException):
+            raise claim
+
+
+async def test_a_piece_that_loses_its_database_is_left_to_its_lease_and_the_others_go_on() -> None:
+    away = ExceptionGroup("two tasks of a piece", [ConnectionRefusedError(), ConnectionResetError()])
+    pieces = Pieces(ConnectionResetError(), away, None)
+    lanes: Lanes[BaseException | str] = Lanes("beds", pieces, clock=lambda: NOW, every=NEVER, parallel=1)
+    async with running(lanes.run):
+        while pieces.ended < 3:
+            await anyio.sleep(0.001)
+
+
+async def test_a_piece_that_breaks_ends_the_process() -> None:
+    mixed = ExceptionGroup("two tasks of a piece", [ConnectionResetError(), ValueError("a bug")])
+    lanes: Lanes[BaseException | str] = Lanes(
+        "beds", Pieces(mixed), clock=lambda: NOW, every=NEVER, parallel=1
+    )
+    with pytest.raises(ExceptionGroup) as raised:
+        async with running(lanes.run):
+            await anyio.sleep_forever()
+    assert raised.group_contains(ValueError, match="a bug")

@@ -210,6 +210,21 @@ async def test_a_jump_host_that_forwards_nothing_is_said_to(start_sshd: StartSsh
     assert "AllowTcpForwarding" in refused.value.next_step
 
 
+@pytest.mark.parametrize(
+    ("options", "spoken"),
+    [
+        ((), "aes256-gcm@openssh.com"),
+        (("Ciphers chacha20-poly1305@openssh.com",), "chacha20-poly1305@openssh.com"),
+    ],
+)
+async def test_the_cipher_that_costs_least_is_spoken_where_the_host_knows_it(
+    start_sshd: StartSshd, options: tuple[str, ...], spoken: str
+):
+    async with await log_in(login(start_sshd(*options))) as connection:
+        assert connection.get_extra_info("send_cipher") == spoken
+        assert connection.get_extra_info("recv_cipher") == spoken
+
+
 async def test_nobody_logs_in_where_the_operator_does_not_let_us(start_sshd: StartSshd):
     server, jump = start_sshd(), start_sshd("AllowTcpForwarding yes")
     asked: list[tuple[str, int]] = []

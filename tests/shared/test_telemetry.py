@@ -18,8 +18,13 @@ class Thing(View):
     id: str
 
 
-def counted(route: str, status: str) -> float:
-    labels = {"service": "telling", "method": "GET", "route": route, "status": status}
+def counted(route: str, status: str, *, method: str = "GET") -> float:
+    labels = {
+        "service": "telling",
+        "http_request_method": method,
+        "http_route": route,
+        "http_response_status_code": status,
+    }
     return REGISTRY.get_sample_value("http_server_request_duration_seconds_count", labels) or 0
 
 
@@ -37,6 +42,8 @@ async def test_requests_are_counted_by_the_template_of_their_route() -> None:
             await client.get(f"/v1/things/{name}", headers=bearer("viewer"))
         await client.get("/v1/things/a")
         await client.get("/v1/nowhere/secret")
+        await client.request("CHOSEN-BY-A-STRANGER", "/v1/things/a")
     assert counted("/v1/things/{thing_id}", "200") == 2
     assert counted("/v1/things/{thing_id}", "401") == 1
     assert counted("unmatched", "404") == 1
+    assert counted("/v1/things/{thing_id}", "405", method="_OTHER") == 1

@@ -1,3 +1,5 @@
+import asyncio
+import contextlib
 import os
 import ssl
 import tempfile
@@ -6,10 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from shared.errors import Invalid
-from shared.tls import client_context, load_identity
-from tests.servers.tls import CertificateAuthority
+from shared.tls import client_context, load_identity, server_context
+from tests.servers.tls import CertificateAuthority, Issued
 from tests.servers.webhook import StartWebhook
 
 
@@ -57,6 +60,53 @@ def test_files_that_cannot_be_used_are_one_clear_line_that_names_them(
     with pytest.raises(Invalid, match=str(key)) as raised:
         client_context(certificate=certificate, key=key)
     assert "\n" not in str(raised.value)
+
+
+async def test_a_certificate_renewed_in_place_is_shown_from_the_next_connection_on_by_both_sides(
+    tmp_path: Path, lab_ca: CertificateAuthority, lab_ca_pem: Path
+):
+    """A pair of which only one file is new yet is not shown: the former one is, until both are there."""
+    names = ("localhost", "client.test")
+    usage = ExtendedKeyUsageOID.CLIENT_AUTH
+    now = [lab_ca.issue("localhost"), lab_ca.issue("client.test", usage=usage)]
+    files = [issued.write(tmp_path / name) for issued, name in zip(now, names, strict=True)]
+    seen: list[bytes] = []
+
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        writer.close()
+
+    async def meet() -> tuple[bytes, bytes]:
+        reader, writer = await asyncio.open_connection("localhost", port, ssl=asking)
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        await reader.read()
+        writer.close()
+        return shown, seen.pop()
+
+    async def nobody() -> None:
+        # The client of TLS 1.3 is done before the server has looked: it is told afterwards, or just closed.
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            reader, writer = await asyncio.open_connection("localhost", port, ssl=client_context(lab_ca_pem))
+            await reader.read()
+            writer.close()
+
+    def der(*issued: Issued) -> tuple[bytes, ...]:
+        return tuple(each.certificate.public_bytes(Encoding.DER) for each in issued)
+
+    served = server_context(*files[0], client_ca=lab_ca_pem)
+    asking = client_context(lab_ca_pem, certificate=files[1][0], key=files[1][1])
+    async with await asyncio.start_server(greet, "localhost", 0, ssl=served) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await meet() == der(*now)
+        new = [lab_ca.issue("localhost"), lab_ca.issue("client.test", usage=usage)]
+        for (certificate, _), issued in zip(files, new, strict=True):
+            certificate.write_bytes(issued.chain_pem)
+        assert await meet() == der(*now)
+        for (_, key), issued in zip(files, new, strict=True):
+            key.write_bytes(issued.key_pem)
+        assert await meet() == der(*new)
+        await nobody()
+        assert seen == []
 
 
 def test_an_identity_is_loaded_from_texts_and_leaves_no_file_behind(

@@ -1,35 +1,35 @@
-import { Anchor, Grid, Group, List, Stack, Table, Text, Timeline } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Anchor, Group, List, Table } from "@mantine/core";
 import { Link, useParams } from "react-router";
 import { data, notifier } from "../api";
+import type { paths } from "../contracts/notifier";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
+import { Detail, Halves, Happenings } from "../parts/Detail";
 import { Facts } from "../parts/Facts";
-import { Failure } from "../parts/Failure";
 import { Severity, State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
+import { Wide } from "../parts/Wide";
 import { plain } from "../words";
 
 const WEEK_MS = 7 * 86_400_000;
 
+type Alerted = paths["/v1/alerts/{alert_id}"]["get"]["responses"][200]["content"]["application/json"];
+
 export function AlertPage() {
   const id = useParams().id ?? "";
-  const asked = useQuery({
-    queryKey: ["alert", id],
-    queryFn: () => data(notifier.GET("/v1/alerts/{alert_id}", { params: { path: { alert_id: id } } })),
-  });
-  if (asked.error) {
-    return (
-      <Page title="Alert">
-        <Failure error={asked.error} retry={() => asked.refetch()} />
-      </Page>
-    );
-  }
-  const known = asked.data;
-  if (!known) {
-    return <Page title="Alert">{null}</Page>;
-  }
+  return (
+    <Detail
+      title="Alert"
+      queryKey={["alert", id]}
+      load={() => data(notifier.GET("/v1/alerts/{alert_id}", { params: { path: { alert_id: id } } }))}
+    >
+      {(known) => <Shown id={id} known={known} />}
+    </Detail>
+  );
+}
+
+function Shown({ id, known }: { id: string; known: Alerted }) {
   const isOpen = known.state === "open";
   return (
     <Page
@@ -85,9 +85,10 @@ export function AlertPage() {
         ) : null
       }
     >
-      <Grid>
-        <Grid.Col span={{ base: 12, md: 7 }}>
-          <Stack>
+      <Halves
+        wide={7}
+        left={
+          <>
             <Card title="What is known">
               <Facts
                 of={{
@@ -115,7 +116,7 @@ export function AlertPage() {
               />
             </Card>
             <Card title="Who was told">
-              <Table.ScrollContainer minWidth={400}>
+              <Wide label="Deliveries" minWidth={400}>
                 <Table>
                   <Table.Thead>
                     <Table.Tr>
@@ -138,25 +139,24 @@ export function AlertPage() {
                     ))}
                   </Table.Tbody>
                 </Table>
-              </Table.ScrollContainer>
+              </Wide>
             </Card>
-          </Stack>
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, md: 5 }}>
+          </>
+        }
+        right={
           <Card title="History">
-            <Timeline bulletSize={12} lineWidth={2}>
-              {known.history.map((entry) => (
-                <Timeline.Item key={entry.number} title={plain(entry.turn)}>
-                  <Text size="sm">{entry.text}</Text>
-                  <Text size="xs" c="dimmed" component="div">
-                    <When at={entry.at} /> {entry.by}
-                  </Text>
-                </Timeline.Item>
-              ))}
-            </Timeline>
+            <Happenings
+              of={known.history.map((entry) => ({
+                key: String(entry.number),
+                title: plain(entry.turn),
+                text: entry.text,
+                at: entry.at,
+                by: entry.by,
+              }))}
+            />
           </Card>
-        </Grid.Col>
-      </Grid>
+        }
+      />
     </Page>
   );
 }

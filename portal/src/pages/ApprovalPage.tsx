@@ -1,37 +1,43 @@
-import { Code, Grid, Group, Text, Timeline } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Code, Group, Text, Timeline } from "@mantine/core";
 import { useParams } from "react-router";
 import { data, provisioner, renewal } from "../api";
+import type { paths } from "../contracts/renewal";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
+import { Detail, Halves } from "../parts/Detail";
 import { Facts } from "../parts/Facts";
-import { Failure } from "../parts/Failure";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
 import { plain } from "../words";
 
+type Approval = paths["/v1/approvals/{approval_id}"]["get"]["responses"][200]["content"]["application/json"];
+
 export function ApprovalPage() {
   const { service, id = "" } = useParams();
   const path = { approval_id: id };
-  const asked = useQuery({
-    queryKey: ["approval", service, id],
-    queryFn: () =>
-      service === "provisioner"
-        ? data(provisioner.GET("/v1/approvals/{approval_id}", { params: { path } }))
-        : data(renewal.GET("/v1/approvals/{approval_id}", { params: { path } })),
-  });
-  if (asked.error) {
-    return (
-      <Page title="Approval">
-        <Failure error={asked.error} retry={() => asked.refetch()} />
-      </Page>
-    );
-  }
-  const known = asked.data;
-  if (!known) {
-    return <Page title="Approval">{null}</Page>;
-  }
+  return (
+    <Detail
+      title="Approval"
+      queryKey={["approval", service, id]}
+      load={() =>
+        service === "provisioner"
+          ? data(provisioner.GET("/v1/approvals/{approval_id}", { params: { path } }))
+          : data(renewal.GET("/v1/approvals/{approval_id}", { params: { path } }))
+      }
+    >
+      {(known) => <Shown service={service} path={path} known={known} />}
+    </Detail>
+  );
+}
+
+interface ShownProps {
+  service: string | undefined;
+  path: { approval_id: string };
+  known: Approval;
+}
+
+function Shown({ service, path, known }: ShownProps) {
   // The digest of what is shown: had it changed meanwhile, the word would count for nothing.
   const say = (verdict: "grant" | "refuse") => (reason: string) => {
     const said = { params: { path }, body: { verdict, digest: known.digest, reason } };
@@ -52,8 +58,9 @@ export function ApprovalPage() {
         ) : null
       }
     >
-      <Grid>
-        <Grid.Col span={{ base: 12, md: 7 }}>
+      <Halves
+        wide={7}
+        left={
           <Card title="Exactly what would be done">
             <Code block tabIndex={0}>
               {JSON.stringify(known.document, null, 2)}
@@ -62,8 +69,8 @@ export function ApprovalPage() {
               {known.digest}
             </Text>
           </Card>
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, md: 5 }}>
+        }
+        right={
           <Card title="Who decides">
             <Facts
               of={{
@@ -87,8 +94,8 @@ export function ApprovalPage() {
               ))}
             </Timeline>
           </Card>
-        </Grid.Col>
-      </Grid>
+        }
+      />
     </Page>
   );
 }

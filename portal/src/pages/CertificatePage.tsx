@@ -1,37 +1,40 @@
-import { Alert, Anchor, Button, Grid, Group, List, Stack, Table, Text, Timeline } from "@mantine/core";
+import { Alert, Anchor, Group, List, Stack, Table, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "react-router";
 import { data, inventory, provisioner, Refusal, renewal } from "../api";
 import type { components } from "../contracts/inventory";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
+import { useGroupChoices, useTeamChoices } from "../parts/choices";
+import { Detail, Halves, Happenings } from "../parts/Detail";
 import { Facts } from "../parts/Facts";
 import { Failure } from "../parts/Failure";
+import { Form } from "../parts/Form";
 import { Severity, Standing, State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { exactTime, When } from "../parts/When";
+import { Wide } from "../parts/Wide";
 import { keyOf, many, nameOf, plain, REASON } from "../words";
 
 type Report = components["schemas"]["CertificateReportView"];
 
 export function CertificatePage() {
   const fingerprint = useParams().fingerprint ?? "";
-  const asked = useQuery({
-    queryKey: ["certificate", fingerprint],
-    queryFn: () =>
-      data(inventory.GET("/v1/certificates/{fingerprint}", { params: { path: { fingerprint } } })),
-  });
-  if (asked.error) {
-    return (
-      <Page title="Certificate">
-        <Failure error={asked.error} retry={() => asked.refetch()} />
-      </Page>
-    );
-  }
-  if (!asked.data) {
-    return <Page title="Certificate">{null}</Page>;
-  }
-  const known = asked.data;
+  return (
+    <Detail
+      title="Certificate"
+      queryKey={["certificate", fingerprint]}
+      load={() =>
+        data(inventory.GET("/v1/certificates/{fingerprint}", { params: { path: { fingerprint } } }))
+      }
+    >
+      {(known) => <Shown known={known} />}
+    </Detail>
+  );
+}
+
+function Shown({ known }: { known: Report }) {
+  const { fingerprint } = known;
   return (
     <Page
       title={nameOf(known)}
@@ -44,31 +47,42 @@ export function CertificatePage() {
         </Group>
       }
       actions={
-        <Button
-          size="xs"
+        <Form
+          label="Change"
           variant="default"
-          component={Link}
-          to={`/certificates?query=${encodeURIComponent(`lineage = "${known.lineage_id}"`)}`}
-        >
-          Its lineage
-        </Button>
+          service="inventory"
+          method="patch"
+          path="/v1/certificates/{fingerprint}"
+          ids={{ fingerprint }}
+          what="Whose it is, and what belongs to it; what is left out stays."
+          fields={["owner", "add_to_groups", "remove_from_groups", "add_tags", "remove_tags", "set_fields"]}
+          choices={{
+            owner: useTeamChoices(),
+            add_to_groups: useGroupChoices(),
+            remove_from_groups: known.groups.map((id) => ({ value: id, label: id })),
+          }}
+        />
       }
     >
-      <Grid>
-        <Grid.Col span={{ base: 12, md: 7 }}>
-          <Stack>
+      <Halves
+        wide={7}
+        left={
+          <>
             <What known={known} />
+            <Chain fingerprint={fingerprint} />
             <Places known={known} />
+            <Configured fingerprint={fingerprint} />
             <Findings fingerprint={fingerprint} />
-          </Stack>
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, md: 5 }}>
-          <Stack>
+          </>
+        }
+        right={
+          <>
             <Renewing known={known} />
+            <Lineage lineageId={known.lineage_id} shown={fingerprint} />
             <Happened lineageId={known.lineage_id} />
-          </Stack>
-        </Grid.Col>
-      </Grid>
+          </>
+        }
+      />
     </Page>
   );
 }
@@ -114,10 +128,201 @@ function What({ known }: { known: Report }) {
   );
 }
 
+/** What is served above it, and what clients make of that. */
+function Chain({ fingerprint }: { fingerprint: string }) {
+  const asked = useQuery({
+    queryKey: ["chains", fingerprint],
+    queryFn: () =>
+      data(inventory.GET("/v1/certificates/{fingerprint}/chains", { params: { path: { fingerprint } } })),
+  });
+  const issuers = useQuery({
+    queryKey: ["issuers", "of", fingerprint],
+    enabled: asked.data !== undefined,
+    queryFn: async () => {
+      const above = new Set(
+        asked.data?.chains.flatMap(({ chain, path, missing }) => [...chain, ...path, ...missing]),
+      );
+      above.delete(fingerprint);
+      const found = [...above].slice(0, 20).map(async (one) => {
+        const path = { fingerprint: one };
+        const known = data(inventory.GET("/v1/issuers/{fingerprint}", { params: { path } })).catch(
+          () => null,
+        );
+        return [one, await known] as const;
+      });
+      return Object.fromEntries(await Promise.all(found));
+    },
+  });
+  if (!asked.data || asked.data.chains.length === 0) {
+    return null;
+  }
+  const named = (one: string) => {
+    const known = issuers.data?.[one];
+    return (
+      <List.Item key={one}>
+        {known?.subject ?? <span className="mono">{one.slice(0, 24)}…</span>}
+        {known?.not_after ? (
+          <Text span size="sm" c="dimmed">
+            {", ends "}
+            <When at={known.not_after} />
+          </Text>
+        ) : null}
+      </List.Item>
+    );
+  };
+  return (
+    <Card title="Chain">
+      <Stack>
+        {asked.data.chains.map((each) => (
+          <div key={each.chain.join()}>
+            <Group gap="xs">
+              <State of={each.state ?? "not judged yet"} />
+              <Text size="sm">
+                {many(each.place_count, "place")}
+                {each.trust_store ? `; ends in a root of the ${each.trust_store} store` : ""}
+              </Text>
+            </Group>
+            <List size="sm" type="ordered">
+              {each.chain.map(named)}
+            </List>
+            {each.chain.length === 0 ? <Text size="sm">Nothing is served above it.</Text> : null}
+            {each.missing.length ? (
+              <>
+                <Text size="sm">These should be served too:</Text>
+                <List size="sm">{each.missing.map(named)}</List>
+              </>
+            ) : null}
+          </div>
+        ))}
+      </Stack>
+    </Card>
+  );
+}
+
+/** Where it is configured, beside whether it is served from there. */
+function Configured({ fingerprint }: { fingerprint: string }) {
+  const asked = useQuery({
+    queryKey: ["holdings", fingerprint],
+    queryFn: () => data(inventory.GET("/v1/holdings", { params: { query: { fingerprint, limit: 50 } } })),
+  });
+  if (!asked.data || asked.data.items.length === 0) {
+    return null;
+  }
+  return (
+    <Card title="Where it is kept and configured">
+      <Stack gap="sm">
+        {asked.data.items.map((each) => (
+          <div key={each.place.id}>
+            <Text size="sm">
+              {each.place.address} <span className="mono">{each.place.path}</span> ({plain(each.held.format)})
+            </Text>
+            {each.slots.map((slot, at) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: slots have no name, and their order is theirs
+              <Text key={at} size="sm" c="dimmed">
+                {slotSays(slot)}
+              </Text>
+            ))}
+            {each.flaws.length ? <Text size="sm">{each.flaws.map(plain).join(", ")}</Text> : null}
+          </div>
+        ))}
+      </Stack>
+    </Card>
+  );
+}
+
+function slotSays(slot: object): string {
+  return Object.entries(slot)
+    .filter(([, value]) => typeof value === "string" || typeof value === "number")
+    .map(([name, value]) => `${plain(name)}: ${value}`)
+    .join(", ");
+}
+
+/** Its lineage: what came before it, and after. */
+function Lineage({ lineageId, shown }: { lineageId: string; shown: string }) {
+  const asked = useQuery({
+    queryKey: ["certificate", "lineage", lineageId],
+    queryFn: () =>
+      data(inventory.GET("/v1/lineages/{lineage_id}", { params: { path: { lineage_id: lineageId } } })),
+  });
+  if (!asked.data) {
+    return null;
+  }
+  return (
+    <Card title="Lineage">
+      <Stack gap={4}>
+        {asked.data.certificates.slice(0, 20).map((each) => (
+          <Group key={each.fingerprint} justify="space-between" wrap="nowrap">
+            <Anchor
+              component={Link}
+              to={`/certificates/${each.fingerprint}`}
+              size="sm"
+              className="mono"
+              fw={each.fingerprint === shown ? 700 : 400}
+              aria-current={each.fingerprint === shown ? "true" : undefined}
+            >
+              {each.fingerprint.slice(0, 16)}…
+            </Anchor>
+            <Group gap="xs" wrap="nowrap">
+              <Text size="sm" component="span">
+                <When at={each.not_after} />
+              </Text>
+              <Standing of={each} />
+            </Group>
+          </Group>
+        ))}
+      </Stack>
+    </Card>
+  );
+}
+
+/** What renewing would do: where the new one would go, in which order and when. */
+function WouldDo({ lineageId }: { lineageId: string }) {
+  const asked = useQuery({
+    queryKey: ["plan", lineageId],
+    queryFn: () =>
+      data(provisioner.GET("/v1/plans/{lineage_id}", { params: { path: { lineage_id: lineageId } } })),
+    retry: false,
+  });
+  if (!asked.data) {
+    return null;
+  }
+  return (
+    <Stack gap="xs" mt="md">
+      <Text size="sm" fw={600}>
+        What renewing would do
+      </Text>
+      {asked.data.slots.length === 0 ? (
+        <Text size="sm">Nothing would be put in place: it is bound nowhere.</Text>
+      ) : null}
+      {asked.data.approvals_needed ? (
+        <Text size="sm">{many(asked.data.approvals_needed, "approval")} first.</Text>
+      ) : null}
+      {asked.data.slots.map((slot) => (
+        <div key={slot.binding_id}>
+          <Text size="sm">
+            {slot.position}. {slot.target}, <span className="mono">{slot.slot}</span>:{" "}
+            <When at={slot.begins_at} />
+          </Text>
+          <List size="sm">
+            {slot.steps.map((step) => (
+              <List.Item key={`${step.step} ${step.text}`}>{step.text}</List.Item>
+            ))}
+          </List>
+          {[slot.hold_reason, ...slot.obstacles].filter(Boolean).map((each) => (
+            <Text key={each} size="sm" c="dimmed">
+              {each}
+            </Text>
+          ))}
+        </div>
+      ))}
+    </Stack>
+  );
+}
+
 function Places({ known }: { known: Report }) {
   return (
     <Card title={many(known.place_count, "place")}>
-      <Table.ScrollContainer minWidth={420}>
+      <Wide label="Places, one by one" minWidth={420}>
         <Table verticalSpacing={4}>
           <Table.Thead>
             <Table.Tr>
@@ -140,7 +345,7 @@ function Places({ known }: { known: Report }) {
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </Wide>
     </Card>
   );
 }
@@ -224,6 +429,7 @@ function Renewing({ known }: { known: Report }) {
         </Stack>
       ) : null}
       {schedule.data === null ? <Adopting fingerprint={known.fingerprint} /> : null}
+      <WouldDo lineageId={lineageId} />
       <Bound lineageId={lineageId} />
     </Card>
   );
@@ -307,16 +513,14 @@ function Happened({ lineageId }: { lineageId: string }) {
   }
   return (
     <Card title="What happened">
-      <Timeline bulletSize={12} lineWidth={2}>
-        {asked.data.items.map((each) => (
-          <Timeline.Item key={each.id} title={plain(each.kind)}>
-            <Text size="sm">{each.text}</Text>
-            <Text size="xs" c="dimmed" component="div">
-              <When at={each.at} />
-            </Text>
-          </Timeline.Item>
-        ))}
-      </Timeline>
+      <Happenings
+        of={asked.data.items.map((each) => ({
+          key: each.id,
+          title: plain(each.kind),
+          text: each.text,
+          at: each.at,
+        }))}
+      />
     </Card>
   );
 }

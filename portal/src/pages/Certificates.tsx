@@ -2,13 +2,17 @@ import { Anchor, Button, Grid, Group, Menu, Paper, Stack, Text } from "@mantine/
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useSearchParams } from "react-router";
-import { data, inventory } from "../api";
+import { data, inventory, renewal } from "../api";
 import type { components } from "../contracts/inventory";
+import { Act } from "../parts/Act";
+import { useGroupChoices, useTeamChoices } from "../parts/choices";
 import { Empty } from "../parts/Empty";
+import { Form } from "../parts/Form";
 import { type Column, Listing } from "../parts/Listing";
 import { Nobody, Standing } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { QueryBox } from "../parts/QueryBox";
+import { TellMe } from "../parts/TellMe";
 import { When } from "../parts/When";
 import { count, keyOf, many, nameOf } from "../words";
 
@@ -52,6 +56,7 @@ export function Certificates() {
   const [params, setParams] = useSearchParams();
   const query = params.get("query") ?? "";
   const [columns, setColumns] = useState(DEFAULT);
+  const [chosen, setChosen] = useState<string[]>([]);
   const ask = (text: string) => setParams(text ? { query: text } : {});
   const asked = query ? { query } : {};
   const number = useQuery({
@@ -62,7 +67,12 @@ export function Certificates() {
     <Page
       title="Certificates"
       lead={number.data ? many(number.data.count, "certificate") : undefined}
-      actions={<ColumnMenu chosen={columns} choose={setColumns} />}
+      actions={
+        <>
+          {query ? <TellMe query={query} /> : null}
+          <ColumnMenu chosen={columns} choose={setColumns} />
+        </>
+      }
     >
       <Stack>
         <QueryBox value={query} onAsk={ask} refusal={number.error} />
@@ -71,6 +81,15 @@ export function Certificates() {
             {number.error ? null : (
               <Listing
                 label="Certificates"
+                chosen={{ keys: chosen, choose: setChosen }}
+                actions={
+                  <Bulk
+                    query={query}
+                    all={number.data?.count ?? 0}
+                    chosen={chosen}
+                    done={() => setChosen([])}
+                  />
+                }
                 queryKey={["certificates", query]}
                 load={(cursor) =>
                   data(
@@ -105,6 +124,63 @@ export function Certificates() {
         </Grid>
       </Stack>
     </Page>
+  );
+}
+
+interface BulkProps {
+  query: string;
+  /** How many the query finds. */
+  all: number;
+  chosen: string[];
+  done: () => void;
+}
+
+/** What is done to many at once: to those chosen, or to all that the query finds. */
+function Bulk({ query, all, chosen, done }: BulkProps) {
+  const choices = {
+    owner: useTeamChoices(),
+    add_to_groups: useGroupChoices(),
+    remove_from_groups: useGroupChoices(),
+  };
+  const what = chosen.length ? many(chosen.length, "certificate") : `all ${count(all)} that are found`;
+  return (
+    <>
+      <Text size="sm" c="dimmed" role="status">
+        {chosen.length ? `${count(chosen.length)} chosen` : ""}
+      </Text>
+      <Form
+        label={chosen.length ? "Change the chosen" : "Change all of these"}
+        variant="default"
+        disabled={chosen.length === 0 && !query}
+        service="inventory"
+        path="/v1/certificates/bulk"
+        fields={["owner", "add_to_groups", "remove_from_groups", "add_tags", "remove_tags", "set_fields"]}
+        along={chosen.length ? { fingerprints: chosen } : { query }}
+        choices={choices}
+        what={`What is given here is changed of ${what}; what is left out stays.`}
+        submit={`Change ${what}`}
+        shown={(edit) => (
+          <Text size="sm">
+            {edit.id
+              ? "It is under way: what becomes of it is under Audit."
+              : `Changed: ${String(edit.changed)}.`}
+          </Text>
+        )}
+        onDone={done}
+      />
+      <Act
+        label="Have the chosen renewed"
+        variant="default"
+        disabled={chosen.length === 0}
+        what={`The profiles that fit renew ${what} before they end.`}
+        run={async () => {
+          for (const fingerprint of chosen) {
+            await data(renewal.POST("/v1/adoptions", { body: { fingerprint } }));
+          }
+          done();
+        }}
+      />
+    </>
   );
 }
 

@@ -1,11 +1,11 @@
-import { Anchor, Grid, Text, Timeline } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Anchor } from "@mantine/core";
 import { Link, useParams } from "react-router";
 import { data, provisioner } from "../api";
+import type { paths } from "../contracts/provisioner";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
+import { Detail, Halves, Happenings } from "../parts/Detail";
 import { Facts } from "../parts/Facts";
-import { Failure } from "../parts/Failure";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
@@ -13,25 +13,26 @@ import { plain } from "../words";
 
 const MAY_BE_TRIED = ["waiting", "failed", "restored", "needs_attention"];
 
+type Deployment =
+  paths["/v1/deployments/{deployment_id}"]["get"]["responses"][200]["content"]["application/json"];
+
 export function DeploymentPage() {
   const id = useParams().id ?? "";
-  const asked = useQuery({
-    queryKey: ["deployment", id],
-    queryFn: () =>
-      data(provisioner.GET("/v1/deployments/{deployment_id}", { params: { path: { deployment_id: id } } })),
-    refetchInterval: 2_000,
-  });
-  if (asked.error) {
-    return (
-      <Page title="Deployment">
-        <Failure error={asked.error} retry={() => asked.refetch()} />
-      </Page>
-    );
-  }
-  const known = asked.data;
-  if (!known) {
-    return <Page title="Deployment">{null}</Page>;
-  }
+  return (
+    <Detail
+      title="Deployment"
+      queryKey={["deployment", id]}
+      every={2_000}
+      load={() =>
+        data(provisioner.GET("/v1/deployments/{deployment_id}", { params: { path: { deployment_id: id } } }))
+      }
+    >
+      {(known) => <Shown id={id} known={known} />}
+    </Detail>
+  );
+}
+
+function Shown({ id, known }: { id: string; known: Deployment }) {
   return (
     <Page
       title="Deployment"
@@ -52,8 +53,8 @@ export function DeploymentPage() {
         ) : null
       }
     >
-      <Grid>
-        <Grid.Col span={{ base: 12, md: 6 }}>
+      <Halves
+        left={
           <Card title="The deployment">
             <Facts
               of={{
@@ -77,26 +78,21 @@ export function DeploymentPage() {
               }}
             />
           </Card>
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, md: 6 }}>
+        }
+        right={
           <Card title="Steps">
-            <Timeline bulletSize={12} lineWidth={2}>
-              {known.steps.map((step) => (
-                <Timeline.Item
-                  key={`${step.attempt} ${step.at} ${step.step}`}
-                  title={`${plain(step.step)}${step.ok ? "" : ": failed"}`}
-                  color={step.ok ? "teal" : "red"}
-                >
-                  <Text size="sm">{step.text}</Text>
-                  <Text size="xs" c="dimmed" component="div">
-                    <When at={step.at} />
-                  </Text>
-                </Timeline.Item>
-              ))}
-            </Timeline>
+            <Happenings
+              of={known.steps.map((step) => ({
+                key: `${step.attempt} ${step.at} ${step.step}`,
+                title: `${plain(step.step)}${step.ok ? "" : ": failed"}`,
+                text: step.text,
+                at: step.at,
+                isBad: !step.ok,
+              }))}
+            />
           </Card>
-        </Grid.Col>
-      </Grid>
+        }
+      />
     </Page>
   );
 }

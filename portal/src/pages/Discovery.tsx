@@ -18,6 +18,7 @@ import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
 import { Empty } from "../parts/Empty";
 import { Failure } from "../parts/Failure";
+import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
@@ -54,7 +55,7 @@ export function Discovery() {
   );
 }
 
-function NewScan() {
+export function NewScan() {
   const [targets, setTargets] = useState("");
   const [ports, setPorts] = useState("443");
   const [depth, setDepth] = useState<"fast" | "full">("fast");
@@ -69,6 +70,7 @@ function NewScan() {
     onSuccess: async () => {
       setTargets("");
       await known.invalidateQueries({ queryKey: ["scans"] });
+      await known.invalidateQueries({ queryKey: ["first-run"] });
     },
   });
   return (
@@ -153,6 +155,15 @@ function Schedules() {
   return (
     <Listing
       label="Schedules"
+      actions={
+        <Form
+          label="New schedule"
+          service="discovery"
+          path="/v1/schedules"
+          what="A cron expression or a number of seconds says when; quiet hours when not."
+          fields={["name", "scan", "cron", "every", "timezone", "quiet_hours", "groups"]}
+        />
+      }
       queryKey={["scan-schedules"]}
       load={(cursor) => data(discovery.GET("/v1/schedules", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}
@@ -165,24 +176,32 @@ function Schedules() {
         {
           title: "",
           cell: (each) => (
-            <Act
-              label="Run now"
-              variant="default"
-              what={`The scan of ${each.name} is started now; its schedule stays.`}
-              run={() =>
-                data(
-                  discovery.POST("/v1/schedules/{schedule_id}/run", {
-                    params: { path: { schedule_id: each.id } },
-                  }),
-                )
-              }
-            />
+            <Group gap="xs" wrap="nowrap">
+              <Act
+                label="Run now"
+                variant="default"
+                what={`The scan of ${each.name} is started now; its schedule stays.`}
+                run={() =>
+                  data(
+                    discovery.POST("/v1/schedules/{schedule_id}/run", {
+                      params: { path: { schedule_id: each.id } },
+                    }),
+                  )
+                }
+              />
+              <Remove
+                what={`${each.name} is repeated no more; what it has found stays known.`}
+                service="discovery"
+                path="/v1/schedules/{schedule_id}"
+                ids={{ schedule_id: each.id }}
+              />
+            </Group>
           ),
         },
       ]}
       empty={
         <Empty title="No scan is repeated">
-          <Code>POST /discovery/v1/schedules</Code> repeats a scan every night, with quiet hours.
+          A schedule repeats a scan every night, say, with quiet hours.
         </Empty>
       }
     />
@@ -193,6 +212,15 @@ function Sources() {
   return (
     <Listing
       label="Sources"
+      actions={
+        <Form
+          label="New source"
+          service="discovery"
+          path="/v1/sources"
+          fields={["name", "kind", "settings", "credential", "every", "groups"]}
+          kinds={{ path: "/v1/source-kinds", parts: { settings: "settings", credential: "credential" } }}
+        />
+      }
       queryKey={["sources"]}
       load={(cursor) => data(discovery.GET("/v1/sources", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}
@@ -204,18 +232,26 @@ function Sources() {
         {
           title: "",
           cell: (each) => (
-            <Act
-              label="Read now"
-              variant="default"
-              what={`${each.name} is logged into and read now. Nothing is changed there.`}
-              run={() =>
-                data(
-                  discovery.POST("/v1/sources/{source_id}/runs", {
-                    params: { path: { source_id: each.id } },
-                  }),
-                )
-              }
-            />
+            <Group gap="xs" wrap="nowrap">
+              <Act
+                label="Read now"
+                variant="default"
+                what={`${each.name} is logged into and read now. Nothing is changed there.`}
+                run={() =>
+                  data(
+                    discovery.POST("/v1/sources/{source_id}/runs", {
+                      params: { path: { source_id: each.id } },
+                    }),
+                  )
+                }
+              />
+              <Remove
+                what={`${each.name} is read no more, and its credential is forgotten.`}
+                service="discovery"
+                path="/v1/sources/{source_id}"
+                ids={{ source_id: each.id }}
+              />
+            </Group>
           ),
         },
       ]}

@@ -1,34 +1,33 @@
-import { Anchor, Grid, Text, Timeline } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Anchor } from "@mantine/core";
 import { Link, useParams } from "react-router";
 import { data, renewal } from "../api";
+import type { paths } from "../contracts/renewal";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
+import { Detail, Halves, Happenings } from "../parts/Detail";
 import { Facts } from "../parts/Facts";
-import { Failure } from "../parts/Failure";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
 import { plain, REASON } from "../words";
 
+type Order = paths["/v1/orders/{order_id}"]["get"]["responses"][200]["content"]["application/json"];
+
 export function OrderPage() {
   const id = useParams().id ?? "";
-  const asked = useQuery({
-    queryKey: ["order", id],
-    queryFn: () => data(renewal.GET("/v1/orders/{order_id}", { params: { path: { order_id: id } } })),
-    refetchInterval: 3_000,
-  });
-  if (asked.error) {
-    return (
-      <Page title="Order">
-        <Failure error={asked.error} retry={() => asked.refetch()} />
-      </Page>
-    );
-  }
-  const known = asked.data;
-  if (!known) {
-    return <Page title="Order">{null}</Page>;
-  }
+  return (
+    <Detail
+      title="Order"
+      queryKey={["order", id]}
+      every={3_000}
+      load={() => data(renewal.GET("/v1/orders/{order_id}", { params: { path: { order_id: id } } }))}
+    >
+      {(known) => <Shown id={id} known={known} />}
+    </Detail>
+  );
+}
+
+function Shown({ id, known }: { id: string; known: Order }) {
   return (
     <Page
       title={`Order of ${known.names[0] ?? "a certificate"}`}
@@ -45,8 +44,8 @@ export function OrderPage() {
         ) : null
       }
     >
-      <Grid>
-        <Grid.Col span={{ base: 12, md: 6 }}>
+      <Halves
+        left={
           <Card title="The order">
             <Facts
               of={{
@@ -68,22 +67,20 @@ export function OrderPage() {
               }}
             />
           </Card>
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, md: 6 }}>
+        }
+        right={
           <Card title="Steps">
-            <Timeline bulletSize={12} lineWidth={2}>
-              {known.steps.map((step) => (
-                <Timeline.Item key={`${step.at} ${step.step}`} title={plain(step.step)}>
-                  <Text size="sm">{step.text}</Text>
-                  <Text size="xs" c="dimmed" component="div">
-                    <When at={step.at} />
-                  </Text>
-                </Timeline.Item>
-              ))}
-            </Timeline>
+            <Happenings
+              of={known.steps.map((step) => ({
+                key: `${step.at} ${step.step}`,
+                title: plain(step.step),
+                text: step.text,
+                at: step.at,
+              }))}
+            />
           </Card>
-        </Grid.Col>
-      </Grid>
+        }
+      />
     </Page>
   );
 }

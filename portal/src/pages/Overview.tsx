@@ -1,7 +1,9 @@
-import { Anchor, Grid, Group, Paper, SimpleGrid, Stack, Text, ThemeIcon } from "@mantine/core";
+import { Anchor, Group, Paper, SimpleGrid, Stack, Text, ThemeIcon } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { data, discovery, inventory, notifier, renewal } from "../api";
+import type { components } from "../contracts/inventory";
+import { Arranged } from "../parts/Arranged";
 import { Card } from "../parts/Card";
 import { ExpiryTimeline } from "../parts/ExpiryTimeline";
 import { Failure } from "../parts/Failure";
@@ -9,12 +11,31 @@ import { Grades } from "../parts/Grades";
 import { Severity, State, Urgency } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { Share } from "../parts/Share";
-import { Steps } from "../parts/Steps";
+import { TellMe } from "../parts/TellMe";
 import { When } from "../parts/When";
 import { count, many, nameOf } from "../words";
+import { Onward, Steps } from "./FirstSteps";
 
 const UNHANDLED = "expires < 90d and not managed";
 const unhandledLink = `/certificates?query=${encodeURIComponent(UNHANDLED)}`;
+
+type Summary = components["schemas"]["SummaryView"];
+const SOON_DAYS = 30;
+
+/** Return how many end soon and are renewed by nobody. */
+function byHandSoon(known: Summary): number {
+  return known.ending.find((window) => window.days >= SOON_DAYS)?.by_hand ?? 0;
+}
+
+/** Return, in a sentence, whether tonight is safe. */
+function saying(known: Summary): string {
+  if (byHandSoon(known) > 0) {
+    return `${many(byHandSoon(known), "certificate")} end within ${SOON_DAYS} days and nobody renews them.`;
+  }
+  return known.stale
+    ? `${many(known.stale, "place")} still serve what was replaced.`
+    : "Everything that ends soon is renewed by itself.";
+}
 
 export function Overview() {
   const summary = useQuery({
@@ -36,20 +57,12 @@ export function Overview() {
       </Page>
     );
   }
-  const soon = known?.ending.find((window) => window.days >= 30);
-  const byHand = soon?.by_hand ?? 0;
   return (
-    <Page title="Overview" lead="Is tonight safe?">
+    <Page title="Overview" lead="Is tonight safe?" actions={<Onward />}>
       <Stack>
         <Verdict
-          isSafe={byHand === 0 && (known?.stale ?? 0) === 0}
-          text={
-            byHand > 0
-              ? `${many(byHand, "certificate")} end within ${soon?.days} days and nobody renews them.`
-              : known?.stale
-                ? `${many(known.stale, "place")} still serve what was replaced.`
-                : "Everything that ends soon is renewed by itself."
-          }
+          isSafe={known ? byHandSoon(known) === 0 && known.stale === 0 : undefined}
+          text={known ? saying(known) : "Looking…"}
         />
         <SimpleGrid cols={{ base: 2, sm: 4 }}>
           <Figure label="Certificates in use" value={known?.current} to="/certificates?query=current" />
@@ -57,50 +70,71 @@ export function Overview() {
           <Figure label="Without an owner" value={known?.unowned} to="/certificates?query=not%20owner" />
           <Figure label="Places" value={known?.places} to="/spread" />
         </SimpleGrid>
-        <Grid>
-          <Grid.Col span={{ base: 12, md: 7 }}>
-            <Unhandled />
-          </Grid.Col>
-          <Grid.Col span={{ base: 12, md: 5 }}>
-            <OpenAlerts />
-          </Grid.Col>
-          <Grid.Col span={{ base: 12, md: 7 }}>
-            <Card title="Expiries and renewals, the next 90 days">
-              <ExpiryTimeline />
-            </Card>
-          </Grid.Col>
-          <Grid.Col span={{ base: 12, md: 5 }}>
-            <Card title="How good what is served is">
-              <Grades of={known?.grades ?? {}} />
-            </Card>
-          </Grid.Col>
-          <Grid.Col span={{ base: 12, md: 4 }}>
-            <Card title="Automation">
-              <Share
-                part={known?.managed ?? 0}
-                whole={known?.current ?? 0}
-                label="of what is in use is renewed by itself"
-              />
-            </Card>
-          </Grid.Col>
-          <Grid.Col span={{ base: 12, md: 4 }}>
-            <RunningCampaigns />
-          </Grid.Col>
-          <Grid.Col span={{ base: 12, md: 4 }}>
-            <LastScans />
-          </Grid.Col>
-        </Grid>
+        <Arranged
+          name="overview"
+          widgets={[
+            {
+              id: "unhandled",
+              title: "Ends soon, and nobody renews it",
+              width: 12,
+              show: () => <Unhandled />,
+            },
+            { id: "alerts", title: "Open alerts", width: 6, show: () => <OpenAlerts /> },
+            {
+              id: "expiries",
+              title: "Expiries and renewals",
+              width: 6,
+              show: () => (
+                <Card title="Expiries and renewals, the next 90 days">
+                  <ExpiryTimeline />
+                </Card>
+              ),
+            },
+            {
+              id: "grades",
+              title: "Grades",
+              width: 6,
+              show: () => (
+                <Card title="How good what is served is">
+                  <Grades of={known?.grades ?? {}} />
+                </Card>
+              ),
+            },
+            {
+              id: "automation",
+              title: "Automation",
+              width: 6,
+              show: () => (
+                <Card title="Automation">
+                  <Share
+                    part={known?.managed ?? 0}
+                    whole={known?.current ?? 0}
+                    label="of what is in use is renewed by itself"
+                  />
+                </Card>
+              ),
+            },
+            { id: "campaigns", title: "Campaigns", width: 6, show: () => <RunningCampaigns /> },
+            { id: "scans", title: "Last scans", width: 6, show: () => <LastScans /> },
+          ]}
+        />
       </Stack>
     </Page>
   );
 }
 
-function Verdict({ isSafe, text }: { isSafe: boolean; text: string }) {
+/** What is not known yet is never called safe. */
+function Verdict({ isSafe, text }: { isSafe: boolean | undefined; text: string }) {
   return (
     <Paper withBorder p="md" role="status">
       <Group wrap="nowrap">
-        <ThemeIcon color={isSafe ? "teal" : "red"} size="lg" radius="xl" variant="light">
-          <span aria-hidden="true">{isSafe ? "✓" : "!"}</span>
+        <ThemeIcon
+          color={isSafe === undefined ? "gray" : isSafe ? "teal" : "red"}
+          size="lg"
+          radius="xl"
+          variant="light"
+        >
+          <span aria-hidden="true">{isSafe === undefined ? "?" : isSafe ? "✓" : "!"}</span>
         </ThemeIcon>
         <Text fw={600} size="lg">
           {text}
@@ -123,34 +157,61 @@ function Figure({ label, value, to }: { label: string; value: number | undefined
   );
 }
 
+const URGENCIES = ["expired", "critical", "error", "warning", "renew"];
+/** Of so many that end first it is asked how far they reach. */
+const LOOKED_AT = 24;
+
+/** Return what is the more urgent, and of what is as urgent what reaches further. */
+function byUrgencyAndReach(one: Reaching, other: Reaching): number {
+  const rank = ({ urgency }: Reaching) => URGENCIES.indexOf(urgency ?? "") + 1 || URGENCIES.length + 1;
+  return rank(one) - rank(other) || (other.place_count ?? 0) - (one.place_count ?? 0);
+}
+
+interface Reaching {
+  urgency?: string | null;
+  place_count?: number | undefined;
+}
+
+/** What ends and is not handled, in order of urgency and of how many places it would take down with it. */
 function Unhandled() {
   const asked = useQuery({
     queryKey: ["unhandled"],
-    queryFn: () =>
-      data(
+    queryFn: async () => {
+      const page = await data(
         inventory.GET("/v1/certificates", {
-          params: { query: { query: UNHANDLED, sort: "expires", limit: 8 } },
+          params: { query: { query: UNHANDLED, sort: "expires", limit: LOOKED_AT } },
         }),
-      ),
+      );
+      const reports = page.items.map(({ fingerprint }) =>
+        data(inventory.GET("/v1/certificates/{fingerprint}", { params: { path: { fingerprint } } })),
+      );
+      return (await Promise.all(reports)).sort(byUrgencyAndReach);
+    },
   });
   return (
     <Card
       title="Ends soon, and nobody renews it"
       aside={
-        <Anchor component={Link} to={unhandledLink} size="sm">
-          All
-        </Anchor>
+        <Group gap="sm" wrap="nowrap">
+          <TellMe query={UNHANDLED} />
+          <Anchor component={Link} to={unhandledLink} size="sm">
+            All
+          </Anchor>
+        </Group>
       }
     >
       {asked.error ? <Failure error={asked.error} /> : null}
-      {asked.data?.items.length === 0 ? <Text size="sm">Nothing within 90 days.</Text> : null}
+      {asked.data?.length === 0 ? <Text size="sm">Nothing within 90 days.</Text> : null}
       <Stack gap="xs">
-        {asked.data?.items.map((each) => (
+        {asked.data?.slice(0, 12).map((each) => (
           <Group key={each.fingerprint} justify="space-between" wrap="nowrap">
             <Anchor component={Link} to={`/certificates/${each.fingerprint}`} size="sm" truncate>
               {nameOf(each)}
             </Anchor>
             <Group gap="xs" wrap="nowrap">
+              <Text size="sm" c="dimmed" visibleFrom="sm">
+                {each.owner?.name ?? "nobody’s"}, {many(each.place_count, "place")}
+              </Text>
               <Text size="sm" component="span">
                 <When at={each.not_after} />
               </Text>

@@ -1,8 +1,11 @@
-import { Anchor, Stack, Tabs } from "@mantine/core";
+import { Anchor, Group, Select, Stack, Tabs } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import { Link } from "react-router";
 import { data, provisioner } from "../api";
 import { Act } from "../parts/Act";
 import { Empty } from "../parts/Empty";
+import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
@@ -113,11 +116,23 @@ function Rollouts() {
   );
 }
 
+function useTargets() {
+  const asked = useQuery({
+    queryKey: ["targets", "choices"],
+    queryFn: () => data(provisioner.GET("/v1/targets", { params: { query: { limit: 1000 } } })),
+  });
+  return asked.data?.items ?? [];
+}
+
 function Windows() {
+  const choices = { target_id: useTargets().map((each) => ({ value: each.id, label: each.name })) };
   return (
     <Stack>
       <Listing
         label="Change windows"
+        actions={
+          <Form label="New window" service="provisioner" path="/v1/change-windows" choices={choices} />
+        }
         queryKey={["windows"]}
         load={(cursor) =>
           data(provisioner.GET("/v1/change-windows", { params: { query: cursor ? { cursor } : {} } }))
@@ -132,11 +147,23 @@ function Windows() {
               each.weekly.map((slot) => `${slot.day} ${slot.start} for ${slot.duration}`).join("; "),
           },
           { title: "Zone", cell: (each) => each.time_zone },
+          {
+            title: "",
+            cell: (each) => (
+              <Remove
+                what={`Targets of ${each.name} may be changed at any time, unless another window is for them.`}
+                service="provisioner"
+                path="/v1/change-windows/{window_id}"
+                ids={{ window_id: each.id }}
+              />
+            ),
+          },
         ]}
         empty={<Empty title="Targets are changed at any time">A change window says when they may be.</Empty>}
       />
       <Listing
         label="Freezes"
+        actions={<Form label="New freeze" service="provisioner" path="/v1/freezes" choices={choices} />}
         queryKey={["freezes"]}
         load={(cursor) =>
           data(provisioner.GET("/v1/freezes", { params: { query: cursor ? { cursor } : {} } }))
@@ -147,6 +174,17 @@ function Windows() {
           { title: "Of", cell: (each) => each.group ?? each.target_id ?? "all" },
           { title: "From", cell: (each) => <When at={each.starts_at} /> },
           { title: "Until", cell: (each) => <When at={each.ends_at} /> },
+          {
+            title: "",
+            cell: (each) => (
+              <Remove
+                what="What is frozen may be changed again."
+                service="provisioner"
+                path="/v1/freezes/{freeze_id}"
+                ids={{ freeze_id: each.id }}
+              />
+            ),
+          },
         ]}
         empty={<Empty title="Nothing is frozen">A freeze keeps targets as they are for a time.</Empty>}
       />
@@ -158,6 +196,7 @@ function Targets() {
   return (
     <Listing
       label="Targets"
+      actions={<MakeTarget />}
       queryKey={["targets"]}
       load={(cursor) => data(provisioner.GET("/v1/targets", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}
@@ -170,18 +209,36 @@ function Targets() {
         {
           title: "",
           cell: (each) => (
-            <Act
-              label="Check"
-              variant="default"
-              what={`${each.name} is logged into, and what works is said. Nothing is changed there.`}
-              run={() =>
-                data(
-                  provisioner.POST("/v1/targets/{target_id}/check", {
-                    params: { path: { target_id: each.id } },
-                  }),
-                )
-              }
-            />
+            <Group gap="xs" wrap="nowrap">
+              <Act
+                label="Check"
+                variant="default"
+                what={`${each.name} is logged into, and what works is said. Nothing is changed there.`}
+                run={() =>
+                  data(
+                    provisioner.POST("/v1/targets/{target_id}/check", {
+                      params: { path: { target_id: each.id } },
+                    }),
+                  )
+                }
+              />
+              <Form
+                label="Change"
+                variant="default"
+                service="provisioner"
+                method="patch"
+                path="/v1/targets/{target_id}"
+                ids={{ target_id: each.id }}
+                fields={["host", "port", "username", "host_key", "options", "groups", "credential"]}
+                initial={{ options: each.options, groups: each.groups }}
+              />
+              <Remove
+                what={`${each.name} is known no more. It stays as it is, and so do its certificates.`}
+                service="provisioner"
+                path="/v1/targets/{target_id}"
+                ids={{ target_id: each.id }}
+              />
+            </Group>
           ),
         },
       ]}
@@ -190,10 +247,56 @@ function Targets() {
   );
 }
 
+function MakeTarget() {
+  return (
+    <Form
+      label="New target"
+      service="provisioner"
+      path="/v1/targets"
+      fields={["name", "kind", "host", "port", "username", "host_key", "options", "credential", "groups"]}
+      kinds={{ path: "/v1/target-kinds", parts: { options: "options", credential: "credential" } }}
+    />
+  );
+}
+
+/** Binds a lineage: what the slot takes goes by the kind of its target. */
+function MakeBinding() {
+  const targets = useTargets();
+  const [targetId, setTargetId] = useState<string | null>(null);
+  const target = targets.find((each) => each.id === targetId);
+  return (
+    <Group gap="xs">
+      <Select
+        aria-label="Target of the new binding"
+        placeholder="on which target"
+        size="xs"
+        searchable
+        data={targets.map((each) => ({ value: each.id, label: each.name }))}
+        value={targetId}
+        onChange={setTargetId}
+      />
+      <Form
+        key={targetId ?? ""}
+        label="New binding"
+        disabled={!target}
+        service="provisioner"
+        path="/v1/bindings"
+        fields={["lineage_id", "slot", "endpoints", "deploy_now", "on_drift"]}
+        along={{ target_id: targetId }}
+        kinds={SLOTS}
+        {...(target ? { kind: target.kind } : {})}
+      />
+    </Group>
+  );
+}
+
+const SLOTS = { path: "/v1/target-kinds", parts: { slot: "slot" } };
+
 function Bindings() {
   return (
     <Listing
       label="Bindings"
+      actions={<MakeBinding />}
       queryKey={["bindings"]}
       load={(cursor) =>
         data(provisioner.GET("/v1/bindings", { params: { query: cursor ? { cursor } : {} } }))
@@ -219,6 +322,28 @@ function Bindings() {
           cell: (each) => each.endpoints.map((at) => `${at.server_name ?? at.address}:${at.port}`).join(", "),
         },
         { title: "By", cell: (each) => each.created_by },
+        {
+          title: "",
+          cell: (each) => (
+            <Group gap="xs" wrap="nowrap">
+              <Form
+                label="Change"
+                variant="default"
+                service="provisioner"
+                method="patch"
+                path="/v1/bindings/{binding_id}"
+                ids={{ binding_id: each.id }}
+                initial={{ on_drift: each.on_drift, after: each.after }}
+              />
+              <Remove
+                what="The lineage is put there no more. What is there now stays."
+                service="provisioner"
+                path="/v1/bindings/{binding_id}"
+                ids={{ binding_id: each.id }}
+              />
+            </Group>
+          ),
+        },
       ]}
       empty={
         <Empty title="Nothing is bound yet">
@@ -254,7 +379,21 @@ function Proposals() {
             </Anchor>
           ),
         },
-        { title: "Ready", cell: (each) => (each.is_ready ? "yes" : each.reason) },
+        {
+          title: "Ready",
+          cell: (each) =>
+            each.is_ready ? (
+              <Form
+                label="Bind"
+                service="provisioner"
+                path="/v1/proposals/{proposal_id}/accept"
+                ids={{ proposal_id: each.id }}
+                what={`From now on ${each.certificate_path} on ${each.host} gets each new certificate.`}
+              />
+            ) : (
+              each.reason
+            ),
+        },
       ]}
       empty={
         <Empty title="Nothing is proposed">

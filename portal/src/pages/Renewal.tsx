@@ -1,7 +1,9 @@
 import { Anchor, Stack, Tabs, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { data, renewal } from "../api";
 import { Empty } from "../parts/Empty";
+import { Form } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
@@ -122,6 +124,7 @@ function Profiles() {
   return (
     <Listing
       label="Profiles"
+      actions={<MakeProfile />}
       queryKey={["profiles"]}
       load={(cursor) => data(renewal.GET("/v1/profiles", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}
@@ -154,10 +157,52 @@ function Profiles() {
   );
 }
 
+export function MakeAuthority() {
+  return (
+    <Form
+      label="New authority"
+      service="renewal"
+      path="/v1/authorities"
+      fields={["name", "kind", "options", "secrets", "trust", "groups"]}
+      kinds={{ path: "/v1/authority-kinds", parts: { options: "options", secrets: "secrets" } }}
+    />
+  );
+}
+
+export function MakeProfile() {
+  const authorities = useQuery({
+    queryKey: ["authorities", "choices"],
+    queryFn: () => data(renewal.GET("/v1/authorities", { params: { query: { limit: 1000 } } })),
+  });
+  const choices = authorities.data?.items.map((each) => ({ value: each.name, label: each.name })) ?? [];
+  return (
+    <Form
+      label="New profile"
+      service="renewal"
+      path="/v1/profiles"
+      fields={[
+        "name",
+        "authority",
+        "allowed_names",
+        "key_type",
+        "lifetime",
+        "challenge",
+        "renew_before",
+        "key_custody",
+        "approvals_needed",
+        "approver_groups",
+        "groups",
+      ]}
+      choices={{ authority: choices }}
+    />
+  );
+}
+
 function Authorities() {
   return (
     <Listing
       label="Authorities"
+      actions={<MakeAuthority />}
       queryKey={["authorities"]}
       load={(cursor) => data(renewal.GET("/v1/authorities", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}

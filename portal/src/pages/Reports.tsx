@@ -1,5 +1,5 @@
 import { Button, Group, Select, Stack, TextInput } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { data, notifier } from "../api";
 import type { paths } from "../contracts/notifier";
@@ -7,6 +7,7 @@ import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
 import { Empty } from "../parts/Empty";
 import { Failure } from "../parts/Failure";
+import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
@@ -23,6 +24,7 @@ export function Reports() {
         <Making />
         <Listing
           label="Reports that are mailed"
+          actions={<MakeSchedule />}
           queryKey={["report-schedules"]}
           load={(cursor) =>
             data(notifier.GET("/v1/report-schedules", { params: { query: cursor ? { cursor } : {} } }))
@@ -36,29 +38,53 @@ export function Reports() {
             {
               title: "",
               cell: (each) => (
-                <Act
-                  label="Send now"
-                  variant="default"
-                  what={`${each.name} goes out at once, and then as before.`}
-                  run={() =>
-                    data(
-                      notifier.POST("/v1/report-schedules/{schedule_id}/send", {
-                        params: { path: { schedule_id: each.id } },
-                      }),
-                    )
-                  }
-                />
+                <Group gap="xs" wrap="nowrap">
+                  <Act
+                    label="Send now"
+                    variant="default"
+                    what={`${each.name} goes out at once, and then as before.`}
+                    run={() =>
+                      data(
+                        notifier.POST("/v1/report-schedules/{schedule_id}/send", {
+                          params: { path: { schedule_id: each.id } },
+                        }),
+                      )
+                    }
+                  />
+                  <Remove
+                    what={`${each.name} is mailed no more.`}
+                    service="notifier"
+                    path="/v1/report-schedules/{schedule_id}"
+                    ids={{ schedule_id: each.id }}
+                  />
+                </Group>
               ),
             },
           ]}
           empty={
             <Empty title="No report is mailed">
-              POST /notifier/v1/report-schedules mails one every Monday, say.
+              One goes out every Monday, say, by a channel that is mail.
             </Empty>
           }
         />
       </Stack>
     </Page>
+  );
+}
+
+function MakeSchedule() {
+  const channels = useQuery({
+    queryKey: ["channels", "choices"],
+    queryFn: () => data(notifier.GET("/v1/channels", { params: { query: { limit: 1000 } } })),
+  });
+  const mail = channels.data?.items.filter((each) => each.kind === "email") ?? [];
+  return (
+    <Form
+      label="Mail one again and again"
+      service="notifier"
+      path="/v1/report-schedules"
+      choices={{ channel_id: mail.map((each) => ({ value: each.id, label: each.name })) }}
+    />
   );
 }
 

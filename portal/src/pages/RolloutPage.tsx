@@ -1,35 +1,35 @@
-import { Anchor, Grid, Group, Stack, Table } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Anchor, Group, Table } from "@mantine/core";
 import { Link, useParams } from "react-router";
 import { data, provisioner } from "../api";
+import type { paths } from "../contracts/provisioner";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
+import { Detail, Halves } from "../parts/Detail";
 import { Facts } from "../parts/Facts";
-import { Failure } from "../parts/Failure";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
+import { Wide } from "../parts/Wide";
+
+type Rollout = paths["/v1/rollouts/{rollout_id}"]["get"]["responses"][200]["content"]["application/json"];
 
 /** Canaries, a share, the rest: how far a certificate has come, and what has stopped it. */
 export function RolloutPage() {
   const id = useParams().id ?? "";
   const path = { rollout_id: id };
-  const asked = useQuery({
-    queryKey: ["rollout", id],
-    queryFn: () => data(provisioner.GET("/v1/rollouts/{rollout_id}", { params: { path } })),
-    refetchInterval: 3_000,
-  });
-  if (asked.error) {
-    return (
-      <Page title="Rollout">
-        <Failure error={asked.error} retry={() => asked.refetch()} />
-      </Page>
-    );
-  }
-  const known = asked.data;
-  if (!known) {
-    return <Page title="Rollout">{null}</Page>;
-  }
+  return (
+    <Detail
+      title="Rollout"
+      queryKey={["rollout", id]}
+      every={3_000}
+      load={() => data(provisioner.GET("/v1/rollouts/{rollout_id}", { params: { path } }))}
+    >
+      {(known) => <Shown path={path} known={known} />}
+    </Detail>
+  );
+}
+
+function Shown({ path, known }: { path: { rollout_id: string }; known: Rollout }) {
   return (
     <Page
       title="Rollout"
@@ -57,8 +57,9 @@ export function RolloutPage() {
         ) : null
       }
     >
-      <Grid>
-        <Grid.Col span={{ base: 12, md: 5 }}>
+      <Halves
+        wide={5}
+        left={
           <Card title="How it goes out">
             <Facts
               of={{
@@ -77,9 +78,9 @@ export function RolloutPage() {
               }}
             />
           </Card>
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, md: 7 }}>
-          <Stack>
+        }
+        right={
+          <>
             {known.waves.map((wave) => (
               <Card key={wave.wave} title={wave.wave === 0 ? "Canaries" : `Wave ${wave.wave}`}>
                 <Group gap="md">
@@ -92,7 +93,7 @@ export function RolloutPage() {
               </Card>
             ))}
             <Card title="Deployments">
-              <Table.ScrollContainer minWidth={420}>
+              <Wide label="Deployments, one by one" minWidth={420}>
                 <Table>
                   <Table.Thead>
                     <Table.Tr>
@@ -119,11 +120,11 @@ export function RolloutPage() {
                     ))}
                   </Table.Tbody>
                 </Table>
-              </Table.ScrollContainer>
+              </Wide>
             </Card>
-          </Stack>
-        </Grid.Col>
-      </Grid>
+          </>
+        }
+      />
     </Page>
   );
 }

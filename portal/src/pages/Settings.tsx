@@ -1,29 +1,37 @@
-import { Code, Tabs } from "@mantine/core";
-import { data, inventory, notifier } from "../api";
+import { Alert, Code, Group, Stack, Tabs } from "@mantine/core";
+import { data, inventory, notifier, send } from "../api";
 import { Act } from "../parts/Act";
+import { useChannelChoices, useGroupChoices, useTeamChoices } from "../parts/choices";
 import { Empty } from "../parts/Empty";
+import type { Values } from "../parts/Fields";
+import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
-import { plain } from "../words";
+import { count, plain } from "../words";
 
 export function Settings() {
   return (
-    <Page title="Settings" lead="People, teams, groups, policies and channels.">
+    <Page title="Settings" lead="People, teams, groups, policies, channels, and who is told what.">
       <Tabs defaultValue="people" keepMounted={false}>
         <Tabs.List mb="md">
           <Tabs.Tab value="people">People and machines</Tabs.Tab>
           <Tabs.Tab value="teams">Teams</Tabs.Tab>
+          <Tabs.Tab value="ownership">Who owns what</Tabs.Tab>
           <Tabs.Tab value="groups">Groups</Tabs.Tab>
           <Tabs.Tab value="policies">Policies</Tabs.Tab>
           <Tabs.Tab value="channels">Channels</Tabs.Tab>
+          <Tabs.Tab value="rules">Who is told</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="people">
           <People />
         </Tabs.Panel>
         <Tabs.Panel value="teams">
           <Teams />
+        </Tabs.Panel>
+        <Tabs.Panel value="ownership">
+          <Ownership />
         </Tabs.Panel>
         <Tabs.Panel value="groups">
           <Groups />
@@ -34,16 +42,34 @@ export function Settings() {
         <Tabs.Panel value="channels">
           <Channels />
         </Tabs.Panel>
+        <Tabs.Panel value="rules">
+          <Rules />
+        </Tabs.Panel>
       </Tabs>
     </Page>
   );
 }
 
+const ROLES = ["viewer", "operator", "approver", "auditor", "admin"].map((role) => ({
+  value: role,
+  label: role,
+}));
+
 function People() {
+  const choices = { roles: ROLES, groups: useGroupChoices() };
   return (
     <Listing
       label="People and machines"
       queryKey={["principals"]}
+      actions={
+        <Form
+          label="New person or machine"
+          service="inventory"
+          path="/v1/principals"
+          fields={["name", "kind", "roles", "groups", "permissions"]}
+          choices={choices}
+        />
+      }
       load={(cursor) =>
         data(inventory.GET("/v1/principals", { params: { query: cursor ? { cursor } : {} } }))
       }
@@ -56,22 +82,58 @@ function People() {
         { title: "State", cell: (each) => <State of={each.disabled_at ? "disabled" : "enabled"} /> },
         {
           title: "",
-          cell: (each) =>
-            each.disabled_at ? null : (
-              <Act
-                label="Disable"
-                color="red"
-                variant="light"
-                what={`${each.name} can do nothing any more; sessions and tokens end at once.`}
-                run={() =>
-                  data(
-                    inventory.POST("/v1/principals/{principal_id}/disable", {
-                      params: { path: { principal_id: each.id } },
-                    }),
-                  )
-                }
-              />
-            ),
+          cell: (each) => {
+            const ids = { principal_id: each.id };
+            const one = "/v1/principals/{principal_id}";
+            return (
+              <Group gap="xs" wrap="nowrap">
+                {each.is_from_provider || each.kind === "service" ? null : (
+                  <Form
+                    label="Rights"
+                    variant="default"
+                    service="inventory"
+                    method="put"
+                    path={`${one}/rights`}
+                    ids={ids}
+                    what={`What ${each.name} may do from now on; tokens from before are refused.`}
+                    initial={{ roles: each.roles, permissions: each.permissions, groups: each.groups }}
+                    choices={choices}
+                  />
+                )}
+                {each.kind === "service" ? null : (
+                  <Form
+                    label="New API key"
+                    variant="default"
+                    service="inventory"
+                    path={`${one}/api-keys`}
+                    ids={ids}
+                    shown={(made) => (
+                      <Alert color="teal" title="Shown this once">
+                        <Code block>{String(made.key)}</Code>
+                        Keep it where secrets are kept: nobody can show it again.
+                      </Alert>
+                    )}
+                  />
+                )}
+                {each.disabled_at ? (
+                  <Act
+                    label="Enable"
+                    variant="default"
+                    what={`${each.name} may do again what its roles grant.`}
+                    run={() => send("inventory", "post", `${one}/enable`, { ids })}
+                  />
+                ) : (
+                  <Act
+                    label="Disable"
+                    color="red"
+                    variant="light"
+                    what={`${each.name} can do nothing any more; sessions and tokens end at once.`}
+                    run={() => send("inventory", "post", `${one}/disable`, { ids })}
+                  />
+                )}
+              </Group>
+            );
+          },
         },
       ]}
       empty={<Empty title="Nobody">There is nobody you may see.</Empty>}
@@ -79,21 +141,132 @@ function People() {
   );
 }
 
+export function MakeTeam() {
+  return <Form label="New team" service="inventory" path="/v1/teams" fields={["name", "contacts"]} />;
+}
+
 function Teams() {
   return (
     <Listing
       label="Teams"
       queryKey={["teams"]}
+      actions={<MakeTeam />}
       load={(cursor) => data(inventory.GET("/v1/teams", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}
       columns={[
         { title: "Team", cell: (each) => each.name },
         { title: "Id", cell: (each) => <Code>{each.id}</Code> },
-        { title: "Contacts", cell: (each) => each.contacts.length },
+        { title: "Contacts", cell: (each) => each.contacts.map((contact) => contact.value).join(", ") },
+        {
+          title: "",
+          cell: (each) => (
+            <Group gap="xs" wrap="nowrap">
+              <Form
+                label="Change"
+                variant="default"
+                service="inventory"
+                method="patch"
+                path="/v1/teams/{team_id}"
+                ids={{ team_id: each.id }}
+                fields={["name", "contacts"]}
+                initial={{ name: each.name, contacts: each.contacts }}
+              />
+              <Remove
+                what={`${each.name} is no more. It must own nothing.`}
+                service="inventory"
+                path="/v1/teams/{team_id}"
+                ids={{ team_id: each.id }}
+              />
+            </Group>
+          ),
+        },
       ]}
       empty={<Empty title="There is no team">Teams own certificates: who is told, and who is asked.</Empty>}
     />
   );
+}
+
+const OWNING = ["name", "query", "owner", "add_groups", "add_tags", "overrides_people"];
+
+export function MakeOwnership() {
+  const choices = { owner: useTeamChoices(), add_groups: useGroupChoices() };
+  return (
+    <Form
+      label="New rule of ownership"
+      service="inventory"
+      path="/v1/assignment-rules"
+      fields={OWNING}
+      choices={choices}
+    />
+  );
+}
+
+function Ownership() {
+  const choices = { owner: useTeamChoices(), add_groups: useGroupChoices() };
+  return (
+    <Stack>
+      <Listing
+        label="Rules of ownership"
+        queryKey={["assignment-rules"]}
+        actions={
+          <>
+            <Act
+              label="Apply them now"
+              variant="default"
+              what="All rules are gone through for all certificates, also those that were there before."
+              run={() => send("inventory", "post", "/v1/assignment-rules/apply", { body: {} })}
+            />
+            <MakeOwnership />
+          </>
+        }
+        load={() => data(inventory.GET("/v1/assignment-rules"))}
+        rowKey={(each) => each.id}
+        columns={[
+          { title: "Rule", cell: (each) => each.name },
+          { title: "What", cell: (each) => <span className="mono">{each.query}</span> },
+          { title: "Owner", cell: (each) => each.owner },
+          { title: "Groups", cell: (each) => each.add_groups.join(", ") },
+          { title: "Tags", cell: (each) => each.add_tags.join(", ") },
+          { title: "State", cell: (each) => <State of={each.is_enabled ? "enabled" : "off"} /> },
+          {
+            title: "",
+            cell: (each) => (
+              <Group gap="xs" wrap="nowrap">
+                <Form
+                  label="Change"
+                  variant="default"
+                  service="inventory"
+                  method="patch"
+                  path="/v1/assignment-rules/{rule_id}"
+                  ids={{ rule_id: each.id }}
+                  fields={[...OWNING, "is_enabled"]}
+                  initial={picked(each, [...OWNING, "is_enabled"])}
+                  choices={choices}
+                />
+                <Remove
+                  what={`${each.name} is followed no more; what it has assigned stays.`}
+                  service="inventory"
+                  path="/v1/assignment-rules/{rule_id}"
+                  ids={{ rule_id: each.id }}
+                />
+              </Group>
+            ),
+          },
+        ]}
+        empty={
+          <Empty title="Nobody owns anything by rule">
+            A rule gives what it finds an owner, groups and tags, now and whenever something new is found.
+          </Empty>
+        }
+      />
+    </Stack>
+  );
+}
+
+/** Return some fields of what is shown, for a form to begin with. */
+function picked(of: object, names: string[]): Values {
+  const known = of as Values;
+  return Object.fromEntries(names.map((name) => [name, known[name] ?? undefined]));
 }
 
 function Groups() {
@@ -101,12 +274,48 @@ function Groups() {
     <Listing
       label="Groups"
       queryKey={["groups"]}
+      actions={
+        <Form
+          label="New group"
+          service="inventory"
+          path="/v1/groups"
+          fields={["name", "description", "rule"]}
+        />
+      }
       load={(cursor) => data(inventory.GET("/v1/groups", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}
       columns={[
         { title: "Group", cell: (each) => each.name },
         { title: "Id", cell: (each) => <Code>{each.id}</Code> },
         { title: "Rule", cell: (each) => <span className="mono">{each.rule ?? "by hand"}</span> },
+        { title: "Certificates", cell: (each) => count(each.members) },
+        {
+          title: "",
+          cell: (each) => (
+            <Group gap="xs" wrap="nowrap">
+              <Form
+                label="Change"
+                variant="default"
+                service="inventory"
+                method="patch"
+                path="/v1/groups/{group_id}"
+                ids={{ group_id: each.id }}
+                fields={each.rule === null ? ["name", "description"] : ["name", "description", "rule"]}
+                initial={{
+                  name: each.name,
+                  description: each.description,
+                  ...(each.rule === null ? {} : { rule: each.rule }),
+                }}
+              />
+              <Remove
+                what={`${each.name} is no more; who was limited to it sees nothing of it any more.`}
+                service="inventory"
+                path="/v1/groups/{group_id}"
+                ids={{ group_id: each.id }}
+              />
+            </Group>
+          ),
+        },
       ]}
       empty={<Empty title="There is no group">Groups say who may see and change what.</Empty>}
     />
@@ -124,8 +333,43 @@ function Policies() {
         { title: "Policy", cell: (each) => each.title },
         { title: "Version", cell: (each) => each.version },
         { title: "State", cell: (each) => <State of={each.is_enabled ? "enabled" : "off"} /> },
+        {
+          title: "",
+          cell: (each) => {
+            const verb = each.is_enabled ? "disable" : "enable";
+            return (
+              <Act
+                label={each.is_enabled ? "Switch off" : "Switch on"}
+                variant="default"
+                what={
+                  each.is_enabled
+                    ? `${each.title} is judged by no more, and its alerts end.`
+                    : `Everything is judged by ${each.title} from now on.`
+                }
+                run={() =>
+                  send("inventory", "post", `/v1/policies/{policy_id}/${verb}`, {
+                    ids: { policy_id: each.id },
+                  })
+                }
+              />
+            );
+          },
+        },
       ]}
       empty={<Empty title="There is no policy">Mozilla, NIST, BSI and CNSA come along.</Empty>}
+    />
+  );
+}
+
+export function MakeChannel() {
+  return (
+    <Form
+      label="New channel"
+      service="notifier"
+      path="/v1/channels"
+      fields={["name", "kind", "options", "secrets", "groups"]}
+      kinds={{ path: "/v1/channel-kinds", parts: { options: "options", secrets: "secrets" } }}
+      choices={{ groups: useGroupChoices() }}
     />
   );
 }
@@ -135,6 +379,7 @@ function Channels() {
     <Listing
       label="Channels"
       queryKey={["channels"]}
+      actions={<MakeChannel />}
       load={(cursor) => data(notifier.GET("/v1/channels", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}
       columns={[
@@ -146,23 +391,111 @@ function Channels() {
         {
           title: "",
           cell: (each) => (
-            <Act
-              label="Send a test"
-              variant="default"
-              what={`A test goes through ${each.name} now.`}
-              run={() =>
-                data(
-                  notifier.POST("/v1/channels/{channel_id}/test", {
-                    params: { path: { channel_id: each.id } },
-                  }),
-                )
-              }
-            />
+            <Group gap="xs" wrap="nowrap">
+              <Form
+                label="Send a test"
+                variant="default"
+                service="notifier"
+                path="/v1/channels/{channel_id}/test"
+                ids={{ channel_id: each.id }}
+                what={`A test goes through ${each.name} now.`}
+                shown={(trial) => (
+                  <Alert
+                    color={trial.outcome === "delivered" ? "teal" : "red"}
+                    title={trial.outcome === "delivered" ? "It was delivered" : "It was not delivered"}
+                  >
+                    {String(trial.answer)}
+                  </Alert>
+                )}
+              />
+              <Form
+                label="Change"
+                variant="default"
+                service="notifier"
+                method="patch"
+                path="/v1/channels/{channel_id}"
+                ids={{ channel_id: each.id }}
+                fields={["name", "options", "secrets", "enabled", "groups"]}
+                initial={{
+                  name: each.name,
+                  options: each.options,
+                  enabled: each.enabled,
+                  groups: each.groups,
+                }}
+              />
+              <Remove
+                what={`${each.name} tells nobody any more.`}
+                service="notifier"
+                path="/v1/channels/{channel_id}"
+                ids={{ channel_id: each.id }}
+              />
+            </Group>
           ),
         },
       ]}
       empty={
         <Empty title="Nobody is told">Make a channel: mail, a webhook, SNMP, chat or a ticket system.</Empty>
+      }
+    />
+  );
+}
+
+const TELLING = ["name", "min_severity", "problems", "channels", "groups", "plan"];
+
+function Rules() {
+  const choices = { channels: useChannelChoices(), groups: useGroupChoices() };
+  return (
+    <Listing
+      label="Rules of who is told"
+      queryKey={["rules"]}
+      actions={
+        <Form label="New rule" service="notifier" path="/v1/rules" fields={TELLING} choices={choices} />
+      }
+      load={(cursor) => data(notifier.GET("/v1/rules", { params: { query: cursor ? { cursor } : {} } }))}
+      rowKey={(each) => each.id}
+      columns={[
+        { title: "Rule", cell: (each) => each.name },
+        { title: "From", cell: (each) => plain(each.min_severity) },
+        { title: "Problems", cell: (each) => each.problems.map(plain).join(", ") || "all" },
+        {
+          title: "Through",
+          cell: (each) =>
+            each.channels === null
+              ? "all channels"
+              : each.channels
+                  .map((id) => choices.channels.find((channel) => channel.value === id)?.label ?? id)
+                  .join(", "),
+        },
+        { title: "Groups", cell: (each) => each.groups.join(", ") || "all" },
+        {
+          title: "",
+          cell: (each) => (
+            <Group gap="xs" wrap="nowrap">
+              <Form
+                label="Change"
+                variant="default"
+                service="notifier"
+                method="patch"
+                path="/v1/rules/{rule_id}"
+                ids={{ rule_id: each.id }}
+                fields={TELLING}
+                initial={picked(each, TELLING)}
+                choices={choices}
+              />
+              <Remove
+                what={`Nobody is told by ${each.name} any more.`}
+                service="notifier"
+                path="/v1/rules/{rule_id}"
+                ids={{ rule_id: each.id }}
+              />
+            </Group>
+          ),
+        },
+      ]}
+      empty={
+        <Empty title="Nobody is told anything">
+          A rule says who is told of what, from which severity on, and what if nobody answers.
+        </Empty>
       }
     />
   );

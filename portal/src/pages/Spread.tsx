@@ -1,14 +1,73 @@
-import { Anchor, Tabs } from "@mantine/core";
+import { Anchor, Stack, Tabs, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useSearchParams } from "react-router";
 import { data, inventory } from "../api";
+import { Card } from "../parts/Card";
 import { Empty } from "../parts/Empty";
 import { Listing } from "../parts/Listing";
 import { Urgency } from "../parts/Marks";
 import { Page } from "../parts/Page";
+import { Reach, type Reached } from "../parts/Reach";
 import { When } from "../parts/When";
-import { count, nameOf } from "../words";
+import { count, many, nameOf } from "../words";
 
 const askedFor = (query: string) => `/certificates?query=${encodeURIComponent(query)}`;
+
+const DRAWN = 8;
+
+/** What depends on which CA, and how far shared keys and wildcards reach: the widest of each. */
+function Maps() {
+  const few = { params: { query: { limit: 100 } } };
+  const issuers = useQuery({
+    queryKey: ["issuers", "map"],
+    queryFn: () => data(inventory.GET("/v1/issuers", few)),
+  });
+  const keys = useQuery({ queryKey: ["keys", "map"], queryFn: () => data(inventory.GET("/v1/keys", few)) });
+  const wildcards = useQuery({
+    queryKey: ["wildcards", "map"],
+    queryFn: () => data(inventory.GET("/v1/wildcards", few)),
+  });
+  const cas = (issuers.data?.items ?? []).map((each) => ({
+    key: each.fingerprint,
+    label: each.subject ?? each.fingerprint,
+    to: askedFor(`issuer = "${(each.subject ?? "").replace(/["\\]/g, "\\$&")}"`),
+    size: each.leaves.known,
+    says: `${many(each.leaves.known, "certificate")}${each.leaves.outliving ? `, ${count(each.leaves.outliving)} outlive it` : ""}`,
+    isBad: each.leaves.outliving > 0 || (each.urgency ?? "renew") !== "renew",
+  }));
+  const shared = (keys.data?.items ?? []).map((each) => ({
+    key: each.fingerprint,
+    label: `${each.fingerprint.slice(0, 16)}…`,
+    to: askedFor(`key.fingerprint = "${each.fingerprint}"`),
+    size: each.spread.places,
+    says: `${many(each.spread.certificates, "certificate")} at ${many(each.spread.hosts, "host")}`,
+  }));
+  const wide = (wildcards.data?.items ?? []).map((each) => ({
+    key: each.certificate.fingerprint,
+    label: nameOf(each.certificate),
+    to: `/certificates/${each.certificate.fingerprint}`,
+    size: each.spread.places,
+    says: `${many(each.spread.places, "place")} at ${many(each.spread.addresses, "address", "addresses")}`,
+  }));
+  return (
+    <Stack>
+      <Card title="What depends on which CA">
+        <Drawn hub="CAs" of={cas} none="No issuer is known: they are read from the chains that are served." />
+      </Card>
+      <Card title="How far shared keys reach">
+        <Drawn hub="Keys" of={shared} none="No key is shared." />
+      </Card>
+      <Card title="How far wildcards reach">
+        <Drawn hub="Wildcards" of={wide} none="No wildcard is known." />
+      </Card>
+    </Stack>
+  );
+}
+
+function Drawn({ hub, of, none }: { hub: string; of: Reached[]; none: string }) {
+  const widest = [...of].sort((one, other) => other.size - one.size).slice(0, DRAWN);
+  return widest.length ? <Reach hub={hub} of={widest} /> : <Text size="sm">{none}</Text>;
+}
 
 /** How far one key, one wildcard or one CA reaches. */
 export function Spread() {
@@ -19,13 +78,17 @@ export function Spread() {
       title="Spread"
       lead="What one key, one wildcard certificate or one issuer reaches, the widest first."
     >
-      <Tabs defaultValue={key ? "keys" : "issuers"} keepMounted={false}>
+      <Tabs defaultValue={key ? "keys" : "map"} keepMounted={false}>
         <Tabs.List mb="md">
+          <Tabs.Tab value="map">Map</Tabs.Tab>
           <Tabs.Tab value="issuers">Issuers</Tabs.Tab>
           <Tabs.Tab value="keys">Shared keys</Tabs.Tab>
           <Tabs.Tab value="wildcards">Wildcards</Tabs.Tab>
           <Tabs.Tab value="places">Places</Tabs.Tab>
         </Tabs.List>
+        <Tabs.Panel value="map">
+          <Maps />
+        </Tabs.Panel>
         <Tabs.Panel value="issuers">
           <Listing
             label="Issuers"

@@ -1,4 +1,14 @@
-import { Button, Group, LoadingOverlay, Paper, ScrollArea, Table, VisuallyHidden } from "@mantine/core";
+import {
+  Button,
+  Checkbox,
+  Group,
+  LoadingOverlay,
+  Paper,
+  ScrollArea,
+  Stack,
+  Table,
+  VisuallyHidden,
+} from "@mantine/core";
 import { keepPreviousData, type QueryKey, useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useState } from "react";
 import { Failure } from "./Failure";
@@ -21,12 +31,29 @@ interface ListingProps<Row> {
   columns: Column<Row>[];
   rowKey: (row: Row) => string;
   empty: ReactNode;
+  /** What can be done about the list: a button that makes a new one, say. */
+  actions?: ReactNode;
+  /** Rows can be chosen, by their keys. */
+  chosen?: { keys: string[]; choose: (keys: string[]) => void };
   /** How often to look again, in milliseconds: for what is under way. */
   every?: number;
 }
 
 /** A list that the server pages: at any size, one page is held here. */
-export function Listing<Row>({ label, queryKey, load, columns, rowKey, empty, every }: ListingProps<Row>) {
+export function Listing<Row>(props: ListingProps<Row>) {
+  return props.actions ? (
+    <Stack gap="sm">
+      <Group justify="flex-end" gap="xs">
+        {props.actions}
+      </Group>
+      <Rows {...props} />
+    </Stack>
+  ) : (
+    <Rows {...props} />
+  );
+}
+
+function Rows<Row>({ label, queryKey, load, columns, rowKey, empty, every, chosen }: ListingProps<Row>) {
   const [cursors, setCursors] = useState<string[]>([]);
   const which = JSON.stringify(queryKey);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another question begins at its first page
@@ -42,6 +69,8 @@ export function Listing<Row>({ label, queryKey, load, columns, rowKey, empty, ev
     return <Failure error={asked.error} retry={() => asked.refetch()} />;
   }
   const next = asked.data?.next_cursor;
+  const shown = asked.data?.items.map(rowKey) ?? [];
+  const isWhole = shown.length > 0 && shown.every((key) => chosen?.keys.includes(key));
   if (asked.data && asked.data.items.length === 0 && cursor === undefined) {
     return <Paper withBorder>{empty}</Paper>;
   }
@@ -55,6 +84,16 @@ export function Listing<Row>({ label, queryKey, load, columns, rowKey, empty, ev
           </caption>
           <Table.Thead>
             <Table.Tr>
+              {chosen ? (
+                <Table.Th w={36} scope="col">
+                  <Checkbox
+                    aria-label="All of this page"
+                    checked={isWhole}
+                    indeterminate={!isWhole && chosen.keys.length > 0}
+                    onChange={() => chosen.choose(isWhole ? [] : shown)}
+                  />
+                </Table.Th>
+              ) : null}
               {columns.map((column) => (
                 <Table.Th key={column.title} w={column.width} scope="col">
                   {column.title}
@@ -65,6 +104,15 @@ export function Listing<Row>({ label, queryKey, load, columns, rowKey, empty, ev
           <Table.Tbody>
             {asked.data?.items.map((row) => (
               <Table.Tr key={rowKey(row)}>
+                {chosen ? (
+                  <Table.Td>
+                    <Checkbox
+                      aria-label={`Choose ${rowKey(row)}`}
+                      checked={chosen.keys.includes(rowKey(row))}
+                      onChange={() => chosen.choose(toggled(chosen.keys, rowKey(row)))}
+                    />
+                  </Table.Td>
+                ) : null}
                 {columns.map((column) => (
                   <Table.Td key={column.title}>{column.cell(row)}</Table.Td>
                 ))}
@@ -95,4 +143,8 @@ export function Listing<Row>({ label, queryKey, load, columns, rowKey, empty, ev
       ) : null}
     </Paper>
   );
+}
+
+function toggled(keys: string[], key: string): string[] {
+  return keys.includes(key) ? keys.filter((each) => each !== key) : [...keys, key];
 }

@@ -13,6 +13,7 @@ import {
 import { useDisclosure } from "@mantine/hooks";
 import { type ReactNode, useEffect } from "react";
 import { Link, useLocation } from "react-router";
+import { useChanges } from "../changes";
 import { type Person, signOut } from "../session";
 
 const ROOMS: [string, string][] = [
@@ -38,6 +39,7 @@ function isAt(path: string, room: string): boolean {
 export function Shell({ who, children }: { who: Person; children: ReactNode }) {
   const [opened, { toggle, close }] = useDisclosure(false);
   const { pathname } = useLocation();
+  useChanges();
   // biome-ignore lint/correctness/useExhaustiveDependencies: on a narrow screen the menu closes when one has gone somewhere
   useEffect(close, [pathname]);
   return (

@@ -35,7 +35,9 @@ export function When({ at, none = "never" }: { at: string | null | undefined; no
   }
   return (
     <Tooltip label={exactTime(at)} events={{ hover: true, focus: true, touch: true }}>
-      <time dateTime={at}>{relativeTime(at)}</time>
+      <time dateTime={at} className="nowrap">
+        {relativeTime(at)}
+      </time>
     </Tooltip>
   );
 }

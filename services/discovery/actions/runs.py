@@ -25,6 +25,7 @@ from shared.clock import Clock
 from shared.events.discovery import ScanCounts
 from shared.ids import new_id
 from shared.store import Database, Transaction
+from shared.store.traces import continuing
 
 BATCH = 256
 """Places per transaction."""
@@ -114,7 +115,8 @@ class Runs:
 
         async def work() -> None:
             if await keep_it():
-                await self._work(claim, sharers)
+                async with continuing(self._database, claim.scan_id, "scan"):
+                    await self._work(claim, sharers)
 
         every = min(1.0, self._bounds.lease.total_seconds() / 4)
         await while_held(work, keep=keep_it, let_go=let_go, every=every)

@@ -25,6 +25,7 @@ from shared.events.discovery import ScanCounts
 from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
+from shared.store.traces import remember
 
 FEW_HOSTS = 20
 """So many names are resolved while the caller waits; of more, the caller hears through the scan."""
@@ -95,6 +96,7 @@ class Scans:
         async with self._database.transaction() as tx:
             tx.session.add(scan)
             await tx.session.flush()
+            await remember(tx, scan.id, now=now)
             if is_plain:
                 most = self._bounds.max_targets
                 await lay_out(tx, scan, wishes=wishes, resolved=resolved, unresolved=unresolved, most=most)
@@ -113,6 +115,7 @@ class Scans:
         scan.groups = list(groups)
         tx.session.add(scan)
         await tx.session.flush()
+        await remember(tx, scan.id, now=now)
         tx.after_commit(self._ring)
         return scan
 

@@ -1,6 +1,6 @@
 """Watches: places of a certificate that was renewed are looked at until they serve another one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
@@ -17,6 +17,8 @@ from shared.events.discovery import Place
 from shared.events.provisioner import CertificateDeployed
 from shared.events.renewal import CertificateRenewed
 from shared.store import Database, Transaction
+from shared.store.traces import remember, remembered
+from shared.trace import Kind, following_each
 
 AT_ONCE = 500
 LEASE = timedelta(minutes=1)
@@ -48,6 +50,7 @@ class Watches:
         names = [(place.server_name, place.address) for place in places.values() if place.server_name]
         await store.remember_names(tx, names, origin="event", now=now)
         await store.watch_places(tx, [_row(place, old=old, at=at) for place in places.values()])
+        await remember(tx, *([old] if old else []), *places, now=now)
 
     async def renewed(self, tx: Transaction, event: Event[CertificateRenewed], *, now: datetime) -> None:
         """Look in a while: something else than the provisioner may put it in place."""
@@ -69,6 +72,26 @@ class Watches:
     async def _keep(self, due: Sequence[store.Watch], sightings: Sequence[Sighting]) -> None:
         now = self._clock()
         by_place = {place_asked(sighting.asked).key: sighting for sighting in sightings}
+        begun = await remembered(
+            self._database,
+            [each for watch in due for each in (watch.place_key, watch.old_fingerprint) if each],
+        )
+        traces = {
+            seen: begun.get(watch.place_key) or begun.get(watch.old_fingerprint or "")
+            for watch in due
+            if (seen := fingerprint_of(by_place[watch.place_key])) is not None
+        }
+        with following_each(traces, name="look", kind=Kind.INTERNAL):
+            await self._keep_seen(due, sightings, by_place, now=now)
+
+    async def _keep_seen(
+        self,
+        due: Sequence[store.Watch],
+        sightings: Sequence[Sighting],
+        by_place: Mapping[str, Sighting],
+        *,
+        now: datetime,
+    ) -> None:
         async with self._database.transaction() as tx:
             await keep(tx, sightings, now=now, misses_until_lost=self._misses_until_lost)
             # A watch that an event has renewed meanwhile is due again: this look came before that.

@@ -244,7 +244,7 @@ def _add_reading(routes: Routes, scans: Scans, clock: Clock) -> None:
         paging: AllPages,
         outcome: Annotated[Outcome | None, Query()] = None,
     ) -> Page[ResultView]:
-        after = int(paging.after[0]) if paging.after and paging.after[0].isdigit() else None
+        after = paging.after_number()
         rows = await scans.results(scan_id, outcome=outcome, after=after, limit=paging.limit, caller=caller)
         views = [ResultView.model_validate(row) for row in rows]
         return paging.page(views, key=lambda view: [str(view.number)])

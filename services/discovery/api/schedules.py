@@ -16,6 +16,7 @@ from shared.clock import Clock
 from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
+from shared.local_time import LocalTime
 
 ScheduleReader = Annotated[Principal, requires("scans:read")]
 ScheduleWriter = Annotated[Principal, requires("scans:write")]
@@ -29,8 +30,10 @@ A_YEAR = 366 * 86_400
 class QuietHoursBody(Body):
     """Hours in which nothing is started and what goes on rests; they may pass midnight."""
 
-    start: time = Field(examples=["08:00"])
-    end: time = Field(description="Where it is not after `start`, it is on the next day.", examples=["18:00"])
+    start: LocalTime = Field(examples=["08:00"])
+    end: LocalTime = Field(
+        description="Where it is not after `start`, it is on the next day.", examples=["18:00"]
+    )
     days: list[Day] = Field(list(DAYS), min_length=1, description="The days on which they begin.")
 
 

@@ -18,6 +18,7 @@ from services.inventory.domain.timeline import Happening
 from services.inventory.store import arrivals, associations, certificates, chains
 from services.inventory.store.arrivals import Look, NewCertificate
 from shared.events.discovery import CertificateFound
+from shared.events.inventory import CertificatesArrived
 from shared.ids import new_id
 from shared.store import Transaction
 
@@ -40,6 +41,7 @@ class Arrivals:
         taken = {event_id: look for event_id, look in looks.items() if look.seen.fingerprint in new}
         if taken:
             await self._keep(tx, taken, new, now=now)
+            tx.emit(CertificatesArrived(fingerprints=list(new)), now=now)
             await self._tell(tx, passed, now=now)
             await _tell_aging(tx, new.values(), now=now)
         return set(taken)

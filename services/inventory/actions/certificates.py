@@ -9,6 +9,7 @@ from services.inventory.domain.certificates import Reading, have_same_names, rea
 from services.inventory.store import associations, certificates, chains, lineages, oddities, replacements
 from services.inventory.store.tables import Certificate, Lineage
 from shared.errors import Invalid
+from shared.events.inventory import CertificatesArrived
 from shared.fields import as_mapping
 from shared.ids import new_id
 from shared.store import Transaction
@@ -60,6 +61,7 @@ async def know(
             await inherit(tx, row)
         await oddities.keep(tx, row.fingerprint, reading.oddities)
         await associations.mark(tx, fingerprints=[row.fingerprint])
+        tx.emit(CertificatesArrived(fingerprints=[row.fingerprint]), now=now)
     return row
 
 

@@ -22,6 +22,7 @@ from services.inventory.store.arrivals import Look, NewCertificate
 from services.inventory.store.changes import Turn
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import Certificate, Sighting
+from shared.events.inventory import CertificatesArrived
 from shared.ids import new_id
 from shared.store import Transaction
 
@@ -118,6 +119,7 @@ class Changes:
         self, tx: Transaction, found: Sequence[_Change], seen: Mapping[str, Sighting], *, now: datetime
     ) -> None:
         new = await self._certificates(tx, found, now=now)
+        tx.emit(CertificatesArrived(fingerprints=list(new)), now=now)
         looks = {event_id: look for each in found for event_id, look in each.looks.items()}
         await changes.turn(tx, [_turn(look, seen[look.place_id]) for look in looks.values()])
         await changes.keep_negotiated(tx, list(looks.values()))

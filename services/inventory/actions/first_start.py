@@ -1,18 +1,27 @@
 """Makes what must be there before anybody can ask: the signing key, the administrator, the services' API keys."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import jwt
 
 from services.inventory.actions.access import Access
-from services.inventory.actions.principals import NewPrincipal, add_api_key, principal_row
+from services.inventory.actions.principals import NewPrincipal, add_api_key, keep_api_key, principal_row
 from services.inventory.connectors.credential_files import CredentialFiles
-from services.inventory.domain.credentials import LONGEST, SERVICES, Kind, ServicePrincipal, digest
+from services.inventory.domain.credentials import (
+    LONGEST,
+    SERVICES,
+    Kind,
+    ServicePrincipal,
+    digest,
+    is_api_key,
+)
 from services.inventory.store import access
 from services.inventory.store.locks import hold
 from services.inventory.store.tables import PrincipalRow
 from shared.access import AUDIENCE
 from shared.acting import Acting, acting_as
+from shared.errors import Invalid
 from shared.store import Database, Transaction
 
 ADMIN = NewPrincipal(name="admin", kind=Kind.PERSON, roles=("admin",))
@@ -24,7 +33,16 @@ RENEWED_BEFORE_END = timedelta(days=30)
 class FirstStart:
     """Looks at every start whether all of it is there and still good; any number of replicas may."""
 
-    def __init__(self, database: Database, granting: Access, files: CredentialFiles) -> None:
+    def __init__(
+        self,
+        database: Database,
+        granting: Access,
+        files: CredentialFiles,
+        *,
+        given: Mapping[str, str] | None = None,
+    ) -> None:
+        """`given` are API keys of services that the settings hold: those are kept, and none is made or written."""
+        self._given = given or {}
         self._database = database
         self._granting = granting
         self._files = files
@@ -77,12 +95,29 @@ class FirstStart:
         principal = await _principal(tx, new, now=now)
         # A later version may ask for more than the one that made it.
         principal.permissions = list(service.permissions)
+        given = self._given.get(service.name)
+        if given is not None:
+            await self._keep(tx, service.name, principal.id, given, now=now)
+            return
         written = self._files.api_key(service.name)
         known = await access.api_key(tx.session, digest(written)) if written else None
         ends = known.expires_at if known is not None and known.revoked_at is None else now
         if ends <= now + RENEWED_BEFORE_END:
             made = add_api_key(tx, principal.id, created_by=OURSELVES, now=now, expires_at=now + LONGEST)
             self._files.write_api_key(service.name, made.key)
+
+    async def _keep(self, tx: Transaction, name: str, principal_id: str, key: str, *, now: datetime) -> None:
+        if not is_api_key(key):
+            raise Invalid(
+                f"EVERLEAF_{name.upper()}_API_KEY is not an API key.",
+                next_step="Make one with `everleaf api-key`, and give the same to inventory and to the service.",
+            )
+        known = await access.api_key(tx.session, digest(key))
+        if known is None:
+            keep_api_key(tx, principal_id, key, created_by=OURSELVES, now=now, expires_at=now + LONGEST)
+        elif known.expires_at <= now + RENEWED_BEFORE_END:
+            # It holds as long as the settings say so; one that was revoked stays that.
+            known.expires_at = now + LONGEST
 
 
 async def _principal(tx: Transaction, new: NewPrincipal, *, now: datetime) -> PrincipalRow:

@@ -251,6 +251,13 @@ def add_api_key(
 ) -> MadeKey:
     """Make an API key and keep its hash."""
     key = credentials.api_key(secrets.token_bytes(credentials.RANDOM_BYTES))
+    return keep_api_key(tx, principal_id, key, created_by=created_by, now=now, expires_at=expires_at)
+
+
+def keep_api_key(
+    tx: Transaction, principal_id: str, key: str, *, created_by: str, now: datetime, expires_at: datetime
+) -> MadeKey:
+    """Keep the hash of an API key that was made elsewhere."""
     row = ApiKeyRow(
         id=new_id(),
         principal_id=principal_id,

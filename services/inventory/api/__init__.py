@@ -1,6 +1,7 @@
 """The inventory's HTTP door: certificates, lineages, places, replacements, questions, who owns what, and who may ask."""
 
 from services.inventory.actions.access import Access
+from services.inventory.actions.arrangements import Arrangements
 from services.inventory.actions.assessments import Assessments
 from services.inventory.actions.cbom import Cbom
 from services.inventory.actions.exceptions import Exceptions
@@ -16,6 +17,7 @@ from services.inventory.actions.searching import Searching
 from services.inventory.actions.signing_in import SigningIn
 from services.inventory.actions.summaries import Summaries
 from services.inventory.api.access import access_routes
+from services.inventory.api.arrangements import arrangement_routes
 from services.inventory.api.assessments import assessment_routes
 from services.inventory.api.cbom import cbom_routes
 from services.inventory.api.certificates import certificate_routes
@@ -55,6 +57,7 @@ def routes(
     forecasts: Forecasts,
     searching: Searching,
     saved_queries: SavedQueries,
+    arrangements: Arrangements,
     relations: Relations,
     cbom: Cbom,
     once: Once,
@@ -73,6 +76,7 @@ def routes(
         holding_routes(reading),
         *organising_routes(organising, reading, once=once, clock=clock),
         saved_query_routes(saved_queries, once=once, clock=clock),
+        arrangement_routes(arrangements, clock=clock),
         key_routes(relations),
         spread_routes(relations),
         device_routes(relations),

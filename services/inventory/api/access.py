@@ -11,7 +11,8 @@ from services.inventory.actions.access import Access
 from shared.access import unbase64url
 from shared.clock import Clock
 from shared.errors import Fault, Invalid, Unauthenticated
-from shared.http import Body, Problem, Routes, View, public
+from shared.http import Body, Routes, View, public
+from shared.openapi import Problem
 
 OFTEN: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "The credential is not accepted."},

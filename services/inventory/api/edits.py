@@ -13,8 +13,8 @@ from services.inventory.api.certificates import CertificateView, shown
 from services.inventory.store.organised import EditRow
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.errors import Stale
-from shared.http import Body, Page, Paging, Routes, View, etag
+from shared.errors import Invalid, Stale
+from shared.http import Body, Page, Paging, Routes, View, etag, number_in
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("certificates:read")]
@@ -159,8 +159,9 @@ def _version(if_match: str | None) -> int | None:
     text = (if_match or "*").strip()
     if text == "*":
         return None
-    if not text.strip('"').isdigit():
+    try:
+        return number_in(text.strip('"'))
+    except Invalid:
         raise Stale(
             "It was changed since you read it.", next_step="Read it again, and repeat the change on that."
-        )
-    return int(text.strip('"'))
+        ) from None

@@ -12,8 +12,7 @@ from services.inventory.api.places import PlaceView
 from services.inventory.api.wanted import Moment
 from services.inventory.domain.servings import period
 from shared.access import Principal, requires
-from shared.errors import Invalid
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, instant_in
 
 Reader = Annotated[Principal, requires("places:read")]
 AllPages = Annotated[Paging, Depends()]
@@ -61,9 +60,4 @@ def _after(paging: Paging) -> tuple[str, datetime] | None:
     after = paging.after_parts(2)
     if after is None:
         return None
-    try:
-        return after[0], datetime.fromisoformat(after[1])
-    except ValueError as error:
-        raise Invalid(
-            "The cursor is not one of ours.", next_step="Leave it out to start from the first page."
-        ) from error
+    return after[0], instant_in(after[1])

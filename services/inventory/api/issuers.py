@@ -12,9 +12,8 @@ from services.inventory.api.keys import Fingerprint, tidy
 from services.inventory.api.wanted import Moment
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.errors import Invalid
 from shared.events.inventory import Urgency
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, instant_in
 
 Reader = Annotated[Principal, requires("certificates:read")]
 AllPages = Annotated[Paging, Depends()]
@@ -125,9 +124,4 @@ def ending(paging: Paging) -> tuple[datetime, str] | None:
     after = paging.after_parts(2)
     if after is None:
         return None
-    try:
-        return datetime.fromisoformat(after[0]), after[1]
-    except ValueError as error:
-        raise Invalid(
-            "The cursor is not one of ours.", next_step="Leave it out to start from the first page."
-        ) from error
+    return instant_in(after[0]), after[1]

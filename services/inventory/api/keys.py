@@ -10,8 +10,7 @@ from services.inventory.actions.relations import Counted, KeyReport, Relations
 from services.inventory.api.certificates import CertificateView
 from services.inventory.api.places import SeenPlaceView, seen_place
 from shared.access import Principal, requires
-from shared.errors import Invalid
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, number_in
 
 Reader = Annotated[Principal, requires("certificates:read")]
 PlaceReader = Annotated[Principal, requires("places:read")]
@@ -98,11 +97,7 @@ def weighed(paging: Paging) -> tuple[int, str] | None:
     after = paging.after_parts(2)
     if after is None:
         return None
-    if not after[0].isdigit():
-        raise Invalid(
-            "The cursor is not one of ours.", next_step="Leave it out to start from the first page."
-        )
-    return int(after[0]), after[1]
+    return number_in(after[0]), after[1]
 
 
 def as_page(

@@ -10,8 +10,7 @@ from services.inventory.actions.reading import Reading
 from services.inventory.api.certificates import CertificateView
 from services.inventory.domain.timeline import Happening
 from shared.access import Principal, requires
-from shared.errors import Fault, Invalid
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, instant_in
 
 Reader = Annotated[Principal, requires("lineages:read")]
 AllPages = Annotated[Paging, Depends()]
@@ -75,14 +74,5 @@ def lineage_routes(reading: Reading) -> Routes:
 
 
 def _after(paging: Paging) -> tuple[datetime, str] | None:
-    if paging.after is None:
-        return None
-    try:
-        at, row_id = paging.after
-        return datetime.fromisoformat(at), row_id
-    except ValueError as error:
-        raise Invalid(
-            "The cursor is not one of a timeline.",
-            next_step="Leave it out to start from the first page.",
-            faults=[Fault(pointer="/query/cursor", message="not a cursor of this list")],
-        ) from error
+    after = paging.after_parts(2)
+    return None if after is None else (instant_in(after[0]), after[1])

@@ -15,7 +15,8 @@ from services.inventory.actions.access import Access
 from services.inventory.api.access import OFTEN, address_of
 from shared.clock import Clock
 from shared.errors import EverleafError, Invalid, TooMany, Unauthenticated, Unavailable
-from shared.http import PROBLEM, Problem, Routes, View, public, retry_after
+from shared.http import Routes, View, public, retry_after
+from shared.openapi import PROBLEM, Problem
 from shared.trace import trace_id
 
 NO_STORE = {"Cache-Control": "no-store"}

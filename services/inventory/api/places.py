@@ -15,6 +15,7 @@ from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.inventory import Flaw
 from shared.http import Page, Paging, Routes, View
+from shared.openapi import may_fail
 
 Reader = Annotated[Principal, requires("places:read")]
 ReplacementReader = Annotated[Principal, requires("lineages:read")]
@@ -154,7 +155,11 @@ def place_routes(reading: Reading, *, clock: Clock) -> Routes:
         )
         return paging.page([_both(row) for row in rows], key=lambda view: [view.id])
 
-    @routes.get("/places/history", summary="Show what a place served, or what it served at one instant")
+    @routes.get(
+        "/places/history",
+        summary="Show what a place served, or what it served at one instant",
+        responses=may_fail(404),
+    )
     async def get_place_history(
         caller: Reader,
         key: Annotated[str, Query(examples=["tls://192.0.2.10:443/shop.example.com"])],

@@ -14,6 +14,7 @@ from shared.access import Verifier
 from shared.clock import Clock
 from shared.errors import Forbidden
 from shared.http import Routes, public
+from shared.openapi import may_fail
 
 # With this prefix a browser takes them over TLS only, and from no other host (RFC 6265bis §4.1.3.2).
 BEGUN = "__Host-everleaf-login"
@@ -31,6 +32,7 @@ def sign_in_routes(signing_in: SigningIn, access: Access, *, clock: Clock) -> Ro
         "/login",
         summary="Sign in: sends the browser to the OpenID provider",
         openapi_extra=public("who signs in has no token yet"),
+        responses=may_fail(404, 502),
         status_code=303,
         response_class=RedirectResponse,
     )
@@ -47,6 +49,7 @@ def sign_in_routes(signing_in: SigningIn, access: Access, *, clock: Clock) -> Ro
         "/login/callback",
         summary="Where the OpenID provider sends the browser back to",
         openapi_extra=public("the provider's code and the browser's cookie are sent instead of a token"),
+        responses=may_fail(401, 403, 404, 502),
         status_code=303,
         response_class=RedirectResponse,
     )
@@ -71,7 +74,7 @@ def sign_in_routes(signing_in: SigningIn, access: Access, *, clock: Clock) -> Ro
         summary="Sign in with an API key or a token, sent as bearer: a session begins",
         openapi_extra=public("an API key or a token is sent, and a cookie comes back"),
         status_code=204,
-        responses=OFTEN,
+        responses={**OFTEN, **may_fail(403)},
     )
     async def create_session(
         request: Request,
@@ -95,6 +98,7 @@ def sign_in_routes(signing_in: SigningIn, access: Access, *, clock: Clock) -> Ro
         "/session/token",
         summary="Exchange the session's cookie for a token",
         openapi_extra=public("the session's cookie is sent instead of a token"),
+        responses=may_fail(401, 403),
     )
     async def create_session_token(
         request: Request,
@@ -111,6 +115,7 @@ def sign_in_routes(signing_in: SigningIn, access: Access, *, clock: Clock) -> Ro
         "/session",
         summary="Sign out: ends the session and all tokens of whose it was",
         openapi_extra=public("the session's cookie is sent instead of a token"),
+        responses=may_fail(403),
         status_code=204,
     )
     async def end_session(

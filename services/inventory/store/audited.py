@@ -7,6 +7,7 @@ from services.inventory.store.assessment_tables import ExceptionRow, PolicyRow
 from services.inventory.store.organised import AssignmentRule, EditRow, FieldRow, GroupRow, TeamRow
 from services.inventory.store.tables import (
     ApiKeyRow,
+    ArrangementRow,
     PrincipalRow,
     SavedQueryRow,
     SessionRow,
@@ -35,6 +36,7 @@ AUDITED: Mapping[type[Any], Audited] = {
         milestones={"state": frozenset({"done", "failed"})},
     ),
     SavedQueryRow: Audited(kind="saved_query"),
+    ArrangementRow: Audited(kind="arrangement"),
     PolicyRow: Audited(kind="policy"),
     ExceptionRow: Audited(kind="exception"),
 }

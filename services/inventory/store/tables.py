@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from shared.store import Instant, Json, Sealed
+from shared.store import Instant, Json, SealedOwn
 
 _BY_CODE_POINTS = sa.String(253).with_variant(sa.String(253, collation="C"), "postgresql")
 """Text whose index finds what begins so, on every database."""
@@ -347,13 +347,29 @@ class SavedQueryRow(Table, table=True):
     updated_at: datetime = Field(sa_type=Instant)
 
 
+class ArrangementRow(Table, table=True):
+    """How somebody has arranged a page of what they look at."""
+
+    __tablename__ = "arrangements"
+    __table_args__ = (sa.UniqueConstraint("owner_id", "name"),)
+
+    id: str = Field(primary_key=True, max_length=36)
+    owner_id: str = Field(max_length=100)
+    """The principal whose it is, and who alone sees it."""
+    name: str = Field(max_length=50)
+    """Of the page."""
+    cards: list[dict[str, Any]] = Field(sa_type=Json)
+    """Which cards, in their order, and how each is shown."""
+    updated_at: datetime = Field(sa_type=Instant)
+
+
 class SigningKeyRow(Table, table=True):
     """A key that tokens are signed with; the newest one signs, all of them verify."""
 
     __tablename__ = "signing_keys"
 
     id: str = Field(primary_key=True, max_length=36)
-    private_key: bytes = Field(sa_type=Sealed)
+    private_key: bytes = Field(sa_type=SealedOwn)
     """Sealed."""
     created_at: datetime = Field(sa_type=Instant)
 
@@ -535,7 +551,7 @@ class SignInRow(Table, table=True):
     browser: str = Field(max_length=64)
     """The hash of the cookie that the browser was given."""
     nonce: str = Field(max_length=64)
-    verifier: bytes = Field(sa_type=Sealed)
+    verifier: bytes = Field(sa_type=SealedOwn)
     """Sealed: proves to the provider that the code is ours (RFC 7636)."""
     return_to: str = Field(sa_type=sa.Text)
     expires_at: datetime = Field(sa_type=Instant, index=True)

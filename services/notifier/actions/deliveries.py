@@ -8,6 +8,7 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -26,9 +27,10 @@ from shared.audit import Change
 from shared.errors import Conflict, NotFound
 from shared.events.notifier import Severity
 from shared.store import Database, Transaction
+from shared.telemetry import ALERTS_TOLD
 
 log = structlog.get_logger(__name__)
-TOLD_AS_THEY_ARE = (Turn.OPENED, Turn.RAISED, Turn.RESOLVED)
+TOLD_AS_THEY_ARE = (Turn.OPENED, Turn.RAISED, Turn.ACKNOWLEDGED, Turn.RESOLVED)
 """Channels know these; whatever else is told of an alert is one of them to whom it is told."""
 
 
@@ -64,6 +66,7 @@ class Deliveries:
         self._channels = channels
         self._schedule = schedule
         self._portal_url = portal_url
+        self._was_any_due = False
 
     async def recover(self) -> None:
         """Take up at once what a process that has died was sending. Only SQLite has just one process."""
@@ -73,17 +76,22 @@ class Deliveries:
 
     async def claim(self, *, busy: Collection[str], now: datetime) -> Job | None:
         """Take a due delivery through a channel that is not busy, or return None."""
-        async with self._database.read() as session:
-            if not await store.is_any_due(session, now, busy=busy):
-                return None
+        # Where one was due there are often more: who looks first, so as to hold no lock for nothing, asks twice then.
+        if not self._was_any_due and not await self._is_any_due(now, busy=busy):
+            return None
         async with self._database.transaction() as tx:
             delivery = await store.claim(tx, until=now + self._schedule.lease, busy=busy, now=now)
+            self._was_any_due = delivery is not None
             job = await self._job(tx, delivery) if delivery is not None else None
             if delivery is not None and job is not None and not await _keeps_pace(tx, job, now=now):
                 # Another process of ours has sent something through it meanwhile.
                 delivery.attempts, delivery.lease_until = delivery.attempts - 1, None
                 return None
             return job
+
+    async def _is_any_due(self, now: datetime, *, busy: Collection[str]) -> bool:
+        async with self._database.read() as session:
+            return await store.is_any_due(session, now, busy=busy)
 
     async def _job(self, tx: Transaction, delivery: store.Delivery) -> Job:
         return Job(
@@ -150,6 +158,8 @@ class Deliveries:
         delivery.state = DeliveryState.DELIVERED
         delivery.answer = sent.answer
         delivery.delivered_at = now
+        took = (now - delivery.created_at).total_seconds()
+        tx.after_commit(partial(ALERTS_TOLD.labels(job.channel.kind).observe, took))
         delivery.next_attempt_at = None
         await _settle(tx, job, DeliveryState.DELIVERED, text=sent.answer, now=now)
         await turns.clear_channel(tx, job.channel, answer=sent.answer, now=now)

@@ -15,6 +15,7 @@ from services.notifier.store.subscriptions import Subscription
 from shared.clock import Clock
 from shared.events import Event
 from shared.store import Database, Transaction
+from shared.store.scopes import Scope
 
 _LOOK_AGAIN = timedelta(seconds=1)
 """What another replica has kept is found by looking."""
@@ -55,9 +56,26 @@ class Logs:
             if row.log == Log.AUDIT:
                 entries = await trail.entries_after(session, after, limit=limit)
                 return [_of_trail(each) for each in entries], entries[-1].number if entries else after
-            found, until = await store.events_for(session, row, after=after, limit=limit, now=now)
+            found, until = await store.events_for(
+                session, groups=row.groups, types=row.types, after=after, limit=limit, now=now
+            )
         items = [_of_event(each) for each in found if is_about(row.names, json.loads(each.body)["data"])]
         return items, max(until, after)
+
+    async def kept_until(self) -> int:
+        """Return the number of the last event that was kept."""
+        async with self._database.read() as session:
+            return await store.kept_until(session)
+
+    async def heard(
+        self, scope: Scope, *, after: int, limit: int, now: datetime
+    ) -> tuple[Sequence[Item], int]:
+        """Return events of a scope after a number, and up to which number all was looked at."""
+        async with self._database.read() as session:
+            found, until = await store.events_for(
+                session, groups=scope or (), after=after, limit=limit, now=now
+            )
+        return [_of_event(each) for each in found], max(until, after)
 
     async def forget(self, *, before: datetime) -> None:
         """Let go of events that were kept for long enough."""

@@ -1,8 +1,9 @@
 """Reports that are mailed again and again: made and taken away by people, sent by the clock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import IntegrityError
@@ -17,10 +18,10 @@ from services.notifier.domain.beats import next_occurrence
 from services.notifier.domain.reports import TITLES, Report
 from services.notifier.domain.text import instant
 from shared.access import Principal
-from shared.errors import Conflict, EverleafError, Fault, Invalid, NotFound
+from shared.errors import Conflict, EverleafError, Fault, Invalid, NotFound, Stale
 from shared.groups import listed
 from shared.ids import new_id
-from shared.store import Database
+from shared.store import Database, Transaction
 
 log = structlog.get_logger(__name__)
 LEASE = timedelta(minutes=10)
@@ -43,6 +44,16 @@ class NewSchedule:
     channel_id: str
     recipients: Sequence[str]
     groups: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleChange:
+    """What is to be another."""
+
+    values: Mapping[str, Any]
+    """By the names that `NewSchedule` has."""
+    expected: int | None = None
+    """The version the caller has read, where it said so."""
 
 
 class ReportSchedules:
@@ -82,12 +93,35 @@ class ReportSchedules:
         )
         async with self._database.transaction() as tx:
             tx.session.add(row)
-            try:
-                await tx.session.flush()
-            except IntegrityError as error:
-                raise Conflict(
-                    f"There is a schedule named {new.name} already.", next_step="Choose another name."
-                ) from error
+            await _flush(tx, name=row.name)
+        return row
+
+    async def change(
+        self, schedule_id: str, *, change: ScheduleChange, caller: Principal, now: datetime
+    ) -> store.ReportSchedule:
+        """Change a schedule. From then on its reports show what the caller may see: else a change of recipients would leak.
+
+        Raises `NotFound`, `Stale`, `Invalid`, `Forbidden` or `Conflict`.
+        """
+        new = _changed(await self.get(schedule_id, caller=caller), change.values)
+        order = ordered(new.report, form=new.form, query=new.query, days=new.days, caller=caller)
+        await self._check_channel(new.channel_id, caller=caller)
+        first = next_occurrence(new.cron, zone=new.zone, after=now)
+        async with self._database.transaction() as tx:
+            row = _seen(await store.held_report(tx, schedule_id), caller=caller)
+            if change.expected is not None and change.expected != row.version:
+                raise Stale("The schedule was changed since you read it.", next_step="Read it again.")
+            for name in change.values.keys() - {"groups"}:
+                setattr(row, name, change.values[name])
+            if "groups" in change.values:
+                row.groups = listed(caller.grouped(new.groups, before=row.groups))
+            row.scope = sorted(order.scope) if order.scope is not None else None
+            row.created_by, row.created_by_name = caller.id, caller.name
+            if change.values.keys() & {"cron", "zone"}:
+                _go_on(row, first)
+            row.version += 1
+            await _flush(tx, name=row.name)
+        log.info("report_schedule.changed", schedule=schedule_id, by=caller.id)
         return row
 
     async def _check_channel(self, channel_id: str, *, caller: Principal) -> None:
@@ -195,6 +229,21 @@ class ReportSchedules:
                 case Later() | Never():
                     row.last_error = sent.reason
                     _go_on(row, after)
+
+
+def _changed(row: store.ReportSchedule, values: Mapping[str, Any]) -> NewSchedule:
+    present = {name: getattr(row, name) for name in NewSchedule.__dataclass_fields__}
+    typed = {"report": Report(row.report), "form": Form(row.form)}
+    return NewSchedule(**{**present, **typed, **values})
+
+
+async def _flush(tx: Transaction, *, name: str) -> None:
+    try:
+        await tx.session.flush()
+    except IntegrityError as error:
+        raise Conflict(
+            f"There is a schedule named {name} already.", next_step="Choose another name."
+        ) from error
 
 
 def _go_on(row: store.ReportSchedule, after: datetime) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.notifier import store
-from services.notifier.connectors.registry import channel_kind, reaches, takes_digests
+from services.notifier.connectors.registry import channel_kind, gathering, reaches, takes_acknowledgements
 from services.notifier.domain.deliveries import DeliveryState
 from services.notifier.domain.evidence import channel_subject
 from services.notifier.domain.hours import next_multiple
@@ -24,10 +24,6 @@ from services.notifier.domain.routing import (
 from shared.events.notifier import Severity
 from shared.ids import new_id
 from shared.store import Transaction
-
-BURST = 20
-"""So many notices within the window go through one channel alone; what comes beyond is gathered."""
-WINDOW = timedelta(minutes=1)
 
 
 async def concern_of(tx: Transaction, alert: store.Alert) -> Concern:
@@ -150,6 +146,17 @@ async def tell_end(tx: Transaction, alert: store.Alert, *, number: int, now: dat
     await tx.session.flush()
 
 
+async def tell_acknowledged(tx: Transaction, alert: store.Alert, *, number: int, now: datetime) -> None:
+    """Tell who was told and goes on about it until somebody takes it up: they page nobody any more."""
+    told = await store.channels_told(tx.session, alert.id)
+    for channel_id, kind, _, _ in await store.enabled_channels(tx.session):
+        if channel_id in told and takes_acknowledgements(channel_kind(kind)):
+            tx.session.add(
+                _delivery(alert, channel_id, _end(told[channel_id], now=now), number=number, now=now)
+            )
+    await tx.session.flush()
+
+
 def _end(told: store.Told, *, now: datetime) -> Telling:
     every = timedelta(seconds=told.digest_every) if told.digest_every else None
     return Telling(
@@ -165,9 +172,9 @@ async def _enabled(tx: Transaction, alert: store.Alert) -> Mapping[str, Reachabl
         channel_id: Reachable(
             groups=groups,
             reaches=reaches(channel_kind(kind)),
-            takes_digests=takes_digests(channel_kind(kind)),
+            gathering=gathering(channel_kind(kind), options),
         )
-        for channel_id, kind, groups in await store.enabled_channels(tx.session)
+        for channel_id, kind, groups, options in await store.enabled_channels(tx.session)
         if channel_subject(channel_id) != alert.subject
     }
 
@@ -176,13 +183,15 @@ async def _bounded(
     tx: Transaction, channel_id: str, telling: Telling, channel: Reachable, *, now: datetime
 ) -> Telling:
     """Return a telling, or where very many come at once the same as part of a digest."""
-    if not channel.takes_digests or telling.digest_every is not None:
+    bounds = channel.gathering
+    if bounds is None or telling.digest_every is not None:
         return telling
-    lately = await store.count_since(tx.session, channel_id, since=now - WINDOW, most=BURST)
-    if lately < BURST:
+    since = now - bounds.window
+    lately = await store.count_since(tx.session, channel_id, since=since, most=bounds.burst)
+    if lately < bounds.burst:
         return telling
-    at = max(telling.at, next_multiple(now, every=WINDOW))
-    return Telling(at=at, is_own=telling.is_own, addressed=telling.addressed, digest_every=WINDOW)
+    at = max(telling.at, next_multiple(now, every=bounds.window))
+    return Telling(at=at, is_own=telling.is_own, addressed=telling.addressed, digest_every=bounds.window)
 
 
 def _delivery(

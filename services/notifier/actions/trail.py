@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from services.notifier.actions.trail_keys import TrailKeys
 from services.notifier.domain.subscriptions import Log
 from services.notifier.store import trail as store
 from services.notifier.store.subscriptions import wake_subscriptions
@@ -14,7 +15,6 @@ from services.notifier.store.trail import TrailCheckpoint, TrailCosignature, Tra
 from shared.access import Principal, SigningKey, public_keys
 from shared.audit import Change
 from shared.audit.chain import BEGINNING, digest_of, line_of
-from shared.audit.keys import AuditKeys
 from shared.audit.signed import Kind, digest, opened, signed
 from shared.errors import Conflict
 from shared.events import Event
@@ -32,7 +32,7 @@ class Trail:
     """The verbs on the trail."""
 
     def __init__(
-        self, database: Database, keys: AuditKeys, *, kept_for: timedelta, ring: Callable[[], None]
+        self, database: Database, keys: TrailKeys, *, kept_for: timedelta, ring: Callable[[], None]
     ) -> None:
         """`ring` says that something was appended."""
         self._ring = ring
@@ -68,14 +68,16 @@ class Trail:
 
     async def checkpoint(self, now: datetime) -> bool:
         """Sign what was appended since the last checkpoint; nothing where that is nothing."""
-        key = await self._keys.signing_key()
         async with self._database.transaction() as tx:
             head = await store.hold_head(tx)
             last = await store.last_checkpoint(tx.session)
             if head.number == (last.last if last is not None else 0):
                 return False
-            row = _checkpoint(head, last, key=key, now=now)
+            key, heir = await self._keys.signing_key_in(tx), await self._keys.heir_in(tx)
+            row = _checkpoint(head, last, key=key, heir=heir, now=now)
             tx.session.add(row)
+            if heir is not None:
+                await self._keys.hand_over(tx, key, heir, now=now)
             told = TrailCheckpointed(number=row.number, checkpoint=row.token, signer=key.jwk())
             tx.emit(told, now=now)
         log.info("audit.checkpoint", number=row.number, last=row.last)
@@ -122,6 +124,10 @@ class Trail:
         async with self._database.read() as session:
             rows = await store.checkpoints_after(session, after, limit=limit + 1)
             return rows, await store.cosignatures_of(session, [row.number for row in rows])
+
+    async def rotate_key(self, *, caller: Principal, now: datetime) -> store.TrailKey:
+        """Have the trail signed with a new key from the checkpoint after next on. Raises `Conflict` where one waits."""
+        return await self._keys.rotate(caller=caller, now=now)
 
     async def sources(self) -> Sequence[store.TrailSource]:
         """Return how many changes each service has told, and whether one is missing."""
@@ -191,7 +197,12 @@ def _row(event: Event[ChangeRecorded], *, number: int, previous: str) -> dict[st
 
 
 def _checkpoint(
-    head: store.TrailHead, last: TrailCheckpoint | None, *, key: SigningKey, now: datetime
+    head: store.TrailHead,
+    last: TrailCheckpoint | None,
+    *,
+    key: SigningKey,
+    heir: SigningKey | None,
+    now: datetime,
 ) -> TrailCheckpoint:
     number, first = (last.number + 1, last.last + 1) if last is not None else (1, 1)
     claims = {
@@ -200,6 +211,7 @@ def _checkpoint(
         "last": head.number,
         "head": head.digest,
         "previous": digest(last.token) if last is not None else BEGINNING,
+        **({"next_key": heir.jwk()} if heir is not None else {}),
     }
     token = signed(Kind.CHECKPOINT, claims, key, now=now)
     return TrailCheckpoint(

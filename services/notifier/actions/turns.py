@@ -143,6 +143,8 @@ async def take_turn(
         await telling.tell_first(tx, alert, number=alert.turns, crossed=crossed, now=now)
     elif turn is Turn.CROSSED and alert.snoozed_until is None:
         await telling.tell_crossed(tx, alert, number=alert.turns, crossed=crossed, now=now)
+    elif turn is Turn.ACKNOWLEDGED:
+        await telling.tell_acknowledged(tx, alert, number=alert.turns, now=now)
     elif turn is Turn.RESOLVED:
         await telling.tell_end(tx, alert, number=alert.turns, now=now)
     _emit(tx, alert, turn=turn, now=now)

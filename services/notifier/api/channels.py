@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from services.notifier.actions.channels import ChannelChange, Channels, NewChannel
 from services.notifier.connectors import Delivered, Later, Sent
+from services.notifier.connectors.registry import CHANNELS
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
@@ -76,6 +77,41 @@ class ChannelView(View):
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+class ChannelKindView(View):
+    """A kind of channel, with the JSON Schemas of its options and its secrets."""
+
+    kind: str = Field(examples=["email"])
+    summary: str
+    options: dict[str, Any]
+    secrets: dict[str, Any]
+
+
+class ChannelKindsView(View):
+    """Every kind of channel."""
+
+    items: list[ChannelKindView]
+
+
+def channel_kind_routes() -> Routes:
+    """Build the route that says what there is to choose from."""
+    routes = Routes(prefix="/v1")
+
+    @routes.get("/channel-kinds", summary="List the kinds of channel")
+    async def list_channel_kinds(_caller: Reader) -> ChannelKindsView:
+        items = [
+            ChannelKindView(
+                kind=kind.kind,
+                summary=kind.summary,
+                options=kind.options_type.model_json_schema(),
+                secrets=kind.secrets_type.model_json_schema(),
+            )
+            for kind in CHANNELS
+        ]
+        return ChannelKindsView(items=items)
+
+    return routes
 
 
 class TrialView(View):

@@ -11,8 +11,9 @@ from services.notifier.domain.approvals import KnownApprover
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Problem, Routes, View, public
+from shared.http import Body, Page, Paging, Routes, View, public
 from shared.idempotency import IdempotencyKey, Once
+from shared.openapi import Problem
 
 Admin = Annotated[Principal, requires("approval-hooks:admin")]
 SIGNED = "the message is signed with the hook's secret (Standard Webhooks)"

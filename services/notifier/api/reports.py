@@ -1,23 +1,24 @@
 """Routes on reports: made on demand, or mailed again and again."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from fastapi import Depends, Query, Request, Response
-from pydantic import Field, StringConstraints
+from fastapi import Depends, Header, Query, Request, Response
+from pydantic import Field, StringConstraints, model_validator
 
-from services.notifier.actions.report_schedules import NewSchedule, ReportSchedules
+from services.notifier.actions.report_schedules import NewSchedule, ReportSchedules, ScheduleChange
 from services.notifier.actions.reports import Reports, ordered
 from services.notifier.connectors.papers import MEDIA_TYPES, Form
 from services.notifier.domain.reports import Report
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("reports:read")]
 Writer = Annotated[Principal, requires("reports:write")]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Address = Annotated[
     str, StringConstraints(pattern=r"^[^\s@<>,;]{1,64}@[A-Za-z0-9.-]{1,253}$", max_length=254)
 ]
@@ -39,6 +40,34 @@ class ScheduleBody(Body):
         [], max_length=100, description="Empty: those of the channel.", examples=[["ciso@example.test"]]
     )
     groups: Groups = Field(default=[])
+
+
+class SchedulePatch(Body):
+    """What is to be another; `recipients` and `groups` are replaced whole. `query` may be null: all certificates."""
+
+    name: str | None = Field(None, min_length=1, max_length=200)
+    report: Report | None = None
+    format: Form | None = None
+    query: str | None = Field(None, max_length=2000)
+    days: int | None = Field(None, ge=1, le=400, description=_DAYS)
+    cron: str | None = Field(None, max_length=100, examples=["0 7 * * 1"])
+    zone: str | None = Field(None, max_length=60)
+    channel_id: str | None = Field(None, max_length=36, description="Of a channel of the kind email.")
+    recipients: list[Address] | None = Field(None, max_length=100)
+    groups: Groups | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            msg = "say what to change"
+            raise ValueError(msg)
+        return self
+
+    def values(self) -> dict[str, Any]:
+        """Return what was said, by the names that a schedule has."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        kept = {name: value for name, value in said.items() if value is not None or name == "query"}
+        return {"form" if name == "format" else name: value for name, value in kept.items()}
 
 
 class ScheduleView(View):
@@ -112,8 +141,25 @@ def report_schedule_routes(schedules: ReportSchedules, *, once: Once, clock: Clo
         return paging.page([ScheduleView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{schedule_id}", summary="Show a report that is mailed")
-    async def get_schedule(caller: Reader, schedule_id: str) -> ScheduleView:
-        return ScheduleView.model_validate(await schedules.get(schedule_id, caller=caller))
+    async def get_schedule(caller: Reader, schedule_id: str, response: Response) -> ScheduleView:
+        row = await schedules.get(schedule_id, caller=caller)
+        response.headers["ETag"] = etag(row.version)
+        return ScheduleView.model_validate(row)
+
+    @routes.patch(
+        "/{schedule_id}",
+        summary="Change a report that is mailed",
+        description="From then on it shows what the caller may see.",
+    )
+    async def change_schedule(
+        caller: Writer, schedule_id: str, body: SchedulePatch, response: Response, if_match: IfMatch = None
+    ) -> ScheduleView:
+        present = await schedules.get(schedule_id, caller=caller)
+        check_if_match(if_match, version=present.version)
+        change = ScheduleChange(values=body.values(), expected=present.version if if_match else None)
+        row = await schedules.change(schedule_id, change=change, caller=caller, now=clock())
+        response.headers["ETag"] = etag(row.version)
+        return ScheduleView.model_validate(row)
 
     @routes.post("/{schedule_id}/send", status_code=202, summary="Let the next one go out at once")
     async def send_schedule(caller: Writer, schedule_id: str) -> ScheduleView:

@@ -16,6 +16,7 @@ from shared.clock import Clock
 from shared.http import Page, Paging, Routes, View, public
 
 Auditor = Annotated[Principal, requires("audit-trail:audit")]
+Keeper = Annotated[Principal, requires("audit-trail:admin", everything=True)]
 WholeAuditor = Annotated[Principal, requires("audit-trail:audit", everything=True)]
 _EXPORT: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}, "description": "The trail."}
@@ -102,6 +103,13 @@ class Sources(View):
     items: list[SourceView]
 
 
+class NextKeyView(View):
+    """The key that the trail is to be signed with."""
+
+    key: dict[str, str] = Field(description="Its public half, as a JWK.")
+    made_at: datetime
+
+
 class Sought:
     """What an entry is searched by."""
 
@@ -173,5 +181,16 @@ def trail_routes(trail: Trail, *, clock: Clock) -> Routes:
     )
     async def list_audit_keys() -> AuditKeysView:
         return AuditKeysView(keys=await trail.keys())
+
+    @routes.post(
+        "/audit-keys",
+        status_code=202,
+        summary="Have the audit trail signed with a new key",
+        description="The next checkpoint is the last that the present key signs, and names the new one; "
+        "the other services follow it. What was signed before stays verifiable.",
+    )
+    async def rotate_audit_key(caller: Keeper) -> NextKeyView:
+        row = await trail.rotate_key(caller=caller, now=clock())
+        return NextKeyView(key=row.jwk, made_at=row.made_at)
 
     return routes

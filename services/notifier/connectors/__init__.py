@@ -6,15 +6,18 @@ channel gives it an identity that the receiver can know it by: the same at every
 
 import ssl
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notifier.connectors.clients import Clients
 from services.notifier.domain.notices import Notice
 from services.notifier.domain.tickets import Seen, Ticket
-from shared.outbound import Policy
+from shared.outbound import Policy, guarded_client
 
 
 class Part(BaseModel):
@@ -30,12 +33,28 @@ class Paced(Part):
     """At most so many messages in a minute, evenly spaced, from all our processes together; by default, no limit."""
 
 
+class Gathered(Paced):
+    """Options of a channel for people, who want very many alerts in one notice."""
+
+    burst: int = Field(20, ge=1, le=1000)
+    """So many notices go out alone within the window; what comes beyond goes out together at its end."""
+    window: timedelta = Field(timedelta(minutes=1), ge=timedelta(seconds=10), le=timedelta(days=1))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """What a channel reaches others by: which addresses it may, and whom it trusts if not told otherwise."""
 
     policy: Policy
     tls: ssl.SSLContext
+    clients: Clients | None = None
+    """What keeps connections from one message to the next; without it each message has a connection of its own."""
+
+    def http(self, url: str, *, tls: ssl.SSLContext) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+        """Return a client to an address, for `async with`."""
+        if self.clients is not None:
+            return self.clients.to(url, tls=tls)
+        return guarded_client(self.policy, tls=tls)
 
 
 @dataclass(frozen=True, kw_only=True)

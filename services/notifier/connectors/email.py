@@ -16,11 +16,11 @@ from pydantic import ConfigDict, Field, SecretStr, StringConstraints, TypeAdapte
 from services.notifier.connectors import (
     Audience,
     Delivered,
+    Gathered,
     Later,
     Letter,
     Network,
     Never,
-    Paced,
     Part,
     Progress,
     Sent,
@@ -50,7 +50,7 @@ Address = Annotated[
 _ADDRESS: TypeAdapter[str] = TypeAdapter(Address)
 
 
-class Options(Paced):
+class Options(Gathered):
     """The mail server, and from whom to whom."""
 
     model_config = ConfigDict(validate_by_name=True)
@@ -82,7 +82,6 @@ class Email:
     secrets_go_by: ClassVar[frozenset[str]] = frozenset({"host", "port", "security", "username", "ca_pem"})
 
     reaches: ClassVar[str] = "email"
-    takes_digests: ClassVar[bool] = True
 
     def __init__(self, options: Options, *, secrets: Secrets, tls: ssl.SSLContext, network: Network) -> None:
         self._options = options

@@ -49,6 +49,7 @@ class Opsgenie:
     options_type: ClassVar[type[Part]] = Options
     secrets_type: ClassVar[type[Part]] = Secrets
     secrets_go_by: ClassVar[frozenset[str]] = frozenset({"url", "ca_pem"})
+    takes_acknowledgements: ClassVar[bool] = True
 
     def __init__(self, options: Options, *, api: Api) -> None:
         self._options = options

@@ -49,6 +49,7 @@ class PagerDuty:
     options_type: ClassVar[type[Part]] = Options
     secrets_type: ClassVar[type[Part]] = Secrets
     secrets_go_by: ClassVar[frozenset[str]] = frozenset({"url", "ca_pem"})
+    takes_acknowledgements: ClassVar[bool] = True
 
     def __init__(self, options: Options, *, routing_key: SecretStr, api: Api) -> None:
         self._url = f"{options.url.rstrip('/')}/v2/enqueue"

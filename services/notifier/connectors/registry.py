@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.notifier.connectors import Addressable, Audience, Carrier, Channel
+from services.notifier.connectors import Addressable, Audience, Carrier, Channel, Gathered
 from services.notifier.connectors.email import Email
 from services.notifier.connectors.jira import Jira
 from services.notifier.connectors.opsgenie import Opsgenie
@@ -15,6 +15,7 @@ from services.notifier.connectors.slack import Slack, SlackBot
 from services.notifier.connectors.snmp import Snmp
 from services.notifier.connectors.teams import Teams
 from services.notifier.connectors.webhook import Webhook
+from services.notifier.domain.routing import Gathering
 from shared.errors import Fault, Invalid
 
 Kind = type[Channel[Any, Any]]
@@ -60,9 +61,17 @@ def readdressed(kind: Kind, options: Mapping[str, Any], audience: Audience) -> M
     return kind.readdressed(options, audience) if isinstance(kind, Addressable) else options
 
 
-def takes_digests(kind: Kind) -> bool:
-    """Return whether a channel is for people, who want many alerts in one notice; machines want each."""
-    takes: bool = getattr(kind, "takes_digests", False)
+def gathering(kind: Kind, options: Mapping[str, Any]) -> Gathering | None:
+    """Return how many notices a channel for people takes alone, by its options; None for a machine, which wants each."""
+    if not issubclass(kind.options_type, Gathered):
+        return None
+    bounds = Gathered.model_validate({name: options[name] for name in ("burst", "window") if name in options})
+    return Gathering(burst=bounds.burst, window=bounds.window)
+
+
+def takes_acknowledgements(kind: Kind) -> bool:
+    """Return whether a channel goes on about an alert until it hears that somebody has taken it up."""
+    takes: bool = getattr(kind, "takes_acknowledgements", False)
     return takes
 
 

@@ -13,10 +13,10 @@ from pydantic import Field, SecretStr
 
 from services.notifier.connectors import (
     Delivered,
+    Gathered,
     Later,
     Network,
     Never,
-    Paced,
     Part,
     Progress,
     Sent,
@@ -41,7 +41,7 @@ _OF_THE_PAST = ("message_not_found", "thread_not_found", "cant_update_message", 
 _PER_MINUTE = 60
 
 
-class WebhookOptions(Paced):
+class WebhookOptions(Gathered):
     """Whom to trust there; the address itself is a secret."""
 
     per_minute: int | None = Field(_PER_MINUTE, ge=1, le=60_000)
@@ -64,7 +64,6 @@ class Slack:
     options_type: ClassVar[type[Part]] = WebhookOptions
     secrets_type: ClassVar[type[Part]] = WebhookSecrets
     secrets_go_by: ClassVar[frozenset[str]] = frozenset()  # the secret is where it goes
-    takes_digests: ClassVar[bool] = True
 
     def __init__(self, *, url: str, api: Api) -> None:
         self._url = url
@@ -88,7 +87,7 @@ class Slack:
         return Delivered(answer=f"HTTP {answer.status}")
 
 
-class BotOptions(Paced):
+class BotOptions(Gathered):
     """Which channel."""
 
     channel: str = Field(pattern=r"^[A-Z0-9]{5,30}$", examples=["C012AB3CD"])
@@ -114,7 +113,6 @@ class SlackBot:
     options_type: ClassVar[type[Part]] = BotOptions
     secrets_type: ClassVar[type[Part]] = BotSecrets
     secrets_go_by: ClassVar[frozenset[str]] = frozenset({"url", "ca_pem"})
-    takes_digests: ClassVar[bool] = True
 
     def __init__(self, options: BotOptions, *, api: Api) -> None:
         self._options = options

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
-from services.notifier.connectors import Delivered, Network, Paced, Part, Progress, Sent
+from services.notifier.connectors import Delivered, Gathered, Network, Part, Progress, Sent
 from services.notifier.connectors.addresses import SecretUrl
 from services.notifier.connectors.trust import trusting
 from services.notifier.connectors.web import Api, fitted, outcome
@@ -33,7 +33,7 @@ _COLOURS = {
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~-])")
 
 
-class Options(Paced):
+class Options(Gathered):
     """Whom to trust there; the address itself is a secret."""
 
     per_minute: int | None = Field(60, ge=1, le=60_000)
@@ -56,7 +56,6 @@ class Teams:
     options_type: ClassVar[type[Part]] = Options
     secrets_type: ClassVar[type[Part]] = Secrets
     secrets_go_by: ClassVar[frozenset[str]] = frozenset()  # the secret is where it goes
-    takes_digests: ClassVar[bool] = True
 
     def __init__(self, *, url: str, api: Api) -> None:
         self._url = url

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from services.notifier.connectors import Delivered, Later, Network, Never, Progress, Sent
 from services.notifier.domain.text import clean
 from shared.errors import EverleafError
-from shared.outbound import guarded_client
 from shared.web import Answer, ask_bounded, said
 
 PATIENCE = timedelta(seconds=20)
@@ -61,7 +60,7 @@ class Api:
     ) -> Answer:
         """Ask, and return a success or what has one of the accepted statuses. Raises `NotTaken` or `shared.errors`."""
         question["headers"] = {"User-Agent": "Everleaf", **self.headers, **(headers or {})}
-        async with guarded_client(self.network.policy, tls=self.tls) as client:
+        async with self.network.http(url, tls=self.tls) as client:
             answer = await ask_bounded(
                 client, method, url, name=self.name, seconds=PATIENCE.total_seconds(), question=question
             )

@@ -16,12 +16,14 @@ from services.notifier.connectors.addresses import Url
 from services.notifier.connectors.trust import trusting
 from services.notifier.connectors.web import retry_after
 from services.notifier.domain.notices import Notice, Turn
-from shared.outbound import guarded_client
 from shared.webhooks import Signer, signed, signer_of
 
 LIMIT = 20_000
 """Bytes a body may have (Standard Webhooks, "payload size")."""
 PATIENCE = timedelta(seconds=30)
+_SHORT = 4_000
+"""Bytes."""
+_ENDS_WITHIN = timedelta(seconds=1)
 _TEST = "channel.test"
 
 
@@ -94,12 +96,25 @@ class Webhook:
         return _meaning(response, now=now)
 
     async def _post(self, content: bytes, *, headers: Mapping[str, str]) -> httpx.Response:
-        # What the receiver writes in its answer is of no interest, and is not read: it could be endless.
         async with (
-            guarded_client(self._network.policy, tls=self._tls) as client,
+            self._network.http(self._options.url, tls=self._tls) as client,
             client.stream("POST", self._options.url, content=content, headers=headers) as response,
         ):
+            await _let_end(response)
             return response
+
+
+async def _let_end(response: httpx.Response) -> None:
+    """Read a short answer to its end, so that the connection can serve again; what it says is of no interest.
+
+    One that is long, endless or slow is left alone, and its connection is closed.
+    """
+    read = 0
+    with anyio.move_on_after(_ENDS_WITHIN.total_seconds()):
+        async for part in response.aiter_raw():
+            read += len(part)
+            if read > _SHORT:
+                return
 
 
 def body(notice: Notice) -> bytes:

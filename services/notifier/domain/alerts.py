@@ -37,6 +37,8 @@ class Problem(StrEnum):
     AWAITING_APPROVAL = "awaiting-approval"
     ROLLOUT_STOPPED = "rollout-stopped"
     DRIFTED = "drifted"
+    AUDIT_INCOMPLETE = "audit-incomplete"
+    AUDIT_BROKEN = "audit-broken"
 
 
 class AlertState(StrEnum):
@@ -96,7 +98,7 @@ class Evidence(BaseModel):
 
     subject: str
     """What the alert is about: a lineage's id, `channel/`, `source/`, `approval/`, `rollout/` or `binding/` and an id, `place/`, a flaw and a hash,
-    `policy/` and a hash of a policy's id and a lineage's, or `unowned`."""
+    `policy/` and a hash of a policy's id and a lineage's, `audit-gap/` or `audit-witness/` and a service, `audit-chain`, or `unowned`."""
     lineage_id: str | None
     problem: Problem
     key: str

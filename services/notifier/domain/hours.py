@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from shared.events.notifier import Severity
+from shared.local_time import LocalTime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WEEK = 7
@@ -35,8 +36,8 @@ class Hours(BaseModel):
     zone: str = Field(max_length=60, examples=["Europe/Berlin"])
     """A name of the IANA time zone database."""
     days: tuple[Weekday, ...] = Field(default=_DAYS[:5], min_length=1, max_length=7)
-    opens: time = Field(time(8), examples=["08:00"])
-    closes: time = Field(time(18), examples=["18:00"])
+    opens: LocalTime = Field(time(8), examples=["08:00"])
+    closes: LocalTime = Field(time(18), examples=["18:00"])
     """Later than `opens`, on the same day."""
     urgent_from: Severity = Severity.CRITICAL
     """From this severity up it is told at once, whatever the hour."""

@@ -167,6 +167,11 @@ _PLAIN: Mapping[str, tuple[str, str]] = {
         "{name}: somebody else has put another certificate there",
         "{name}: the certificate that belongs there is in its place",
     ),
+    Problem.AUDIT_INCOMPLETE: (
+        "Changes of {name} are missing from the audit trail",
+        "No change of {name} is missing from the audit trail",
+    ),
+    Problem.AUDIT_BROKEN: ("The audit trail cannot be trusted: {name}", "The audit trail holds: {name}"),
     Problem.NONCOMPLIANT: ("{name} breaks a policy", "{name} does not break the policy any more"),
 }
 """What is said of a problem that is no lineage's, while it lasts and when it is over."""

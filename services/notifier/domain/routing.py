@@ -58,12 +58,21 @@ class Concern:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """How many notices a channel for people takes alone within a window; what comes beyond is gathered."""
+
+    burst: int
+    window: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reachable:
     """A channel that may be used: its groups, and the kind of contact it can tell beside its own recipients."""
 
     groups: frozenset[str]
     reaches: str | None = None
-    takes_digests: bool = False
+    gathering: Gathering | None = None
+    """None: it is for a machine, which wants each notice alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +159,7 @@ def _telling(rule: Routing, level: Level, concern: Concern, channel: Reachable, 
         at=rule.plan.when(at, severity=concern.severity),
         is_own=not addressed,
         addressed=frozenset(addressed),
-        digest_every=every if channel.takes_digests else None,
+        digest_every=every if channel.gathering is not None else None,
     )
 
 

@@ -14,9 +14,11 @@ from shared.events.inventory import (
     CertificateNoncompliant,
     CertificateReplaced,
     CertificateRevocationSeen,
+    CertificatesArrived,
     CertificatesOwned,
     CertificateStale,
     CertificatesUnowned,
+    LineagesGrouped,
     PlaceFlawed,
     PlaceMended,
 )
@@ -36,6 +38,8 @@ from shared.events.renewal import (
 )
 
 CONSUMABLE: tuple[type[Payload], ...] = (
+    CertificatesArrived,
+    LineagesGrouped,
     CertificateExpiring,
     CertificateStale,
     CertificateReplaced,
@@ -98,6 +102,8 @@ class State(StrEnum):
 
 def groups_of(payload: Payload) -> list[str]:
     """Return the groups that an event itself says it is of."""
+    if isinstance(payload, LineagesGrouped):
+        return [payload.group_id]
     said = getattr(payload, "groups", None) or getattr(payload, "approver_groups", None) or []
     return sorted(str(each) for each in said)
 

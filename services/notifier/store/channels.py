@@ -1,7 +1,8 @@
 """Queries on channels and rules."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,11 +14,14 @@ from shared.store import Transaction
 from shared.store.scopes import Scope, within
 
 
-async def enabled_channels(session: AsyncSession) -> Sequence[tuple[str, str, frozenset[str]]]:
-    """Return id, kind and groups of the channels that may be used, oldest first."""
-    query = sa.select(col(Channel.id), col(Channel.kind), col(Channel.groups)).where(col(Channel.enabled))
+async def enabled_channels(
+    session: AsyncSession,
+) -> Sequence[tuple[str, str, frozenset[str], Mapping[str, Any]]]:
+    """Return id, kind, groups and options of the channels that may be used, oldest first."""
+    columns = (col(Channel.id), col(Channel.kind), col(Channel.groups), col(Channel.options))
+    query = sa.select(*columns).where(col(Channel.enabled))
     rows = (await session.execute(query.order_by(col(Channel.id)))).all()
-    return [(channel_id, kind, frozenset(groups)) for channel_id, kind, groups in rows]
+    return [(channel_id, kind, frozenset(groups), options) for channel_id, kind, groups, options in rows]
 
 
 async def all_rules(session: AsyncSession) -> Sequence[Rule]:

@@ -1,6 +1,6 @@
 """Events that are kept for consumers, and who has subscribed to what, and has got how far."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -102,18 +102,24 @@ async def kept_before(session: AsyncSession, at: datetime) -> int:
 
 
 async def events_for(
-    session: AsyncSession, row: Subscription, *, after: int, limit: int, now: datetime
+    session: AsyncSession,
+    *,
+    groups: Collection[str],
+    types: Collection[str] = (),
+    after: int,
+    limit: int,
+    now: datetime,
 ) -> tuple[Sequence[KeptEvent], int]:
-    """Return events that a subscription is about, and the number up to which all were looked at."""
+    """Return events of some types and groups, of all where none are said, and the number up to which all were looked at."""
     number = col(KeptEvent.number)
     query = sa.select(KeptEvent).where(number > after)
     until = await kept_until(session)
-    if row.groups:
+    if groups:
         until = min(until, await _undecided(session, after=after, now=now) or until)
-        about = SUBJECTS.within(col(KeptEvent.lineage_id), row.groups)
-        query = query.where(sa.or_(within(KeptEvent.groups, row.groups), about))
-    if row.types:
-        query = query.where(col(KeptEvent.type).in_(row.types))
+        about = SUBJECTS.within(col(KeptEvent.lineage_id), groups)
+        query = query.where(sa.or_(within(KeptEvent.groups, groups), about))
+    if types:
+        query = query.where(col(KeptEvent.type).in_(types))
     found = (await session.scalars(query.where(number <= until).order_by(number).limit(limit))).all()
     return found, found[-1].number if len(found) == limit else until
 

@@ -271,7 +271,7 @@ class ReportSchedule(Table, table=True):
     zone: str = Field(max_length=60)
     groups: list[str] = Field(sa_type=Json)
     scope: list[str] | None = Field(default=None, sa_type=Json)
-    """The groups of whoever made it; null is everything."""
+    """The groups of whoever made it, or has changed it last; null is everything."""
     occurs_at: datetime = Field(sa_type=Instant)
     """The occurrence that comes next, or is being tried."""
     next_at: datetime = Field(sa_type=Instant)
@@ -282,6 +282,7 @@ class ReportSchedule(Table, table=True):
     """Who has it already, of this occurrence."""
     last_sent_at: datetime | None = Field(default=None, sa_type=Instant)
     last_error: str | None = Field(default=None, sa_type=sa.Text)
+    version: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
     created_by_name: str = Field(max_length=200)

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
+from services.notifier.domain.trails import Standing
 from services.notifier.store.tables import SUBJECTS, Table
 from shared.audit.chain import BEGINNING
-from shared.store import Instant, Json, Transaction, insert, write_rows
+from shared.store import Instant, Json, Sealed, Transaction, insert, write_rows
 from shared.store.scopes import Scope, within
 
 BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -66,6 +67,22 @@ class TrailSource(Table, table=True):
     entries: int = Field(sa_type=sa.BigInteger)
     key: dict[str, str] | None = Field(default=None, sa_type=Json)
     """What it co-signs with, as it was first told: a JWK."""
+    missing_since: datetime | None = Field(default=None, sa_type=Instant)
+    """When it was first noticed that one is missing which still is."""
+
+
+class TrailKey(Table, table=True):
+    """A key of the trail that does not sign: it has, or is to be the next."""
+
+    __tablename__ = "audit_keys"
+
+    id: str = Field(primary_key=True, max_length=36)
+    jwk: dict[str, str] = Field(sa_type=Json)
+    """Its public half."""
+    private_key: bytes | None = Field(default=None, sa_type=Sealed)
+    """Until it signs; of one that has signed there is none."""
+    made_at: datetime = Field(sa_type=Instant)
+    retired_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class TrailCheckpoint(Table, table=True):
@@ -219,9 +236,70 @@ async def pin_key(tx: Transaction, source: str, key: Mapping[str, str]) -> dict[
     return dict(row.key or {})
 
 
+async def waiting_key(tx: Transaction) -> TrailKey | None:
+    """Return the key that is to follow the present one."""
+    query = sa.select(TrailKey).where(col(TrailKey.retired_at).is_(None))
+    return (await tx.session.scalars(query)).first()
+
+
+async def retired_keys(session: AsyncSession) -> Sequence[TrailKey]:
+    """Return the keys that have signed, the latest first."""
+    query = sa.select(TrailKey).where(col(TrailKey.retired_at).is_not(None))
+    return (await session.scalars(query.order_by(col(TrailKey.retired_at).desc()))).all()
+
+
+async def retire_key(
+    tx: Transaction, key_id: str, *, jwk: Mapping[str, str], heir: str, now: datetime
+) -> None:
+    """Keep the public half of a key that signs no more; its heir waits no longer."""
+    await tx.session.execute(sa.delete(TrailKey).where(col(TrailKey.id) == heir))
+    tx.session.add(TrailKey(id=key_id, jwk=dict(jwk), made_at=now, retired_at=now))
+    await tx.session.flush()
+
+
 async def trail_sources(session: AsyncSession) -> Sequence[TrailSource]:
     """Return all who have told something."""
     return (await session.scalars(sa.select(TrailSource).order_by(col(TrailSource.source)))).all()
+
+
+async def note_missing(tx: Transaction, *, now: datetime) -> None:
+    """Note since when changes are missing, and where none are any more."""
+    highest, entries, since = (
+        col(TrailSource.highest),
+        col(TrailSource.entries),
+        col(TrailSource.missing_since),
+    )
+    begun, ended = (highest > entries, since.is_(None)), (highest <= entries, since.is_not(None))
+    await tx.session.execute(sa.update(TrailSource).where(*begun).values(missing_since=now))
+    await tx.session.execute(sa.update(TrailSource).where(*ended).values(missing_since=None))
+
+
+async def standings(session: AsyncSession) -> list[Standing]:
+    """Return how all who have told something stand to the trail."""
+    return [await _standing(session, source) for source in await trail_sources(session)]
+
+
+async def _standing(session: AsyncSession, source: TrailSource) -> Standing:
+    mine = sa.select(TrailCosignature).where(col(TrailCosignature.source) == source.source)
+    newest = mine.order_by(col(TrailCosignature.checkpoint).desc()).limit(1)
+    signed = (await session.scalars(newest)).first()
+    next_one = await checkpoints_after(session, signed.checkpoint, limit=1) if signed is not None else []
+    return Standing(
+        source=source.source,
+        missing=source.highest - source.entries,
+        missing_since=source.missing_since,
+        unsigned=next_one[0].number if next_one else None,
+        unsigned_since=next_one[0].at if next_one else None,
+        signed_at=signed.at if signed is not None else None,
+    )
+
+
+async def end_before(session: AsyncSession, checkpoint: TrailCheckpoint) -> str | None:
+    """Return the digest of the entry before a segment; None where the checkpoint that would say it is gone."""
+    if checkpoint.number == 1:
+        return BEGINNING
+    before = await session.get(TrailCheckpoint, checkpoint.number - 1)
+    return before.head if before is not None else None
 
 
 async def oldest_segment(tx: Transaction, *, ended_before: datetime) -> TrailCheckpoint | None:

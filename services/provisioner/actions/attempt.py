@@ -67,20 +67,19 @@ class Attempt:
     next attempt finds in `phase` what may have happened, and goes on from what the target shows.
     """
 
-    def __init__(
-        self, database: Database, deployment_id: str, *, lease: str, means: Means, clock: Clock
-    ) -> None:
+    def __init__(self, database: Database, job: Job, *, lease: str, means: Means, clock: Clock) -> None:
         self._database = database
-        self._id = deployment_id
+        self.deployment_id = job.row.id
         self._lease = lease
         self._means = means
         self._clock = clock
         self._steps: list[store.Step] = []
-        self._job: Job
+        self._job = job
+        self.has_let_go = False
+        """Whether the lease was ended with the last change."""
 
     async def run(self) -> None:
         """Go forward; where that fails, go back; and remember how it ended."""
-        self._job = await self._load()
         try:
             await self._forth_or_back()
         except NotYet as later:
@@ -100,24 +99,13 @@ class Attempt:
             async with self._change() as change:
                 change.fail(error, schedule=self._means.schedule)
 
-    async def _load(self) -> Job:
-        async with self._database.read() as session:
-            row = await session.get_one(store.Deployment, self._id)
-            return Job(
-                row=row,
-                binding=await session.get_one(store.Binding, row.binding_id),
-                target=await session.get_one(store.Target, row.target_id),
-                renewal=await session.get_one(store.Renewal, row.order_id),
-                sealer=self._means.sealer,
-            )
-
     async def _tried(self, work: Callable[[], Awaitable[None]]) -> DeploymentError | None:
         try:
             await work()
         except (store.LeaseLost, SQLAlchemyError, NotYet):
             raise  # that is our own trouble, or none
         except Exception as error:  # noqa: BLE001 - whatever it was, the target must not be left as it is
-            failed = _as_failure(error, deployment_id=self._id)
+            failed = _as_failure(error, deployment_id=self.deployment_id)
             self._note(failed.step, failed.detail, ok=False)
             return failed
         return None
@@ -238,6 +226,8 @@ class Attempt:
         await target.tidy(undo=self._job.undo)
         async with self._change() as change:
             change.end()
+            await store.let_go(change.tx, change.row, lease=self._lease, now=change.now)
+        self.has_let_go = True
 
     async def _put_back(self) -> None:
         async with self._opened() as target:
@@ -275,7 +265,7 @@ class Attempt:
         self._steps.append(
             store.Step(
                 id=new_id(),
-                deployment_id=self._id,
+                deployment_id=self.deployment_id,
                 attempt=self._job.row.attempt + 1,
                 at=self._clock(),
                 step=step,
@@ -289,10 +279,10 @@ class Attempt:
         """Change the row, and keep the steps since the last time, in one transaction."""
         now = self._clock()
         async with self._database.transaction() as tx:
-            row = await store.held(tx, self._id, lease=self._lease)
+            row = await store.held(tx, self.deployment_id, lease=self._lease)
             yield Change(tx=tx, row=row, job=self._job, now=now)
             row.updated_at = now
-            tx.session.add_all(self._steps)
+            await store.keep_steps(tx, self._steps)
         self._steps = []
         self._job = replace(self._job, row=row)
 

@@ -8,12 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.provisioner import store
 from services.provisioner.actions.implementation import is_as_approved
+from services.provisioner.actions.permits import missing_rules
 from services.provisioner.actions.timing import opening_of
 from services.provisioner.domain import Hold, State
 from services.provisioner.domain.rollouts import RolloutState
 
 LOOK_AGAIN = timedelta(minutes=1)
 """Whoever is waited for wakes those who wait; where it was killed in between, they look themselves."""
+
+
+LOOK_AGAIN_AT_RULES = timedelta(hours=1)
+"""People take their time; who decides wakes what waits. A wave that goes does not: it leaves alone what has a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,18 @@ class Held:
     hold: Hold
     reason: str
     until: datetime | None
+    rules: Sequence[store.ApprovalRule] = ()
+    """What its target wants approved, and has not been yet."""
+
+
+async def is_free(session: AsyncSession, row: store.Deployment, binding: store.Binding) -> bool:
+    """Return whether there is nothing at all that could keep a deployment from beginning: of most it is so.
+
+    Whatever `held` comes to ask about is to be looked for here too.
+    """
+    if row.rollout_id is not None or binding.after:
+        return False
+    return await store.is_alone(session, row)
 
 
 async def held(session: AsyncSession, row: store.Deployment, *, now: datetime) -> Held | None:
@@ -30,6 +47,7 @@ async def held(session: AsyncSession, row: store.Deployment, *, now: datetime) -
     return (
         await _by_slot(session, row, now=now)
         or await _by_rollout(session, row)
+        or await _by_rules(session, row, now=now)
         or await by_dependency(session, row, now=now)
         or await _by_timing(session, row, now=now)
     )
@@ -73,6 +91,19 @@ async def _by_rollout(session: AsyncSession, row: store.Deployment) -> Held | No
         reason = f"What would be done is not what was approved: {what_follows}."
         return Held(hold=Hold.APPROVAL, reason=reason, until=None)
     return None
+
+
+async def _by_rules(session: AsyncSession, row: store.Deployment, *, now: datetime) -> Held | None:
+    rules = await missing_rules(session, row)
+    if not rules:
+        return None
+    names = ", ".join(rule.name for rule in rules)
+    return Held(
+        hold=Hold.APPROVAL,
+        reason=f"What is done on its target is approved first: {names}.",
+        until=now + LOOK_AGAIN_AT_RULES,
+        rules=rules,
+    )
 
 
 async def by_dependency(session: AsyncSession, row: store.Deployment, *, now: datetime) -> Held | None:

@@ -13,7 +13,7 @@ from shared.approvals import PASSED, digest
 async def document(session: AsyncSession, rollout: store.Rollout, renewal: store.Renewal) -> dict[str, Any]:
     """Return what would be done by a rollout, as it stands."""
     rows = await store.deployments_of_rollout(session, rollout.id)
-    places = [await _place(session, row) for row in rows]
+    places = [await place_of(session, row) for row in rows]
     names = ", ".join(renewal.names)
     return {
         "kind": Kind.ROLLOUT,
@@ -30,17 +30,19 @@ async def document(session: AsyncSession, rollout: store.Rollout, renewal: store
             "stop_after": rollout.stop_after,
         },
         "places": [place for place in places if place is not None],
-        "summary": f"Put the certificate for {names} in place in {_slots(places)}.",
+        "summary": f"Put the certificate for {names} in place in {slots(places)}.",
     }
 
 
-def _slots(places: Sequence[object]) -> str:
+def slots(places: Sequence[object]) -> str:
+    """Return how many slots that is, in words."""
     return "1 slot" if len(places) == 1 else f"{len(places)} slots"
 
 
-async def _place(session: AsyncSession, row: store.Deployment) -> dict[str, Any] | None:
+async def place_of(session: AsyncSession, row: store.Deployment) -> dict[str, Any] | None:
+    """Return what would be done by a deployment and where; None where its binding was taken back."""
     binding = await session.get(store.Binding, row.binding_id)
-    if binding is None:  # taken back meanwhile: nothing is done there
+    if binding is None:
         return None
     target = await session.get_one(store.Target, binding.target_id)
     return {
@@ -67,7 +69,12 @@ async def is_as_approved(session: AsyncSession, rollout: store.Rollout, row: sto
     approval = await APPROVALS.latest(session, Kind.ROLLOUT, rollout.id)
     if approval is None or approval.state not in PASSED:
         return False
-    return _plain(await _place(session, row)) in [_plain(each) for each in approval.document["places"]]
+    return is_place_in(approval.document, await place_of(session, row))
+
+
+def is_place_in(document: Mapping[str, Any], place: Mapping[str, Any] | None) -> bool:
+    """Return whether exactly this is one of the places of a document."""
+    return _plain(place) in [_plain(each) for each in document["places"]]
 
 
 def _plain(place: Mapping[str, Any] | None) -> str | None:

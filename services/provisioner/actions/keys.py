@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from services.provisioner import store
 from shared.sealing import Sealer
 from shared.store import Database
+from shared.store.reader import Found
 
 _NAME = "current"
 _ROW = f"provisioner/sealing_keys/{_NAME}/private_key"
@@ -23,7 +24,8 @@ async def sealing_public_key(database: Database, sealer: Sealer, now: datetime) 
     )
     async with database.transaction() as tx:
         await store.keep_sealing_key(tx, key)
-    return (await _kept(database)).public_key
+    public_key: bytes = (await _kept(database)).public_key
+    return public_key
 
 
 async def sealing_private_key(database: Database, sealer: Sealer) -> bytes:
@@ -31,6 +33,7 @@ async def sealing_private_key(database: Database, sealer: Sealer) -> bytes:
     return sealer.open((await _kept(database)).private_key, row=_ROW)
 
 
-async def _kept(database: Database) -> store.SealingKey:
-    async with database.read() as session:
-        return await session.get_one(store.SealingKey, _NAME)
+async def _kept(database: Database) -> Found:
+    async with database.reader() as reader:
+        [found] = await reader.rows(store.SEALING_KEY, name=_NAME)
+        return found

@@ -105,6 +105,10 @@ class Change:
 
     async def succeed(self, *, look_every: timedelta | None = None) -> None:
         """Remember, and tell, that the certificate was seen in place."""
+        with self.tx.session.no_autoflush:  # else each question in between would write the row once more
+            await self._succeed(look_every=look_every)
+
+    async def _succeed(self, *, look_every: timedelta | None) -> None:
         row = self.row
         look_at = self.now + look_every if look_every is not None else None
         await store.is_in_place(
@@ -113,13 +117,13 @@ class Change:
         if self.job.binding.drifted_at is not None:
             self.tx.emit(settled(self.job.binding, at=self.now), now=self.now)
         # Held, so that of two deployments that end at once one is the last.
-        renewal = await store.lock_renewal(self.tx, row.order_id)
+        await store.lock_renewal(self.tx, row.order_id)
+        rest = await store.rest_of(self.tx.session, row)
         row.state, row.phase = State.DEPLOYED, Phase.TIDYING
         row.watch_until = row.discovery = row.discovered_at = None
         row.deployed_at, row.repairs = self.now, 0
-        # Keys that were made for older certificates of this slot wait in vain.
-        await store.key_is_bound(self.tx, order_id=row.order_id, now=self.now)
-        await store.clear_keys(self.tx, binding_id=row.binding_id, older_than=row.renewed_at, now=self.now)
+        if rest.keys:
+            await self._be_done_with_keys()
         row.sealed_key = row.failure = row.failed_step = row.reason = row.restored = None
         places = [place_of(each) for each in self.job.endpoints]
         event = CertificateDeployed(
@@ -127,13 +131,19 @@ class Change:
             order_id=row.order_id,
             deployment_id=row.id,
             target=self.job.target.name,
-            old_fingerprint=renewal.old_fingerprint,
+            old_fingerprint=self.job.renewal.old_fingerprint,
             fingerprint=row.fingerprint,
             places=places,
-            is_last=not await store.has_other_open(self.tx.session, row),
+            is_last=not rest.others,
             deployed_at=self.now,
         )
         self.tx.emit(event, now=self.now)
+
+    async def _be_done_with_keys(self) -> None:
+        row = self.row
+        await store.key_is_bound(self.tx, order_id=row.order_id, now=self.now)
+        # Keys that were made for older certificates of this slot wait in vain.
+        await store.clear_keys(self.tx, binding_id=row.binding_id, older_than=row.renewed_at, now=self.now)
 
     def end(self) -> None:
         """Let a deployment that was seen in place and tidied up after be over."""

@@ -1,5 +1,6 @@
 """A dry run: what the next deployments of a lineage would do, in which order and when, and what stands in the way."""
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from services.provisioner.actions.scopes import require_lineage, sees_lineage
 from services.provisioner.actions.targets import read_options, read_slot
 from services.provisioner.actions.timing import opening_of
 from services.provisioner.connectors import MakesKeys
-from services.provisioner.connectors.planning import PlannedStep, planned
+from services.provisioner.connectors.planning import TIDY, Coming, PlannedStep, planned
 from services.provisioner.connectors.registry import target_kind
 from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain.order import CANARY, arranged, in_waves
@@ -21,6 +22,7 @@ from services.provisioner.domain.windows import Opening
 from shared.access import Principal
 from shared.errors import EverleafError, NotFound
 from shared.store import Database
+from shared.x509 import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ class SlotPlan:
     """The first instant at which its target may be changed, as windows and freezes are now."""
     after: Sequence[str]
     """The slots that come first."""
+    approval_rules: Sequence[str]
+    """The names of the rules by which people have to agree before."""
     steps: Sequence[PlannedStep]
     endpoints: Sequence[str]
     obstacles: Sequence[str]
@@ -87,14 +91,23 @@ async def _plan(
 ) -> Plan:
     bindings = {row.id: row for row in await store.bindings_of_lineage(session, lineage_id)}
     policy = await session.get(store.RolloutPolicy, lineage_id)
+    latest = await _renewal(session, lineage_id, order_id)
     order = arranged({row.id: row.after for row in bindings.values()})
     waves = in_waves(order, waves_of(policy)) if policy is not None else dict.fromkeys(order, CANARY)
     return Plan(
         lineage_id=lineage_id,
-        latest=await _renewal(session, lineage_id, order_id),
+        latest=latest,
         policy=policy,
         slots=[
-            await _slot(session, bindings, each, position=position, wave=waves[each], now=now)
+            await _slot(
+                session,
+                bindings,
+                each,
+                position=position,
+                wave=waves[each],
+                coming=_coming(latest),
+                now=now,
+            )
             for position, each in enumerate(order, start=1)
             if only in (None, each)
         ],
@@ -120,6 +133,7 @@ async def _slot(
     *,
     position: int,
     wave: int,
+    coming: Coming,
     now: datetime,
 ) -> SlotPlan:
     binding = bindings[binding_id]
@@ -128,7 +142,7 @@ async def _slot(
     obstacles: list[str] = []
     steps: list[PlannedStep] = []
     try:
-        steps = list(_steps(binding, target, endpoints))
+        steps = list(_steps(binding, target, endpoints, coming=coming))
     except EverleafError as error:  # what a later version of a kind does not take any more
         obstacles.append(error.detail)
     obstacles.extend(
@@ -144,6 +158,7 @@ async def _slot(
         position=position,
         wave=wave,
         opens=await opening_of(session, target, now=now),
+        approval_rules=[rule.name for rule in await store.rules_for(session, target)],
         after=[bindings[each].slot_key for each in binding.after if each in bindings],
         steps=steps,
         endpoints=[str(each) for each in endpoints],
@@ -151,17 +166,26 @@ async def _slot(
     )
 
 
+def _coming(renewal: store.Renewal | None) -> Coming:
+    if renewal is None:
+        return Coming()
+    issuers = [fingerprint(base64.b64decode(each)) for each in renewal.chain[1:]]
+    return Coming(fingerprint=renewal.fingerprint, issuers=issuers)
+
+
 def _steps(
-    binding: store.Binding, target: store.Target, endpoints: Sequence[Endpoint]
+    binding: store.Binding, target: store.Target, endpoints: Sequence[Endpoint], *, coming: Coming
 ) -> Iterator[PlannedStep]:
     kind = target_kind(target.kind)
     slot, options = read_slot(kind, binding.slot), read_options(kind, target.options)
     yield PlannedStep(step="connect", text=f"Log in to {where(target)}.")
     keys = "renewal" if not issubclass(kind, MakesKeys) else "renewal, or take the one that waits there"
     yield PlannedStep(step="fetch key", text=f"Fetch the key from {keys}; compare it with the certificate.")
-    yield from planned(kind, slot, options=options, where=target.name)
+    steps = planned(kind, slot, options=options, where=target.name, coming=coming)
+    yield from (step for step in steps if step.step != TIDY)
     for endpoint in endpoints:
         yield PlannedStep(
             step="verify", text=f"Shake hands with {endpoint}: it must serve the new certificate."
         )
-    yield PlannedStep(step="tidy", text="Remove what was kept for a way back.")
+    last = [step for step in steps if step.step == TIDY]
+    yield from last or [PlannedStep(step=TIDY, text="Remove what was kept for a way back.")]

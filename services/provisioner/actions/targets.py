@@ -148,6 +148,7 @@ class Targets:
             if await store.has_bindings(tx.session, target_id):
                 raise Conflict(f"{row.name} has bindings.", next_step="Delete its bindings first.")
             await store.delete_timings_of(tx, target_id)
+            await store.delete_rules_of(tx, target_id)
             await tx.session.delete(row)
 
     async def check(self, target_id: str, *, caller: Principal) -> list[Check]:

@@ -1,27 +1,18 @@
-"""The verbs on change windows and freezes: make known, look at, forget."""
+"""The verbs on change windows and freezes: make known, look at, change, forget."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.provisioner import store
-from services.provisioner.actions.targets import found
+from services.provisioner.actions.scopes import Scope, require_scope, sees_scope
 from services.provisioner.domain.windows import Weekly, check_weekly, read_time_zone
 from shared.access import Principal
-from shared.errors import Forbidden, Invalid, NotFound
+from shared.errors import Invalid, NotFound
+from shared.http import check_if_match
 from shared.ids import new_id
 from shared.store import Database, Transaction
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scope:
-    """For which targets: one, those of a group, or all."""
-
-    target_id: str | None = None
-    group: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +33,24 @@ class NewFreeze:
     scope: Scope
     starts_at: datetime
     ends_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowChange:
+    """What is to be changed; None leaves it as it is. For which targets it is stays."""
+
+    name: str | None = None
+    time_zone: str | None = None
+    weekly: Sequence[Weekly] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezeChange:
+    """What is to be changed; None leaves it as it is. For which targets it is stays."""
+
+    reason: str | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
 
 
 class Windows:
@@ -69,8 +78,7 @@ class Windows:
 
     async def freeze(self, new: NewFreeze, *, caller: Principal, now: datetime) -> store.Freeze:
         """Make a freeze known. Raises `Invalid`, `NotFound` or `Forbidden`."""
-        if new.ends_at <= new.starts_at:
-            raise Invalid("The freeze ends before it begins.", next_step="Give an end after its start.")
+        _check_span(new.starts_at, new.ends_at)
         row = store.Freeze(
             id=new_id(),
             reason=new.reason,
@@ -88,7 +96,7 @@ class Windows:
         self, row: store.ChangeWindow | store.Freeze, *, caller: Principal, now: datetime
     ) -> None:
         async with self._database.transaction() as tx:
-            await _require(tx.session, row, caller=caller)
+            await require_scope(tx.session, _scope(row), caller=caller)
             tx.session.add(row)
             await self._changed(tx, now=now)
 
@@ -103,19 +111,73 @@ class Windows:
         """Return a window or a freeze. Raises `NotFound`."""
         async with self._database.read() as session:
             row = await session.get(kind, row_id)
-            if row is None or not await _sees(session, row, caller=caller):
+            if row is None or not await sees_scope(session, _scope(row), caller=caller):
                 raise _unknown(row_id)
             return row
+
+    async def change(
+        self,
+        window_id: str,
+        change: WindowChange,
+        *,
+        if_match: str | None,
+        caller: Principal,
+        now: datetime,
+    ) -> store.ChangeWindow:
+        """Change a window: what has waited for it is looked at anew. Raises `NotFound`, `Forbidden`, `Stale` or `Invalid`."""
+        async with self._database.transaction() as tx:
+            row = await self._to_change(tx, store.ChangeWindow, window_id, if_match=if_match, caller=caller)
+            row.version += 1
+            row.name = change.name or row.name
+            if change.time_zone is not None:
+                row.time_zone = read_time_zone(change.time_zone)
+            if change.weekly is not None:
+                check_weekly(change.weekly)
+                row.weekly = [_kept(each) for each in change.weekly]
+            await self._changed(tx, now=now)
+        return row
+
+    async def change_freeze(
+        self,
+        freeze_id: str,
+        change: FreezeChange,
+        *,
+        if_match: str | None,
+        caller: Principal,
+        now: datetime,
+    ) -> store.Freeze:
+        """Change a freeze: what has waited for its end is looked at anew. Raises `NotFound`, `Forbidden`, `Stale` or `Invalid`."""
+        async with self._database.transaction() as tx:
+            row = await self._to_change(tx, store.Freeze, freeze_id, if_match=if_match, caller=caller)
+            row.version += 1
+            row.reason = change.reason or row.reason
+            row.starts_at, row.ends_at = change.starts_at or row.starts_at, change.ends_at or row.ends_at
+            _check_span(row.starts_at, row.ends_at)
+            await self._changed(tx, now=now)
+        return row
+
+    async def _to_change(
+        self,
+        tx: Transaction,
+        kind: type[store.Timing],
+        row_id: str,
+        *,
+        if_match: str | None,
+        caller: Principal,
+    ) -> store.Timing:
+        row = await tx.session.get(kind, row_id, with_for_update=True)
+        if row is None or not await sees_scope(tx.session, _scope(row), caller=caller):
+            raise _unknown(row_id)
+        await require_scope(tx.session, _scope(row), caller=caller)
+        check_if_match(if_match, version=row.version)
+        return row
 
     async def delete(
         self, kind: type[store.Timing], row_id: str, *, caller: Principal, now: datetime
     ) -> None:
         """Forget a window or a freeze: what has waited for it is looked at anew. Raises `NotFound` or `Forbidden`."""
         async with self._database.transaction() as tx:
-            row = await tx.session.get(kind, row_id, with_for_update=True)
-            if row is None or not await _sees(tx.session, row, caller=caller):
-                raise _unknown(row_id)
-            await _require(tx.session, row, caller=caller)
+            row = await self._to_change(tx, kind, row_id, if_match=None, caller=caller)
             await tx.session.delete(row)
             await self._changed(tx, now=now)
 
@@ -124,30 +186,13 @@ class Windows:
         tx.after_commit(self._ring)
 
 
-async def _require(
-    session: AsyncSession, row: store.ChangeWindow | store.Freeze, *, caller: Principal
-) -> None:
-    """Raise where the caller may not say when these targets are changed."""
-    if row.target_id is not None and row.group is not None:
-        raise Invalid("It is for one target or for a group.", next_step="Leave one of the two out.")
-    if row.target_id is not None:
-        found(await session.get(store.Target, row.target_id), row.target_id, caller=caller)
-    elif row.group is None and caller.scope is not None:
-        raise Forbidden(
-            f"{caller.name} may not say it for all targets.",
-            next_step="Name a group of your own, or a target.",
-        )
-    elif row.group is not None and not caller.sees([row.group]):
-        raise Forbidden(
-            f"{caller.name} is not in {row.group}.", next_step="Name a group of your own, or a target."
-        )
+def _scope(row: store.ChangeWindow | store.Freeze) -> Scope:
+    return Scope(target_id=row.target_id, group=row.group)
 
 
-async def _sees(session: AsyncSession, row: store.ChangeWindow | store.Freeze, *, caller: Principal) -> bool:
-    if row.target_id is not None:
-        target = await session.get(store.Target, row.target_id)
-        return target is not None and caller.sees(target.groups)
-    return row.group is None or caller.sees([row.group])
+def _check_span(starts_at: datetime, ends_at: datetime) -> None:
+    if ends_at <= starts_at:
+        raise Invalid("The freeze ends before it begins.", next_step="Give an end after its start.")
 
 
 def _unknown(row_id: str) -> NotFound:

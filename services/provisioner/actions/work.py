@@ -8,12 +8,15 @@ import structlog
 
 from services.provisioner import store
 from services.provisioner.actions.attempt import Attempt, Means
-from services.provisioner.actions.gates import held, is_called_off
+from services.provisioner.actions.gates import held, is_called_off, is_free
+from services.provisioner.actions.outcomes import Job
+from services.provisioner.actions.permits import Permits
 from services.provisioner.actions.rollouts import Rollouts
 from services.provisioner.domain import Phase, State
 from shared.clock import Clock
 from shared.ids import new_id
 from shared.store import Database, Transaction
+from shared.store.traces import continuing
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +25,14 @@ log = structlog.get_logger(__name__)
 class Claim:
     """A deployment that this process works on, as long as it keeps the lease on its target."""
 
-    deployment_id: str
+    whole: store.Whole
+    """As it was when it was claimed."""
     lease: str
-    order_id: str
-    binding_id: str
-    rollout_id: str | None
+
+    @property
+    def deployment_id(self) -> str:
+        """Return which deployment it is."""
+        return self.whole.deployment.id
 
 
 class Work:
@@ -38,6 +44,7 @@ class Work:
         *,
         means: Means,
         rollouts: Rollouts,
+        permits: Permits,
         lease: timedelta,
         clock: Clock,
         per_network: int | None = None,
@@ -46,6 +53,7 @@ class Work:
         self._database = database
         self._means = means
         self._rollouts = rollouts
+        self._permits = permits
         self._lease = lease
         self._clock = clock
         self._per_network = per_network
@@ -61,26 +69,33 @@ class Work:
         while await self._is_any_due(now):
             async with self._database.transaction() as tx:
                 lease = new_id()
-                row = await store.claim(
+                whole = await store.claim(
                     tx, lease=lease, until=now + self._lease, now=now, per_network=self._per_network
                 )
-                if row is None:
+                if whole is None:
                     return None
-                if row.phase != Phase.START or await self._may_begin(tx, row, now=now):
+                row = whole.deployment
+                if row.phase != Phase.START or await self._may_begin(tx, whole, now=now):
                     if row.phase not in (Phase.TIDYING, Phase.WATCHING):
                         row.state, row.updated_at = State.RUNNING, now
-                    return _claim(row, lease=lease)
+                    return Claim(whole=whole, lease=lease)
                 await store.end_lease(tx, lease=lease)
             if row.rollout_id is not None:
                 await self._rollouts.judge(row.rollout_id, now=now)
         return None
 
     async def _is_any_due(self, now: datetime) -> bool:
+        if not self._database.is_sqlite:
+            return True  # to claim nothing keeps nobody waiting there
         async with self._database.read() as session:
             return await store.is_any_due(session, now, per_network=self._per_network)
 
-    async def _may_begin(self, tx: Transaction, row: store.Deployment, *, now: datetime) -> bool:
+    async def _may_begin(self, tx: Transaction, whole: store.Whole, *, now: datetime) -> bool:
         """Return whether a deployment begins; where not, it is over, or remembers what it waits for."""
+        row = whole.deployment
+        if await is_free(tx.session, row, whole.binding):
+            row.hold = row.hold_reason = None
+            return True
         if await store.newer_deployment(tx.session, row):
             store.finish(row, state=State.SUPERSEDED, now=now)
             await store.wake_those_after(tx, order_id=row.order_id, binding_id=row.binding_id, now=now)
@@ -96,58 +111,64 @@ class Work:
         if row.state in (State.PENDING, State.RUNNING):
             row.state = State.WAITING
         row.updated_at = now
+        await self._permits.ask(tx, row, hold.rules, now=now)
         return False
 
     async def run(self, claim: Claim) -> None:
         """Work on a claimed deployment until it is over, or waits for something."""
+        attempt = self._attempt_at(claim)
+        is_done = False
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._keep, claim, tasks.cancel_scope)
-                is_done = await self._attempt(claim)
+                tasks.start_soon(self._keep, attempt, claim, tasks.cancel_scope)
+                is_done = await self._attempt(attempt)
                 tasks.cancel_scope.cancel()
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self._let_go(claim)
+                await self._judge(claim)
             raise
         # Where it broke off the lease is left to run out: that is the pause before it is taken up again.
-        if is_done:
+        if is_done and not attempt.has_let_go:
             await self._let_go(claim)
+        if is_done:
+            await self._judge(claim)
 
-    async def _attempt(self, claim: Claim) -> bool:
-        attempt = Attempt(
-            self._database, claim.deployment_id, lease=claim.lease, means=self._means, clock=self._clock
+    def _attempt_at(self, claim: Claim) -> Attempt:
+        whole, means = claim.whole, self._means
+        job = Job(
+            row=whole.deployment,
+            binding=whole.binding,
+            target=whole.target,
+            renewal=whole.renewal,
+            sealer=means.sealer,
         )
+        return Attempt(self._database, job, lease=claim.lease, means=means, clock=self._clock)
+
+    async def _attempt(self, attempt: Attempt) -> bool:
         try:
-            await attempt.run()
+            async with continuing(self._database, attempt.deployment_id, "deploy"):
+                await attempt.run()
         except Exception as error:
-            log.warning("deployment.broken_off", deployment_id=claim.deployment_id, exc_info=error)
+            log.warning("deployment.broken_off", deployment_id=attempt.deployment_id, exc_info=error)
             return False
         return True
 
-    async def _keep(self, claim: Claim, work: anyio.CancelScope) -> None:
+    async def _keep(self, attempt: Attempt, claim: Claim, work: anyio.CancelScope) -> None:
         """Keep the lease while there is work; end the work where the lease is lost."""
         while True:
             await anyio.sleep(self._lease.total_seconds() / 3)
             until = self._clock() + self._lease
             async with self._database.transaction() as tx:
-                if not await store.extend_lease(tx, lease=claim.lease, until=until):
+                is_kept = await store.extend_lease(tx, lease=claim.lease, until=until)
+                if not is_kept and not attempt.has_let_go:
                     work.cancel()
 
     async def _let_go(self, claim: Claim) -> None:
         async with self._database.transaction() as tx:
-            await store.end_lease(tx, lease=claim.lease)
-            await store.wake_those_after(
-                tx, order_id=claim.order_id, binding_id=claim.binding_id, now=self._clock()
-            )
-        if claim.rollout_id is not None:
-            await self._rollouts.judge(claim.rollout_id, now=self._clock())
+            await store.let_go(tx, claim.whole.deployment, lease=claim.lease, now=self._clock())
 
-
-def _claim(row: store.Deployment, *, lease: str) -> Claim:
-    return Claim(
-        deployment_id=row.id,
-        lease=lease,
-        order_id=row.order_id,
-        binding_id=row.binding_id,
-        rollout_id=row.rollout_id,
-    )
+    async def _judge(self, claim: Claim) -> None:
+        rollout_id = claim.whole.deployment.rollout_id
+        if rollout_id is not None:
+            await self._rollouts.judge(rollout_id, now=self._clock())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.provisioner.actions.approval_rules import ApprovalRules
 from services.provisioner.actions.bindings import Bindings
 from services.provisioner.actions.deployments import Deployments
 from services.provisioner.actions.plans import Plans
@@ -11,6 +12,7 @@ from services.provisioner.actions.pulls import Pulls
 from services.provisioner.actions.rollouts import Rollouts
 from services.provisioner.actions.targets import Targets
 from services.provisioner.actions.windows import Windows
+from services.provisioner.api.approval_rules import approval_rule_routes
 from services.provisioner.api.bindings import binding_routes
 from services.provisioner.api.deployments import deployment_routes
 from services.provisioner.api.plans import plan_routes
@@ -39,6 +41,7 @@ class Actions:
     plans: Plans
     policies: Policies
     rollouts: Rollouts
+    approval_rules: ApprovalRules
     windows: Windows
     approvals: Approvals
 
@@ -54,6 +57,7 @@ def routes(actions: Actions, *, once: Once, clock: Clock) -> list[Routes]:
         pull_routes(actions.pulls, clock=clock),
         policy_routes(actions.policies, clock=clock),
         rollout_routes(actions.rollouts, clock=clock),
+        approval_rule_routes(actions.approval_rules, once=once, clock=clock),
         window_routes(actions.windows, once=once, clock=clock),
         freeze_routes(actions.windows, once=once, clock=clock),
         approval_routes(actions.approvals, clock=clock),

@@ -15,6 +15,17 @@ from shared.http import Routes, View
 Reader = Annotated[Principal, requires("bindings:read")]
 
 
+class PlannedCallView(View):
+    """A request that changes something, as it would be sent; what is in braces is known only then."""
+
+    request: str = Field(
+        description="Method and path, or the name that the API has for it.",
+        examples=["PATCH /mgmt/tm/ltm/profile/client-ssl/~Common~shop", "acm:ImportCertificate"],
+    )
+    about: str | None = Field(description="What it makes or changes, where the path does not say.")
+    when: str | None = Field(description="It is sent only then; empty for always.")
+
+
 class PlannedStepView(View):
     """One thing that would be done."""
 
@@ -24,6 +35,9 @@ class PlannedStepView(View):
     text: str
     files: list[str] = Field(description="What is written or replaced.")
     command: str | None = Field(description="What is run, as it is run.", examples=["sudo -n nginx -t"])
+    calls: list[PlannedCallView] = Field(
+        description="What is asked of an API, in this order; what only reads is left out."
+    )
 
 
 class SlotPlanView(View):
@@ -38,6 +52,9 @@ class SlotPlanView(View):
         description="0 are the canaries, 1 is the share, 2 the rest; 0 without a rollout policy."
     )
     after: list[str] = Field(description="The slots that come first.")
+    approval_rules: list[str] = Field(
+        description="By name: people have to agree to it first, as `/v1/approval-rules` says."
+    )
     begins_at: datetime = Field(
         description="The first instant that windows and freezes allow, as they are now."
     )
@@ -103,6 +120,7 @@ def _slot(plan: SlotPlan, *, watch: int | None) -> SlotPlanView:
         position=plan.position,
         wave=plan.wave,
         after=list(plan.after),
+        approval_rules=list(plan.approval_rules),
         begins_at=plan.opens.at,
         held_by=plan.opens.hold,
         hold_reason=plan.opens.reason,

@@ -78,7 +78,7 @@ def policy_routes(policies: Policies, *, clock: Clock) -> Routes:
     async def put_policy(
         caller: Writer, lineage_id: str, body: PolicyBody, response: Response, if_match: IfMatch = None
     ) -> PolicyView:
-        _check_roles(body.approver_roles)
+        check_roles(body.approver_roles)
         policy = Policy(**body.model_dump())
         row = await policies.put(lineage_id, policy, if_match=if_match, caller=caller, now=clock())
         response.headers["ETag"] = etag(row.version)
@@ -91,7 +91,8 @@ def policy_routes(policies: Policies, *, clock: Clock) -> Routes:
     return routes
 
 
-def _check_roles(roles: list[str]) -> None:
+def check_roles(roles: list[str]) -> None:
+    """Raise `Invalid` where there is no such role."""
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
         raise Invalid(f"There is no role {unknown[0]!r}.", next_step=f"Choose among {', '.join(ROLES)}.")

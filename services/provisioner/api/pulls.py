@@ -10,7 +10,8 @@ from pydantic import Field
 from services.provisioner.actions.pulls import Pulls
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Problem, Routes, View, public
+from shared.http import Body, Routes, View, public
+from shared.openapi import Problem
 
 Writer = Annotated[Principal, requires("bindings:write")]
 LONGEST_WAIT = 60

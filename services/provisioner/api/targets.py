@@ -14,6 +14,7 @@ from shared.clock import Clock
 from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View, etag
 from shared.idempotency import IdempotencyKey, Once
+from shared.openapi import may_fail
 
 Reader = Annotated[Principal, requires("targets:read")]
 Writer = Annotated[Principal, requires("targets:write")]
@@ -186,7 +187,11 @@ def _add_looking(routes: Routes, targets: Targets) -> None:
         checks = [CheckView.model_validate(check) for check in await targets.check(target_id, caller=caller)]
         return ChecksView(ok=all(check.ok for check in checks), checks=checks)
 
-    @routes.get("/host-keys", summary="Show the SSH host key that is seen at an address now")
+    @routes.get(
+        "/host-keys",
+        summary="Show the SSH host key that is seen at an address now",
+        responses=may_fail(502),
+    )
     async def get_host_key(
         _caller: Writer,
         host: Annotated[str, Query(max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["192.0.2.10"])],

@@ -4,20 +4,30 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request, Response
 from pydantic import AwareDatetime, Field
 
 from services.provisioner import store
-from services.provisioner.actions.windows import NewFreeze, NewWindow, Scope, Windows
+from services.provisioner.actions.scopes import Scope
+from services.provisioner.actions.windows import (
+    FreezeChange,
+    NewFreeze,
+    NewWindow,
+    WindowChange,
+    Windows,
+)
 from services.provisioner.domain.windows import Weekly
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, etag
 from shared.idempotency import IdempotencyKey, Once
+from shared.local_time import LocalTime
 
 Reader = Annotated[Principal, requires("windows:read")]
 Writer = Annotated[Principal, requires("windows:write")]
 AllPages = Annotated[Paging, Depends()]
+IfMatch = Annotated[str | None, Header()]
+_VERSION = "Send it back as `If-Match` with a change."
 _SCOPE = "Left out with the other of the two, it holds for all targets."
 TargetId = Annotated[str | None, Field(max_length=36, description=_SCOPE)]
 Group = Annotated[str | None, Field(max_length=100, description=f"Of targets in this group. {_SCOPE}")]
@@ -42,7 +52,7 @@ class WeeklyBody(Body):
     """It opens every week on this day at this time of the time zone, and stays open for so long."""
 
     day: Day
-    start: time = Field(examples=["22:00"])
+    start: LocalTime = Field(examples=["22:00"])
     duration: timedelta = Field(description="ISO 8601; a week at most.", examples=["PT4H"])
 
 
@@ -56,6 +66,14 @@ class WindowBody(Body):
     weekly: list[WeeklyBody] = Field(min_length=1, max_length=50)
 
 
+class WindowChangeBody(Body):
+    """What is to be changed; what is left out stays, as does for which targets it is."""
+
+    name: str | None = Field(None, min_length=1, max_length=200)
+    time_zone: str | None = Field(None, max_length=100)
+    weekly: list[WeeklyBody] | None = Field(None, min_length=1, max_length=50)
+
+
 class WindowView(View):
     """When targets may be changed."""
 
@@ -65,6 +83,7 @@ class WindowView(View):
     group: str | None
     time_zone: str
     weekly: list[WeeklyBody]
+    version: int = Field(description=_VERSION)
     created_at: datetime
     created_by: str
 
@@ -79,6 +98,14 @@ class FreezeBody(Body):
     ends_at: AwareDatetime
 
 
+class FreezeChangeBody(Body):
+    """What is to be changed; what is left out stays, as does for which targets it is."""
+
+    reason: str | None = Field(None, min_length=3, max_length=2000)
+    starts_at: AwareDatetime | None = None
+    ends_at: AwareDatetime | None = None
+
+
 class FreezeView(View):
     """When targets are not changed, and why."""
 
@@ -88,6 +115,7 @@ class FreezeView(View):
     group: str | None
     starts_at: datetime
     ends_at: datetime
+    version: int = Field(description=_VERSION)
     created_at: datetime
     created_by: str
 
@@ -120,8 +148,20 @@ def window_routes(windows: Windows, *, once: Once, clock: Clock) -> Routes:
         return paging.page([_shown(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{window_id}", summary="Show a change window")
-    async def get_window(caller: Reader, window_id: str) -> WindowView:
-        return _shown(await windows.get(store.ChangeWindow, window_id, caller=caller))
+    async def get_window(caller: Reader, window_id: str, response: Response) -> WindowView:
+        row = await windows.get(store.ChangeWindow, window_id, caller=caller)
+        response.headers["ETag"] = etag(row.version)
+        return _shown(row)
+
+    @routes.patch("/{window_id}", summary="Change a change window; what waits is looked at anew")
+    async def change_window(
+        caller: Writer, window_id: str, body: WindowChangeBody, response: Response, if_match: IfMatch = None
+    ) -> WindowView:
+        weekly = [_weekly(each) for each in body.weekly] if body.weekly is not None else None
+        change = WindowChange(name=body.name, time_zone=body.time_zone, weekly=weekly)
+        row = await windows.change(window_id, change, if_match=if_match, caller=caller, now=clock())
+        response.headers["ETag"] = etag(row.version)
+        return _shown(row)
 
     @routes.delete("/{window_id}", summary="Forget a change window", status_code=204)
     async def delete_window(caller: Writer, window_id: str) -> None:
@@ -156,8 +196,19 @@ def freeze_routes(windows: Windows, *, once: Once, clock: Clock) -> Routes:
         return paging.page([FreezeView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{freeze_id}", summary="Show a freeze")
-    async def get_freeze(caller: Reader, freeze_id: str) -> FreezeView:
-        return FreezeView.model_validate(await windows.get(store.Freeze, freeze_id, caller=caller))
+    async def get_freeze(caller: Reader, freeze_id: str, response: Response) -> FreezeView:
+        row = await windows.get(store.Freeze, freeze_id, caller=caller)
+        response.headers["ETag"] = etag(row.version)
+        return FreezeView.model_validate(row)
+
+    @routes.patch("/{freeze_id}", summary="Change a freeze; what waits is looked at anew")
+    async def change_freeze(
+        caller: Writer, freeze_id: str, body: FreezeChangeBody, response: Response, if_match: IfMatch = None
+    ) -> FreezeView:
+        change = FreezeChange(reason=body.reason, starts_at=body.starts_at, ends_at=body.ends_at)
+        row = await windows.change_freeze(freeze_id, change, if_match=if_match, caller=caller, now=clock())
+        response.headers["ETag"] = etag(row.version)
+        return FreezeView.model_validate(row)
 
     @routes.delete("/{freeze_id}", summary="End or forget a freeze", status_code=204)
     async def delete_freeze(caller: Writer, freeze_id: str) -> None:

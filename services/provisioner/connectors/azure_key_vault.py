@@ -30,6 +30,7 @@ from services.provisioner.connectors.pairs import (
     pair_of,
     way_back,
 )
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.connectors.web import failures, plain_api
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
@@ -121,6 +122,22 @@ class AzureKeyVault:
         """Ask for a page of the list: that needs a token, and the right to read."""
         await self._ask("GET", "/certificates", step="check", params={"maxresults": "1"})
         return [Check(name="certificates", ok=True, text="The vault lists its certificates.")]
+
+    @classmethod
+    def plan(
+        cls,
+        slot: KeyVaultSlot,
+        *,
+        options: KeyVaultOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,  # noqa: ARG003 - versions have names of their own
+    ) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        put = PlannedCall(request=f"POST /certificates/{slot.name}/import")
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Look at {slot.key}, and whether it could be put back."),
+            bind=(PlannedStep(step="bind", text="Import the pair as a new version.", calls=(put,)),),
+            read_back=f"Ask for the current version of {slot.key}.",
+        )
 
     async def stage(self, slot: KeyVaultSlot, *, material: Material, report: Report) -> KeyVaultUndo:
         """Look what is there, and make sure that it could be put back: a vault has no place beside it."""

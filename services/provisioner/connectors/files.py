@@ -1,10 +1,12 @@
 """Files on a host that is reached by SSH, and the commands that make a server read them again."""
 
 import re
+import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar, Self
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel
 
 from services.provisioner.connectors import Access, Check, Part, Report, Slot, TargetCredential, WantedKey
@@ -12,11 +14,15 @@ from services.provisioner.connectors.file_plans import plan_files
 from services.provisioner.connectors.file_slots import PEM, FilesOptions, FilesSlot, FilesUndo, KeptFile
 from services.provisioner.connectors.formats import Content, Lacks, contents, leaf
 from services.provisioner.connectors.host_keys import HostKey
-from services.provisioner.connectors.planning import PlannedStep
+from services.provisioner.connectors.host_stores import HostStore
+from services.provisioner.connectors.planning import Coming, PlannedStep
 from services.provisioner.connectors.ssh import Attributes, Session, connect, ssh_of
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
 
+_CERTIFICATES = "'/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/p'"
+_MOST = 256_000
+"""Characters of the certificates in a file."""
 NEW = ".everleaf-new"
 OLD = ".everleaf-old"
 
@@ -37,6 +43,8 @@ class Files:
         self._session = session
         self._options = options
         self._passwords = passwords
+        self._keys_stay = False
+        """Whether the key that is put in force was made on the host: then it is not read back with its certificate."""
 
     @classmethod
     @asynccontextmanager
@@ -63,10 +71,13 @@ class Files:
 
     async def stage(self, slot: FilesSlot, *, material: Material, report: Report) -> FilesUndo:
         """Write the new files beside the present ones, then see whether the present state is sane."""
-        present = await self._keystore(slot)
         waiting = await self._waiting(slot, material, report=report) if material.waiting else None
-        wanted = contents(slot, material, present=present, passwords=self._passwords)
-        kept = [await self._stage(each, waiting=waiting) for each in wanted]
+        if waiting is not None and slot.format != PEM:
+            kept = [await self._stage_store(slot, material, waiting)]
+        else:
+            present = await self._keystore(slot)
+            wanted = contents(slot, material, present=present, passwords=self._passwords)
+            kept = [await self._stage(each, waiting=waiting) for each in wanted]
         if waiting is not None and slot.key_path is not None:
             kept.append(await self._stage_waiting(waiting))
         await self._session.label([(file.path + NEW, file.path) for file in kept if file.existed])
@@ -77,7 +88,7 @@ class Files:
         return FilesUndo(files=kept, waiting=waiting.path if waiting is not None else None)
 
     @classmethod
-    def plan(cls, slot: FilesSlot, *, options: FilesOptions) -> Sequence[PlannedStep]:
+    def plan(cls, slot: FilesSlot, *, options: FilesOptions, coming: Coming) -> Sequence[PlannedStep]:  # noqa: ARG003 - files keep their names
         """Say what would be written and run."""
         prefix = options.command_prefix
         return plan_files(
@@ -87,14 +98,15 @@ class Files:
         )
 
     @classmethod
-    def cannot_make_key(cls, slot: FilesSlot) -> str | None:
-        """Say why no key can be made for a slot, or return None."""
-        if slot.format == PEM:
-            return None
-        return f"The key of {slot.key} is an entry of a keystore ({slot.format})."
+    def cannot_make_key(cls, slot: FilesSlot) -> str | None:  # noqa: ARG003 - a host makes keys for every slot
+        """Say that there is nothing in the way, as far as can be told from here."""
+        return None
 
     async def make_key(self, slot: FilesSlot, *, wanted: WantedKey) -> str:
         """Make the key beside the present one by the host's openssl, and return its request in PEM."""
+        if slot.format != PEM:
+            # Before anything is ordered: into a store that cannot be opened no certificate can be put either.
+            await (await self._store(slot)).look(alias=slot.alias)
         return await (await self._host_key(slot, order_id=wanted.order_id)).request(wanted)
 
     async def drop_key(self, slot: FilesSlot, *, order_id: str) -> None:
@@ -117,6 +129,22 @@ class Files:
         present = await self._session.attributes(path)
         # A second name: the first is there for the next attempt, if this one has to be taken back.
         await self._session.link_there(key.path, path + NEW)
+        return await self._kept(path, present=present, stays=True)
+
+    async def _store(self, slot: FilesSlot) -> HostStore:
+        path = await self._session.real_path(slot.certificate_path)
+        return HostStore(self._session, path=path, kind=slot.format, passwords=self._passwords)
+
+    async def _stage_store(self, slot: FilesSlot, material: Material, waiting: HostKey) -> KeptFile:
+        """Have the host itself make the new keystore: neither the old key nor the new one leaves it."""
+        path, store = waiting.beside, await self._store(slot)
+        present = await self._session.attributes(path)
+        held = await store.look(alias=slot.alias)
+        await self._session.remove(path + NEW)
+        chain = x509.to_pem(material.chain).encode()
+        await store.join(waiting, chain, to=path + NEW, alias=slot.alias, held=held)
+        if present is not None:
+            await self._session.give(path + NEW, like=present)
         return await self._kept(path, present=present, stays=True)
 
     async def _keystore(self, slot: FilesSlot) -> bytes | None:
@@ -145,6 +173,7 @@ class Files:
 
     async def bind(self, slot: FilesSlot, *, undo: FilesUndo, report: Report) -> None:
         """Rename the new files over the present ones, which are kept; test, reload."""
+        self._keys_stay = undo.waiting is not None
         await self._session.replace([(file.path + NEW, file.path) for file in undo.files])
         report("swap", f"Renamed over {', '.join(file.path for file in undo.files)}.")
         await self._test(slot, step="test again", report=report)
@@ -152,7 +181,7 @@ class Files:
 
     async def verify(self, slot: FilesSlot, *, fingerprint: str, report: Report) -> None:
         """Read the certificate's file back."""
-        der = leaf(slot, await self._session.read(slot.certificate_path), passwords=self._passwords)
+        der = await self._leaf(slot)
         found = x509.fingerprint(der) if der is not None else "none"
         if found != fingerprint:
             raise DeploymentError(
@@ -161,6 +190,17 @@ class Files:
                 step="read back",
             )
         report("read back", f"{slot.certificate_path} holds {fingerprint}.")
+
+    async def _leaf(self, slot: FilesSlot) -> bytes | None:
+        path = slot.certificate_path
+        if not self._keys_stay or slot.key_path is not None:
+            return leaf(slot, await self._session.read(path), passwords=self._passwords)
+        if slot.format != PEM:
+            held = await (await self._store(slot)).look(alias=slot.alias)
+            found = held.leaf if held is not None else None
+            return found.public_bytes(Encoding.DER) if found is not None else None
+        shown = await self._session.script(f"sed -n {_CERTIFICATES} {shlex.quote(path)}", keep=_MOST)
+        return leaf(slot, shown.output.encode(), passwords=())
 
     async def restore(self, slot: FilesSlot, *, undo: FilesUndo, report: Report) -> None:
         """Rename the kept files back, remove what was not there, and reload."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
 from services.provisioner.connectors.pairs import Pair, changed_by_others, leaf_in, must_hold, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.connectors.web import failures, plain_api
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared.clouds.google import (
@@ -33,6 +34,7 @@ _POLL = 1.0
 """Seconds between two looks at an operation."""
 _PATIENCE = 120.0
 _LABEL = "everleaf-slot"
+_OF_FINGERPRINT = 16
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _OPERATION = re.compile(r"projects/[^/\s]+/locations/[a-z0-9-]+/operations/[0-9A-Za-z_.-]+")
 
@@ -66,6 +68,10 @@ class GoogleSlot(Slot):
     def label(self) -> str:
         """Return what the certificates that were made for this slot are known by."""
         return sha256(self.key.encode()).hexdigest()[:24]
+
+
+def _own_name(slot: GoogleSlot, part: str) -> str:
+    return f"everleaf-{slot.label[:8]}-{part}"
 
 
 class GoogleUndo(Part):
@@ -123,10 +129,28 @@ class GoogleCertificateManager:
         await self._ask("GET", f"{self._location}/certificates", step="check", params={"pageSize": "1"})
         return [Check(name="certificates", ok=True, text="The project lists its certificates.")]
 
+    @classmethod
+    def plan(cls, slot: GoogleSlot, *, options: GoogleOptions, coming: Coming) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        location = f"/v1/projects/{options.project}/locations/global"
+        name = _own_name(slot, coming.part(_OF_FINGERPRINT))
+        make = PlannedCall(
+            request=f"POST {location}/certificates?certificateId={name}", when="it is not there yet"
+        )
+        use = PlannedCall(request=f"PATCH {location}/{slot.path}?updateMask=certificates", about=name)
+        older = "the certificate that is named now was made from here, and nothing else names it"
+        drop = PlannedCall(request=f"DELETE {location}/certificates/{{older}}", when=older)
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Make the certificate {name}.", calls=(make,)),
+            bind=(PlannedStep(step="bind", text=f"Let {slot.key} name it.", calls=(use,)),),
+            read_back=f"Ask which certificate {slot.key} names, and for that.",
+            tidy=(drop,),
+        )
+
     async def stage(self, slot: GoogleSlot, *, material: Material, report: Report) -> GoogleUndo:
         """Make the new certificate, which nothing names yet."""
         before = (await self._named(slot, step="stage"))[slot.position]
-        name = f"{self._location}/certificates/everleaf-{slot.label[:8]}-{material.fingerprint[:16]}"
+        name = f"{self._location}/certificates/{_own_name(slot, material.fingerprint[:_OF_FINGERPRINT])}"
         if await self._find(name, step="stage") is None:
             await self._create(name, pair_of(material), label=slot.label)
         report("stage", f"Made {name}.")

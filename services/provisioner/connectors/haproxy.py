@@ -4,13 +4,16 @@ The commands are those of HAProxy's management guide, section 9.3 (`set ssl cert
 """
 
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
 
 from services.provisioner.connectors import Part, Report, Slot
 from services.provisioner.connectors.file_slots import AbsolutePath, Command, FilesOptions, FilesSlot
-from services.provisioner.connectors.files import Files
+from services.provisioner.connectors.files import Files, prefixed
+from services.provisioner.connectors.planning import Coming, PlannedStep
 from services.provisioner.domain import DeploymentError, Failure
 
 _SOCAT = "socat -t60 - UNIX-CONNECT:"
@@ -54,6 +57,21 @@ class Haproxy(Files):
     options_type: ClassVar[type[Part]] = HaproxyOptions
     slot_type: ClassVar[type[Slot]] = HaproxySlot
 
+    @classmethod
+    def plan(cls, slot: FilesSlot, *, options: FilesOptions, coming: Coming) -> Sequence[PlannedStep]:
+        """Say what would be written and run; over the Runtime API that is the script of a transaction."""
+        steps = super().plan(slot, options=options, coming=coming)
+        socket = options.runtime_socket if isinstance(options, HaproxyOptions) else None
+        if slot.reload_command is not None or socket is None:
+            return steps
+        script = _exchanging(slot, options, socket=socket)
+        return [
+            replace(step, text="Let the running process take the files.", command=script)
+            if step.step == "reload"
+            else step
+            for step in steps
+        ]
+
     async def _reload(self, slot: FilesSlot, *, report: Report) -> None:
         options = self._options
         if slot.reload_command is None and isinstance(options, HaproxyOptions) and options.runtime_socket:
@@ -63,19 +81,28 @@ class Haproxy(Files):
 
     async def _exchange(self, slot: FilesSlot, *, socket: str, report: Report) -> None:
         """Let the running process take what is in the files now."""
-        named = slot.runtime_name if isinstance(slot, HaproxySlot) else None
-        name = named or slot.certificate_path
-        script = _transaction(
-            name,
-            paths=slot.paths,
-            reader=f"{self._options.file_prefix} cat".strip(),
-            client=self._prefixed(_SOCAT + shlex.quote(socket)),
-        )
-        ran = await self._session.run(script)
+        name = _name(slot)
+        ran = await self._session.run(_exchanging(slot, self._options, socket=socket))
         if ran.status != 0 or "Success!" not in ran.output:
             reason = f"HAProxy did not take {name}: exit {ran.status}. {ran.output}"
             raise DeploymentError(Failure.RELOAD_FAILED, reason, step="reload")
         report("reload", f"commit ssl cert {name}: Success!")
+
+
+def _name(slot: FilesSlot) -> str:
+    """Return what the running process calls it."""
+    return (slot.runtime_name if isinstance(slot, HaproxySlot) else None) or slot.certificate_path
+
+
+def _exchanging(slot: FilesSlot, options: FilesOptions, *, socket: str) -> str:
+    """Return the script that lets the running process take what is in the files."""
+    client, prefix = _SOCAT + shlex.quote(socket), options.command_prefix
+    return _transaction(
+        _name(slot),
+        paths=slot.paths,
+        reader=f"{options.file_prefix} cat".strip(),
+        client=prefixed(client, prefix=prefix) if prefix else client,
+    )
 
 
 def _transaction(name: str, *, paths: tuple[str, ...], reader: str, client: str) -> str:

@@ -42,8 +42,9 @@ class HostKey:
         """`beside` has its links followed."""
         self._session = session
         self.beside = beside
-        # The end of an order's id: ids that were made in the same minute begin alike.
-        self.path = f"{beside}.everleaf-key-{re.sub('[^A-Za-z0-9]', '', order_id)[-12:]}"
+        # The end of an order's id: ids that were made in the same minute begin alike. HAProxy loads what is in a folder of
+        # certificates, and leaves alone only what is called `.key`.
+        self.path = f"{beside}.everleaf-{re.sub('[^A-Za-z0-9]', '', order_id)[-12:]}.key"
 
     async def request(self, wanted: WantedKey) -> str:
         """Make the key where there is none yet, and return its request in PEM. Raises `DeploymentError`."""
@@ -95,8 +96,13 @@ class HostKey:
 
     async def remove(self) -> None:
         """Leave nothing behind."""
-        for path in (self._part, self.path):
+        for path in (self._part, self.packed, self.path):
             await self._session.remove(path)
+
+    @property
+    def packed(self) -> str:
+        """Return where it is for a moment, with its certificate, on its way into a keystore of Java's own."""
+        return f"{self.path}.p12"
 
     @property
     def _part(self) -> str:

@@ -28,7 +28,8 @@ from services.provisioner.domain import DeploymentError, Failure, Material
 
 USUAL_PASSWORDS = ("changeit", "")
 """Java's own default, and none."""
-_ALIAS = "everleaf"
+ALIAS = "everleaf"
+"""The entry's name, where there was none."""
 _MAGIC = {"jks": 0xFEEDFEED, "jceks": 0xCECECECE}
 _KEY, _TRUSTED = 1, 2
 _VERSION = 2
@@ -43,10 +44,13 @@ def pkcs12_store(
     present: bytes | None, *, alias: str | None, material: Material, passwords: Sequence[str]
 ) -> bytes:
     """Return PKCS#12 with this key and chain, under the password of the one that is there. Raises `DeploymentError`."""
-    password = _first(passwords)
+    password = first_password(passwords)
     if present is not None:
         password, loaded = _opened(present, passwords)
-        _refuse_loss(loaded)
+        refuse_loss(
+            loaded.cert.certificate if loaded.cert else None,
+            [each.certificate for each in loaded.additional_certs],
+        )
         if alias is None and loaded.cert is not None and loaded.cert.friendly_name is not None:
             alias = loaded.cert.friendly_name.decode(errors="replace")
     leaf, *issuers = [cryptography_x509.load_der_x509_certificate(der) for der in material.chain]
@@ -55,7 +59,7 @@ def pkcs12_store(
         encryption = BestAvailableEncryption(password.encode())
     key = load_pem_private_key(material.private_pem, None)
     return pkcs12.serialize_key_and_certificates(
-        (alias or _ALIAS).encode(),
+        (alias or ALIAS).encode(),
         key,  # type: ignore[arg-type]  # what is no key of a certificate was refused when the two were paired
         leaf,
         issuers,
@@ -73,22 +77,23 @@ def pkcs12_leaf(content: bytes, *, passwords: Sequence[str]) -> bytes | None:
 
 
 def _opened(content: bytes, passwords: Sequence[str]) -> tuple[str, pkcs12.PKCS12KeyAndCertificates]:
-    for password in _all(passwords):
+    for password in all_passwords(passwords):
         try:
             return password, pkcs12.load_pkcs12(content, password.encode() or None)
         except ValueError:
             continue
-    raise _refused("No password that the target has opens the keystore that is there.")
+    raise refused("No password that the target has opens the keystore that is there.")
 
 
-def _refuse_loss(loaded: pkcs12.PKCS12KeyAndCertificates) -> None:
-    """Raise where more is in it than one key and the chain of its certificate."""
-    pool = {each.certificate.subject: each.certificate for each in loaded.additional_certs}
-    certificate = loaded.cert.certificate if loaded.cert else None
+def refuse_loss(
+    certificate: cryptography_x509.Certificate | None, others: Iterable[cryptography_x509.Certificate]
+) -> None:
+    """Raise where more is in PKCS#12 than one key and the chain of its certificate."""
+    pool = {each.subject: each for each in others}
     while certificate is not None:
         certificate = pool.pop(certificate.issuer, None)
     if pool:
-        raise _refused("The keystore that is there holds other certificates too, which would be lost.")
+        raise refused("The keystore that is there holds other certificates too, which would be lost.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +109,11 @@ def java_store(
     present: bytes | None, *, kind: str, alias: str | None, material: Material, passwords: Sequence[str]
 ) -> bytes:
     """Return a Java keystore in which this entry is new; the others stay as they are. Raises `DeploymentError`."""
-    password, entries = _first(passwords) or USUAL_PASSWORDS[0], list[_Entry]()
+    password, entries = first_password(passwords) or USUAL_PASSWORDS[0], list[_Entry]()
     if present is not None:
         password, entries = _java_opened(present, passwords)
     # Java keeps and compares aliases in lower case; a server that names none takes the first entry that has a key.
-    named = (alias or next((each.alias for each in entries if _has_key(each)), _ALIAS)).lower()
+    named = (alias or next((each.alias for each in entries if _has_key(each)), ALIAS)).lower()
     new = _key_entry(named, material, password=password)
     kept = [new if each.alias.lower() == named else each.raw for each in entries]
     if new not in kept:
@@ -130,15 +135,15 @@ def java_leaf(content: bytes, *, alias: str | None) -> bytes | None:
 
 def _java_opened(content: bytes, passwords: Sequence[str]) -> tuple[str, list[_Entry]]:
     body, seal = content[:-_HASH], content[-_HASH:]
-    for password in _all(passwords):
+    for password in all_passwords(passwords):
         if hmac.compare_digest(_java_hash(body, password=password), seal):
             break
     else:
-        raise _refused("No password that the target has opens the keystore that is there.")
+        raise refused("No password that the target has opens the keystore that is there.")
     try:
         return password, list(_entries(body))
     except (ValueError, struct.error) as error:
-        raise _refused(f"The keystore that is there cannot be read: {error}.") from error
+        raise refused(f"The keystore that is there cannot be read: {error}.") from error
 
 
 def _entries(body: bytes) -> Iterator[_Entry]:
@@ -243,13 +248,16 @@ def _der(tag: int, content: bytes) -> bytes:
     return bytes([tag, _SHORT | len(size)]) + size + content
 
 
-def _first(passwords: Sequence[str]) -> str:
+def first_password(passwords: Sequence[str]) -> str:
+    """Return what a new keystore is closed with."""
     return next(iter(passwords), USUAL_PASSWORDS[0])
 
 
-def _all(passwords: Iterable[str]) -> Iterator[str]:
+def all_passwords(passwords: Iterable[str]) -> Iterator[str]:
+    """Yield what is tried on a keystore, each once."""
     return iter(dict.fromkeys((*passwords, *USUAL_PASSWORDS)))
 
 
-def _refused(reason: str) -> DeploymentError:
+def refused(reason: str) -> DeploymentError:
+    """Return the failure where a keystore is not changed."""
     return DeploymentError(Failure.STORE_REFUSED, reason, step="stage")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.provisioner.connectors import Access, Check, Mailbox, Offer, Part, Report, Slot
 from services.provisioner.connectors.pairs import Pair, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedStep, in_steps
 from services.provisioner.domain import DeploymentError, Failure, Material, NotYet
 from shared.clock import utc_now
 from shared.ids import new_id
@@ -88,6 +89,22 @@ class Pull:
     async def check(self) -> Sequence[Check]:
         """Nothing can be tried from here."""
         return [Check(name="mailbox", ok=True, text="Offers wait here until they are fetched.")]
+
+    @classmethod
+    def plan(
+        cls,
+        slot: PullSlot,
+        *,
+        options: PullOptions,
+        coming: Coming,  # noqa: ARG003 - who fetches it names what it keeps
+    ) -> Sequence[PlannedStep]:
+        """Say what would wait, and for how long."""
+        text = f"Let chain and key wait to be fetched as {slot.key}, for {options.patience} h at most."
+        return in_steps(
+            stage=PlannedStep(step="stage", text="Give the offer an id; nobody sees it yet."),
+            bind=(PlannedStep(step="bind", text=text),),
+            read_back=f"Nothing of {slot.key} can be read.",
+        )
 
     async def stage(self, slot: PullSlot, *, material: Material, report: Report) -> PullUndo:
         """Give the offer an id; nobody sees it yet."""

@@ -23,6 +23,10 @@ OUTPUT = 1000
 SELINUX = "/sys/fs/selinux/enforce"
 """A file that is there where the kernel keeps to the labels of files (selinux(8))."""
 _PRIVATE = 0o600
+_PIECE = 32 * 1024
+"""Bytes of a file that every server takes, and gives, at a time (draft-ietf-secsh-filexfer-02 §3)."""
+_AS_ASKED = 0
+"""Each read and write is one request: files of one piece need no tasks that see to several at once."""
 _SFTP_SERVERS = (
     "/usr/lib/openssh/sftp-server",
     "/usr/libexec/openssh/sftp-server",
@@ -83,8 +87,11 @@ class Session:
         """Return a file's content."""
 
         async def reading() -> bytes:
-            async with self._sftp.open(path, "rb") as file:
-                return cast("bytes", await file.read())
+            async with self._sftp.open(path, "rb", block_size=_AS_ASKED) as file:
+                pieces = []
+                while piece := cast("bytes", await file.read(_PIECE)):
+                    pieces.append(piece)
+                return b"".join(pieces)
 
         return await self._do(reading(), what=f"read {path}", path=path)
 
@@ -107,8 +114,9 @@ class Session:
     async def _write(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
         # Nobody else may read it before owner and mode are what they shall be.
         closed = asyncssh.SFTPAttrs(permissions=_PRIVATE)
-        async with self._sftp.open(path, "xb", closed) as file:
-            await file.write(content)
+        async with self._sftp.open(path, "xb", closed, block_size=_AS_ASKED) as file:
+            for at in range(0, len(content), _PIECE):
+                await file.write(content[at : at + _PIECE])
             if like is not None:
                 made = await file.stat()
                 if (made.uid, made.gid) != (like.uid, like.gid):

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
 from services.provisioner.connectors.pairs import Pair, changed_by_others, leaf_in, must_hold, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.connectors.web import failures, plain_api
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared.errors import Refused
@@ -111,6 +113,24 @@ class VaultKv:
             told = await self._vault.whoami()
         policies = ", ".join(map(str, told.get("policies") or ())) or "none"
         return [Check(name="token", ok=True, text=f"Its policies: {policies}.")]
+
+    @classmethod
+    def plan(
+        cls,
+        slot: VaultKvSlot,
+        *,
+        options: VaultKvOptions,
+        coming: Coming,  # noqa: ARG003 - versions have names of their own
+    ) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        path = f"{options.mount}/data/{slot.path}"
+        members = ", ".join(filter(None, (slot.certificate_field, slot.key_field, slot.chain_field)))
+        put = PlannedCall(request=f"POST /v1/{quote(path)}", about=f"{members}; the others stay")
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Read {path}, and ask whether it may be written."),
+            bind=(PlannedStep(step="bind", text="Write a new version.", calls=(put,)),),
+            read_back=f"Read the newest version of {path}.",
+        )
 
     async def stage(self, slot: VaultKvSlot, *, material: Material, report: Report) -> VaultKvUndo:
         """Read the newest version, and make sure that the login may write another."""

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
 from services.provisioner.connectors.pairs import Pair, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.connectors.web import failures, plain_api
 from services.provisioner.domain import DeploymentError, Failure, Material, NotYet
 from shared.clock import utc_now
@@ -159,6 +160,28 @@ class Webhook:
         answer = await self._post("target.test", new_id(), {}, step=step)
         with failures(step):
             refuse_other_than_success(answer, self._path)
+
+    @classmethod
+    def plan(
+        cls,
+        slot: WebhookSlot,
+        *,
+        options: WebhookOptions,
+        coming: Coming,  # noqa: ARG003 - the receiver names what it keeps
+    ) -> Sequence[PlannedStep]:
+        """Say which messages would be sent."""
+
+        def message(kind: Kind) -> PlannedCall:
+            return PlannedCall(request=f"POST {urlsplit(options.url).path or '/'}", about=kind)
+
+        how = "sealed" if options.sealing_key is not None else "as it is, in TLS"
+        text = f"Send chain and key ({how}), until the receiver says that {slot.name} holds them."
+        return in_steps(
+            stage=PlannedStep(step="stage", text="Give the delivery an id."),
+            bind=(PlannedStep(step="bind", text=text, calls=(message("certificate.deploy"),)),),
+            read_back=f"Nothing of {slot.name} can be read.",
+            tidy=(message("certificate.settle"),),
+        )
 
     async def stage(self, slot: WebhookSlot, *, material: Material, report: Report) -> WebhookUndo:
         """Give the delivery an id; the receiver gets it when it is bound."""

@@ -1,16 +1,29 @@
 """What the provisioner remembers: targets, bindings, renewals, deployments and their steps, proposals."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.provisioner.domain import OPEN, Phase, State
+from services.provisioner.store.approvals import (
+    ApprovalRule,
+    approval_rules,
+    delete_rules_of,
+    not_begun_of_order,
+    open_approvals_of_rules,
+    passed_approvals,
+    rules_for,
+    wake_those_unapproved,
+)
 from services.provisioner.store.holds import (
     busy_networks,
     half_done,
+    is_alone,
     not_yet_deployed,
     unfinished_of_binding,
     wake_dependants,
@@ -84,6 +97,7 @@ from services.provisioner.store.tables import (
     Step,
     Table,
     Target,
+    table_of,
 )
 from services.provisioner.store.windows import (
     ChangeWindow,
@@ -94,11 +108,15 @@ from services.provisioner.store.windows import (
     timings_of,
     wake_timed,
 )
-from shared.store import Transaction, insert
+from shared.store import Transaction, insert, write_rows
+from shared.store.reader import Fixed
 from shared.store.scopes import Scope, within
+from shared.store.traces import remember
 
 __all__ = [
     "LINEAGES",
+    "SEALING_KEY",
+    "ApprovalRule",
     "Binding",
     "BindingPlace",
     "Bound",
@@ -117,12 +135,14 @@ __all__ = [
     "Table",
     "Target",
     "Timing",
+    "approval_rules",
     "bindings_at",
     "bindings_of_order",
     "bindings_to_look_at",
     "bound",
     "claim_key",
     "clear_keys",
+    "delete_rules_of",
     "delete_timings_of",
     "deployment_at_work",
     "deployments_of_rollout",
@@ -137,6 +157,7 @@ __all__ = [
     "held_key",
     "held_rollout",
     "hold_rollout",
+    "is_alone",
     "is_any_binding_due",
     "is_any_bound_at",
     "is_any_key_due",
@@ -148,7 +169,10 @@ __all__ = [
     "last_deployed",
     "let_waves_go",
     "live_rollouts",
+    "not_begun_of_order",
     "not_yet_deployed",
+    "open_approvals_of_rules",
+    "passed_approvals",
     "proposal_at",
     "proposal_to_accept",
     "proposals",
@@ -157,6 +181,7 @@ __all__ = [
     "pull_offer_to_change",
     "rollout_policies",
     "rollouts",
+    "rules_for",
     "targets_of_host",
     "targets_of_kind",
     "timings",
@@ -165,9 +190,39 @@ __all__ = [
     "unfinished_of_binding",
     "wake_dependants",
     "wake_those_after",
+    "wake_those_unapproved",
     "wake_timed",
     "wave_counts",
 ]
+
+
+_NEW_STEP = sa.insert(Step)
+SEALING_KEY = Fixed(
+    sa.select(col(SealingKey.public_key), col(SealingKey.private_key)).where(
+        col(SealingKey.name) == sa.bindparam("name")
+    )
+)
+"""The sealing key of a name."""
+
+
+_LOCKED = (
+    sa.select(col(Renewal.order_id))
+    .where(col(Renewal.order_id) == sa.bindparam("order_id"))
+    .with_for_update()
+)
+_REST = sa.select(
+    sa.exists().where(
+        col(Deployment.order_id) == sa.bindparam("order_id"),
+        col(Deployment.id) != sa.bindparam("id"),
+        col(Deployment.state).in_(OPEN),
+    ),
+    sa.exists().where(
+        sa.or_(
+            col(KeyRequest.order_id) == sa.bindparam("order_id"),
+            col(KeyRequest.binding_id) == sa.bindparam("binding_id"),
+        )
+    ),
+)
 
 
 async def targets(session: AsyncSession, *, after: str | None, limit: int, scope: Scope) -> Sequence[Target]:
@@ -250,13 +305,27 @@ async def keep_deployments(tx: Transaction, deployments: Sequence[Deployment]) -
             .values(deployment.model_dump())
             .on_conflict_do_nothing(index_elements=["order_id", "binding_id"])
         )
+        await remember(tx, deployment.id, now=deployment.created_at)
 
 
-def _due(now: datetime, *, per_network: int | None) -> sa.Select[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A deployment with all that it is about."""
+
+    deployment: Deployment
+    target: Target
+    binding: Binding
+    renewal: Renewal
+
+
+def _due(*wanted: Any, now: datetime, per_network: int | None) -> sa.Select[*tuple[Any, ...]]:
     free = sa.or_(col(Target.lease_until).is_(None), col(Target.lease_until) <= now)
     query = (
-        sa.select(col(Deployment.id), col(Target.id))
+        sa.select(*wanted)
+        .select_from(Deployment)
         .join(Target, col(Target.id) == col(Deployment.target_id))
+        .join(Binding, col(Binding.id) == col(Deployment.binding_id))
+        .join(Renewal, col(Renewal.order_id) == col(Deployment.order_id))
         .where(col(Deployment.next_attempt_at) <= now, free)
     )
     if per_network is not None:
@@ -272,22 +341,23 @@ def _unfinished_first() -> sa.Case[int]:
 
 async def claim(
     tx: Transaction, *, lease: str, until: datetime, now: datetime, per_network: int | None = None
-) -> Deployment | None:
-    """Take the lease on the target of a due deployment; return that deployment, or None."""
-    due = _due(now, per_network=per_network)
-    found = (await tx.session.execute(due.with_for_update(of=Target, skip_locked=True))).first()
+) -> Whole | None:
+    """Take the lease on the target of a due deployment; return that deployment and what it is about, or None."""
+    due = _due(Deployment, Target, Binding, Renewal, now=now, per_network=per_network)
+    # What may change is locked, and so is read as it is now; what others are just changing is due a moment later.
+    mine = due.with_for_update(of=(Target, Binding, Deployment), skip_locked=True)
+    found = (await tx.session.execute(mine)).first()
     if found is None:
         return None
-    deployment_id = found[0]
-    await tx.session.execute(
-        sa.update(Target).where(col(Target.id) == found[1]).values(lease=lease, lease_until=until)
-    )
-    return await tx.session.get(Deployment, deployment_id)
+    deployment, target, binding, renewal = found
+    target.lease, target.lease_until = lease, until
+    return Whole(deployment=deployment, target=target, binding=binding, renewal=renewal)
 
 
 async def is_any_due(session: AsyncSession, now: datetime, *, per_network: int | None = None) -> bool:
     """Return whether there is something to claim, without locking anything."""
-    return (await session.execute(_due(now, per_network=per_network))).first() is not None
+    due = _due(col(Deployment.id), now=now, per_network=per_network)
+    return (await session.execute(due)).first() is not None
 
 
 async def extend_lease(tx: Transaction, *, lease: str, until: datetime) -> bool:
@@ -301,19 +371,43 @@ class LeaseLost(Exception):
     """Another process works on the target now: whatever we know of it is no longer true."""
 
 
+_HELD = (
+    sa.select(Deployment)
+    .select_from(Target)
+    .join(Deployment, col(Deployment.target_id) == col(Target.id))
+    .where(
+        col(Deployment.id) == sa.bindparam("deployment_id"),
+        col(Target.lease) == sa.bindparam("lease"),
+    )
+    .with_for_update(of=(Target, Deployment))  # in the order in which who changes a target takes them
+)
+
+
 async def held(tx: Transaction, deployment_id: str, *, lease: str) -> Deployment:
     """Return a deployment for changing. Raises `LeaseLost` where its target is not ours any more."""
-    ours = sa.select(col(Target.id)).where(col(Target.lease) == lease).with_for_update()
-    if await tx.session.scalar(ours) is None:
+    row: Deployment | None = await tx.session.scalar(_HELD, {"deployment_id": deployment_id, "lease": lease})
+    if row is None:
         raise LeaseLost
-    return await tx.session.get_one(Deployment, deployment_id, with_for_update=True)
+    return row
+
+
+_TARGETS = table_of(Target)
+_END_LEASE = (
+    sa.update(_TARGETS)
+    .where(_TARGETS.c.lease == sa.bindparam("ended"))
+    .values(lease=sa.null(), lease_until=sa.null())
+)
 
 
 async def end_lease(tx: Transaction, *, lease: str) -> None:
     """Let others work on the target."""
-    await tx.session.execute(
-        sa.update(Target).where(col(Target.lease) == lease).values(lease=None, lease_until=None)
-    )
+    await tx.session.execute(_END_LEASE, {"ended": lease})
+
+
+async def let_go(tx: Transaction, deployment: Deployment, *, lease: str, now: datetime) -> None:
+    """Let others work on the target, and have looked at again what waits for the deployment."""
+    await end_lease(tx, lease=lease)
+    await wake_those_after(tx, order_id=deployment.order_id, binding_id=deployment.binding_id, now=now)
 
 
 async def end_all_leases(tx: Transaction) -> None:
@@ -348,20 +442,36 @@ async def renewal_in_place(session: AsyncSession, deployment: Deployment) -> Ren
     return found
 
 
-async def lock_renewal(tx: Transaction, order_id: str) -> Renewal:
-    """Return a renewal, held until the transaction ends."""
-    query = sa.select(Renewal).where(col(Renewal.order_id) == order_id).with_for_update()
-    return (await tx.session.scalars(query)).one()
+async def lock_renewal(tx: Transaction, order_id: str) -> None:
+    """Hold a renewal until the transaction ends."""
+    await tx.session.execute(_LOCKED, {"order_id": order_id})
 
 
-async def has_other_open(session: AsyncSession, deployment: Deployment) -> bool:
-    """Return whether another deployment of the same order is still to come."""
-    query = sa.select(col(Deployment.id)).where(
-        col(Deployment.order_id) == deployment.order_id,
-        col(Deployment.id) != deployment.id,
-        col(Deployment.state).in_(OPEN),
-    )
-    return await session.scalar(query.limit(1)) is not None
+async def keep_steps(tx: Transaction, steps: Sequence[Step]) -> None:
+    """Keep what was done."""
+    # Not by the session, which takes several times as long for each row.
+    await write_rows(tx, _NEW_STEP, [step.model_dump() for step in steps])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rest:
+    """What is there beside a deployment that is in place."""
+
+    others: bool
+    """Another deployment of the same order is still to come."""
+    keys: bool
+    """Something was asked to be made on a target for the order, or for the binding."""
+
+
+async def rest_of(session: AsyncSession, deployment: Deployment) -> Rest:
+    """Return what is there beside a deployment that is in place."""
+    about = {
+        "id": deployment.id,
+        "order_id": deployment.order_id,
+        "binding_id": deployment.binding_id,
+    }
+    others, keys = (await session.execute(_REST, about)).one()
+    return Rest(others=others, keys=keys)
 
 
 async def open_deployments(tx: Transaction, **of: str) -> Sequence[Deployment]:

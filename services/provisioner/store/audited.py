@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.provisioner.store.approvals import Approval, Decision
+from services.provisioner.store.approvals import Approval, ApprovalRule, Decision
 from services.provisioner.store.pulls import PullOffer, PullToken
 from services.provisioner.store.rollouts import Rollout, RolloutPolicy
 from services.provisioner.store.tables import Binding, Deployment, KeyRequest, Proposal, SealingKey, Target
@@ -41,6 +41,7 @@ AUDITED: Mapping[type[Any], Audited] = {
         milestones={"state": frozenset({"granted", "refused", "expired", "void", "overridden"})},
     ),
     Decision: Audited(kind="decision", leave_out=frozenset({"trace_id"})),
+    ApprovalRule: Audited(kind="approval_rule", leave_out=frozenset({"updated_by"})),
     ChangeWindow: Audited(kind="change_window"),
     Freeze: Audited(kind="freeze"),
     PullToken: Audited(kind="pull_token", hidden=frozenset({"digest"})),

@@ -8,8 +8,39 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.provisioner.domain import Hold, Phase, State
-from services.provisioner.store.tables import Binding, Deployment, Target
-from shared.store import Transaction
+from services.provisioner.store.approvals import ApprovalRule
+from services.provisioner.store.tables import Binding, Deployment, Target, table_of
+from services.provisioner.store.windows import ChangeWindow, Freeze
+from shared.store import Instant, Transaction
+
+_OTHERS = sa.exists().where(
+    col(Deployment.binding_id) == sa.bindparam("binding_id"),
+    col(Deployment.id) != sa.bindparam("id"),
+    sa.or_(
+        col(Deployment.phase).not_in((Phase.START, Phase.OVER)),
+        col(Deployment.renewed_at) > sa.bindparam("renewed_at", type_=Instant()),
+    ),
+)
+_RULES = (col(ApprovalRule.id), col(ChangeWindow.id), col(Freeze.id))
+_NOT_ALONE = sa.select(sa.or_(_OTHERS, *(sa.exists(sa.select(each)) for each in _RULES)))
+
+
+_DEPLOYMENTS = table_of(Deployment)
+_WAKE_THOSE_AFTER = (
+    sa.update(_DEPLOYMENTS)
+    .where(
+        sa.or_(
+            sa.and_(
+                _DEPLOYMENTS.c.order_id == sa.bindparam("of_order"), _DEPLOYMENTS.c.hold == Hold.DEPENDENCY
+            ),
+            sa.and_(
+                _DEPLOYMENTS.c.binding_id == sa.bindparam("of_binding"), _DEPLOYMENTS.c.hold == Hold.SLOT
+            ),
+        ),
+        _DEPLOYMENTS.c.phase == Phase.START,
+    )
+    .values(next_attempt_at=sa.bindparam("at"))
+)
 
 
 async def half_done(session: AsyncSession, deployment: Deployment) -> str | None:
@@ -21,6 +52,21 @@ async def half_done(session: AsyncSession, deployment: Deployment) -> str | None
     )
     found: str | None = await session.scalar(query.limit(1))
     return found
+
+
+async def is_alone(session: AsyncSession, deployment: Deployment) -> bool:
+    """Return whether no other deployment into the slot is newer or under way, and no target has rules, windows or freezes.
+
+    One question, and nearly always the answer: then nobody has to ask what exactly is in the way.
+    """
+    return not await session.scalar(
+        _NOT_ALONE,
+        {
+            "id": deployment.id,
+            "binding_id": deployment.binding_id,
+            "renewed_at": deployment.renewed_at,
+        },
+    )
 
 
 async def not_yet_deployed(
@@ -44,10 +90,8 @@ async def not_yet_deployed(
 
 async def wake_those_after(tx: Transaction, *, order_id: str, binding_id: str, now: datetime) -> None:
     """Have looked at again what waits for a deployment: of its order, or of its slot."""
-    of_order = sa.and_(col(Deployment.order_id) == order_id, col(Deployment.hold) == Hold.DEPENDENCY)
-    of_slot = sa.and_(col(Deployment.binding_id) == binding_id, col(Deployment.hold) == Hold.SLOT)
-    waiting = sa.update(Deployment).where(sa.or_(of_order, of_slot), col(Deployment.phase) == Phase.START)
-    await tx.session.execute(waiting.values(next_attempt_at=now).execution_options(synchronize_session=False))
+    about = {"of_order": order_id, "of_binding": binding_id, "at": now}
+    await tx.session.execute(_WAKE_THOSE_AFTER, about)
 
 
 def busy_networks(now: datetime, *, most: int) -> sa.Select[str | None]:

@@ -8,8 +8,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.provisioner.domain import OPEN
-from services.provisioner.store.tables import Binding, BindingPlace, Deployment
+from services.provisioner.store.tables import Binding, BindingPlace, Deployment, table_of
 from shared.store import Transaction
+
+_BINDINGS = table_of(Binding)
+_IS_IN_PLACE = (
+    sa.update(_BINDINGS)
+    .where(_BINDINGS.c.id == sa.bindparam("of_binding"))
+    .values(
+        fingerprint=sa.bindparam("seen"),
+        deployed_at=sa.bindparam("at"),
+        look_at=sa.bindparam("next_look"),
+        drift=sa.null(),
+        drifted_at=sa.null(),
+    )
+)
 
 
 async def keep_places(tx: Transaction, binding_id: str, places: Collection[str]) -> None:
@@ -77,12 +90,5 @@ async def is_in_place(
     tx: Transaction, binding_id: str, *, fingerprint: str, look_at: datetime | None, now: datetime
 ) -> None:
     """Remember what was seen in the slot of a binding by our doing, and when it is looked at again."""
-    update = sa.update(Binding).where(col(Binding.id) == binding_id)
-    values = {
-        "fingerprint": fingerprint,
-        "deployed_at": now,
-        "look_at": look_at,
-        "drift": None,
-        "drifted_at": None,
-    }
-    await tx.session.execute(update.values(values).execution_options(synchronize_session=False))
+    seen = {"of_binding": binding_id, "seen": fingerprint, "at": now, "next_look": look_at}
+    await tx.session.execute(_IS_IN_PLACE, seen)

@@ -8,12 +8,18 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from services.provisioner.domain.drift import OnDrift
-from shared.store import Instant, Json, Sealed
+from shared.store import Instant, Json, Sealed, SealedOwn
 from shared.store.scopes import ToldGroups
 
 
 class Table(SQLModel, registry=registry()):
     """What all tables of this service belong to."""
+
+
+def table_of(kind: type[SQLModel]) -> sa.Table:
+    """Return the table of a kind of rows: a statement on it costs half of one on the kind, and knows of no row in a session."""
+    table: sa.Table = sa.inspect(kind).local_table
+    return table
 
 
 LINEAGES = ToldGroups(Table.metadata)
@@ -213,7 +219,7 @@ class SealingKey(Table, table=True):
 
     name: str = Field(primary_key=True, max_length=20)
     public_key: bytes
-    private_key: bytes = Field(sa_type=Sealed)
+    private_key: bytes = Field(sa_type=SealedOwn)
     """Sealed."""
     created_at: datetime = Field(sa_type=Instant)
 

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
-from services.provisioner.store.tables import Deployment, Table, Target
+from services.provisioner.store.scoped import holds_for, in_scope
+from services.provisioner.store.tables import Deployment, Table
 from shared.store import Instant, Json, Transaction
-from shared.store.scopes import Scope, within
+from shared.store.scopes import Scope
 
 
 class ChangeWindow(Table, table=True):
@@ -25,6 +26,7 @@ class ChangeWindow(Table, table=True):
     """With neither of the two it is for all targets."""
     time_zone: str = Field(max_length=100)
     weekly: list[dict[str, Any]] = Field(sa_type=Json)
+    version: int = 1
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
 
@@ -40,6 +42,7 @@ class Freeze(Table, table=True):
     group: str | None = Field(default=None, max_length=100)
     starts_at: datetime = Field(sa_type=Instant)
     ends_at: datetime = Field(sa_type=Instant, index=True)
+    version: int = 1
     created_at: datetime = Field(sa_type=Instant)
     created_by: str = Field(max_length=100)
 
@@ -51,8 +54,7 @@ async def timings_of(
     session: AsyncSession, kind: type[Timing], *, target_id: str, groups: Collection[str]
 ) -> Sequence[Timing]:
     """Return the windows or freezes that hold for a target in these groups."""
-    for_all = sa.and_(col(kind.target_id).is_(None), col(kind.group).is_(None))
-    holds = sa.or_(col(kind.target_id) == target_id, col(kind.group).in_(sorted(groups)), for_all)
+    holds = holds_for(kind, target_id=target_id, groups=groups)
     return (await session.scalars(sa.select(kind).where(holds).order_by(col(kind.id)))).all()
 
 
@@ -60,24 +62,17 @@ async def timings(
     session: AsyncSession, kind: type[Timing], *, after: str | None, limit: int, scope: Scope
 ) -> Sequence[Timing]:
     """Return up to `limit + 1` of a scope, newest first; those for all targets are everybody's."""
-    query = sa.select(kind).where(_in_scope(kind, scope)).order_by(col(kind.id).desc()).limit(limit + 1)
+    query = sa.select(kind).where(in_scope(kind, scope)).order_by(col(kind.id).desc()).limit(limit + 1)
     if after is not None:
         query = query.where(col(kind.id) < after)
     return (await session.scalars(query)).all()
 
 
-def _in_scope(kind: type[Timing], scope: Scope) -> sa.ColumnElement[bool]:
-    if scope is None:
-        return sa.true()
-    for_all = sa.and_(col(kind.target_id).is_(None), col(kind.group).is_(None))
-    seen = sa.select(col(Target.id)).where(within(Target.groups, scope))
-    return sa.or_(for_all, col(kind.group).in_(sorted(scope)), col(kind.target_id).in_(seen))
-
-
 async def delete_timings_of(tx: Transaction, target_id: str) -> None:
     """Forget the windows and freezes of a target."""
     for kind in (ChangeWindow, Freeze):
-        await tx.session.execute(sa.delete(kind).where(col(kind.target_id) == target_id))
+        for row in (await tx.session.scalars(sa.select(kind).where(col(kind.target_id) == target_id))).all():
+            await tx.session.delete(row)
 
 
 async def wake_timed(tx: Transaction, *, now: datetime) -> None:

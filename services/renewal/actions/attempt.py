@@ -52,6 +52,7 @@ from shared.events.renewal import CertificateRenewed, RequestWanted, RequestWith
 from shared.pkcs11 import Token
 from shared.sealing import CannotOpen, Sealer
 from shared.store import Database, Transaction
+from shared.telemetry import ORDERS_FINISHED
 
 log = structlog.get_logger(__name__)
 
@@ -382,6 +383,7 @@ async def conclude(
     order.chain = [base64.b64encode(der).decode() for der in chain]
     order.last_error = order.next_step = None
     store.finish(order, state=State.RENEWED)
+    tx.after_commit(ORDERS_FINISHED.labels(order.authority, State.RENEWED).inc)
     # Steps are shown by their time: these were done one after the other.
     for number, each in enumerate(passed):
         done = now + timedelta(microseconds=number)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from services.renewal import store
 from services.renewal.actions.orders import Orders, add_step, end_without, is_open, judged
@@ -17,6 +18,7 @@ from shared.errors import NotFound
 from shared.events.inventory import CertificateExpiring, CertificateReplaced, LineagesGrouped, Urgency
 from shared.events.renewal import LineageEnrolled, LineageWithdrawn, RequestWithdrawn
 from shared.store import Database, Transaction
+from shared.telemetry import CERTIFICATES_OBSERVED
 
 
 class Enrolments:
@@ -179,9 +181,11 @@ class Enrolments:
         notice = await tx.session.get(store.Notice, told.lineage_id)
         if notice is not None and notice.fingerprint == told.old_fingerprint:
             notice.is_open = False
-        await store.mark_observed(
+        for ordered_at in await store.mark_observed(
             tx, lineage_id=told.lineage_id, fingerprint=told.fingerprint, at=told.observed_at
-        )
+        ):
+            took = (told.observed_at - ordered_at).total_seconds()
+            tx.after_commit(partial(CERTIFICATES_OBSERVED.observe, took))
         order = await store.open_order(tx.session, told.lineage_id)
         if order is not None and order.old_fingerprint == told.old_fingerprint and order.lease is None:
             _void(tx, order, now=now)

@@ -23,6 +23,8 @@ from shared.events.renewal import RenewalFailed
 from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
+from shared.store.traces import remember
+from shared.telemetry import ORDERS_FINISHED
 
 ANOTHER_AUTHORITY = (
     "Give the profile another authority, or a fallback, with PUT /v1/profiles/{id}; then try again."
@@ -202,6 +204,7 @@ async def new_order(
     order = _order(profile, authority, lineage_id=lineage_id, names=names, old=old, by=by, now=now)
     tx.session.add(order)
     await tx.session.flush()
+    await remember(tx, order.id, now=now)
     return order
 
 
@@ -260,6 +263,7 @@ async def new_orders(
             await tx.session.flush()
             give_up(tx, order, reason=error.detail, what_to_do=error.next_step, now=now)
     await tx.session.flush()
+    await remember(tx, *(order.id for order in made.values()), now=now)
     return made
 
 
@@ -361,6 +365,7 @@ def give_up(tx: Transaction, order: store.Order, *, reason: str, what_to_do: str
     order.attempts += 1
     order.last_error, order.next_step = reason, what_to_do
     end_without(order)
+    tx.after_commit(ORDERS_FINISHED.labels(order.authority, State.FAILED).inc)
     add_step(tx, order, "failed", reason, now=now)
     tell_failed(tx, order, now=now)
 

@@ -14,6 +14,7 @@ from services.renewal.domain.orders import State
 from shared.clock import Clock
 from shared.ids import new_id
 from shared.store import Database, Transaction
+from shared.store.traces import continuing
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +87,8 @@ class Work:
                 attempt = Attempt(
                     self._database, order_id, lease=claim.lease, means=self._means, clock=self._clock
                 )
-                await attempt.run()
+                async with continuing(self._database, order_id, "order"):
+                    await attempt.run()
         except Exception as error:
             log.warning("order.broken_off", order_id=claim.order_id, exc_info=error)
             return False

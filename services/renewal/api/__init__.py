@@ -19,7 +19,7 @@ from services.renewal.actions.revocations import Revocations
 from services.renewal.actions.schedules import Schedules
 from services.renewal.api.account_keys import account_key_routes
 from services.renewal.api.adoptions import adoption_routes
-from services.renewal.api.authorities import authority_routes
+from services.renewal.api.authorities import authority_kind_routes, authority_routes
 from services.renewal.api.budgets import budget_routes
 from services.renewal.api.campaigns import campaign_routes
 from services.renewal.api.distrusts import distrust_routes
@@ -64,6 +64,7 @@ def routes(actions: Actions, *, once: Once, clock: Clock) -> list[Routes]:
     """Build all routes."""
     return [
         authority_routes(actions.authorities, once=once, clock=clock),
+        authority_kind_routes(),
         budget_routes(actions.budgets, clock=clock),
         account_key_routes(actions.account_keys, clock=clock),
         profile_routes(actions.profiles, once=once, clock=clock),

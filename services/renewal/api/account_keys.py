@@ -9,6 +9,7 @@ from services.renewal.actions.account_keys import AccountKeys
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.http import Routes, View
+from shared.openapi import may_fail
 
 Writer = Annotated[Principal, requires("authorities:write")]
 
@@ -27,6 +28,7 @@ def account_key_routes(keys: AccountKeys, *, clock: Clock) -> Routes:
     @routes.post(
         "/{authority_id}/key-rollover",
         summary="Change the key of our account with an authority for a fresh one",
+        responses=may_fail(502),
     )
     async def change_account_key(caller: Writer, authority_id: str) -> ChangedKeyView:
         return ChangedKeyView.model_validate(await keys.change(authority_id, caller=caller, now=clock()))

@@ -7,6 +7,7 @@ from fastapi import Depends, Request, Response
 from pydantic import Field, JsonValue, SecretStr
 
 from services.renewal.actions.authorities import Authorities, NewAuthority
+from services.renewal.connectors.registry import AUTHORITIES
 from services.renewal.domain.policy import Trust
 from shared.access import Principal, requires
 from shared.clock import Clock
@@ -61,6 +62,21 @@ class SecretsBody(Body):
     )
 
 
+class AuthorityKindView(View):
+    """A kind of authority, with the JSON Schemas of its options and its secrets."""
+
+    kind: str = Field(examples=["acme"])
+    summary: str
+    options: dict[str, Any]
+    secrets: dict[str, Any]
+
+
+class AuthorityKindsView(View):
+    """Every kind of authority."""
+
+    items: list[AuthorityKindView]
+
+
 class AuthorityView(View):
     """An authority, without its secrets."""
 
@@ -72,6 +88,26 @@ class AuthorityView(View):
     groups: list[str] = Field(description="Who sees it; `*` is everybody.")
     created_at: datetime
     created_by: str
+
+
+def authority_kind_routes() -> Routes:
+    """Build the route that says what there is to choose from."""
+    routes = Routes(prefix="/v1")
+
+    @routes.get("/authority-kinds", summary="List the kinds of authority")
+    async def list_authority_kinds(_caller: Reader) -> AuthorityKindsView:
+        items = [
+            AuthorityKindView(
+                kind=kind.kind,
+                summary=kind.summary,
+                options=kind.options_type.model_json_schema(),
+                secrets=kind.secrets_type.model_json_schema(),
+            )
+            for kind in AUTHORITIES
+        ]
+        return AuthorityKindsView(items=items)
+
+    return routes
 
 
 def authority_routes(authorities: Authorities, *, once: Once, clock: Clock) -> Routes:

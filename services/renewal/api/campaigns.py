@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from services.renewal.actions.campaigns import Campaigns, NewCampaign, Progress
 from services.renewal.actions.evidence import Evidence
@@ -49,7 +49,7 @@ class CampaignBody(Body):
         examples=['issuer = "CN=Old CA"'],
     )
     reason: str = Field(min_length=1, max_length=2000, examples=["Old CA is distrusted."])
-    deadline: datetime | None = Field(None, examples=["2026-12-04T18:00:00Z"])
+    deadline: AwareDatetime | None = Field(None, examples=["2026-12-04T18:00:00Z"])
     profiles: list[Annotated[str, Field(max_length=200)]] = Field(
         [], max_length=100, description="By which they may be replaced; left out, each by what fits it best."
     )

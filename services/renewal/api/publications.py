@@ -12,6 +12,7 @@ from services.renewal.connectors.builtin.revocation import ANSWER_LIFETIME, Prob
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.http import Body, Routes, public
+from shared.openapi import may_fail
 
 Reader = Annotated[Principal, requires("authorities:read")]
 Writer = Annotated[Principal, requires("authorities:write")]
@@ -42,7 +43,7 @@ def publication_routes(publications: Publications, *, clock: Clock) -> Routes:
         "/csr",
         summary="Download the request for the certificate of an authority that another one signs",
         response_class=Response,
-        responses=_answers(PKCS10, "A certification request (RFC 2986), DER."),
+        responses={**_answers(PKCS10, "A certification request (RFC 2986), DER."), **may_fail(409)},
     )
     async def get_authority_csr(caller: Reader, authority_id: str) -> Response:
         return Response(await publications.signing_request(authority_id, caller=caller), media_type=PKCS10)

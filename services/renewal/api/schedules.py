@@ -13,7 +13,7 @@ from services.renewal.domain.schedule import Reason
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.errors import Invalid
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, instant_in
 
 Reader = Annotated[Principal, requires("enrolments:read")]
 Orderer = Annotated[Principal, requires("orders:write")]
@@ -64,7 +64,7 @@ def schedule_routes(schedules: Schedules, *, clock: Clock) -> Routes:
             raise Invalid("`due_before` has no time zone.", next_step="Write it as 2026-03-03T12:00:00Z.")
         after = paging.after_parts(2)
         rows = await schedules.page(
-            after=(_instant(after[0]), after[1]) if after else None,
+            after=(instant_in(after[0]), after[1]) if after else None,
             limit=paging.limit,
             caller=caller,
             reason=reason,
@@ -88,15 +88,6 @@ def schedule_routes(schedules: Schedules, *, clock: Clock) -> Routes:
         return OrderView.model_validate(order)
 
     return routes
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid(
-            "The cursor is not one of ours.", next_step="Leave it out to start from the first page."
-        ) from None
 
 
 def _shown(row: store.Schedule) -> ScheduleView:

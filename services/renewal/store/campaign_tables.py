@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from services.renewal.store.tables import Table
-from shared.store import Instant, Json, Sealed
+from shared.store import Instant, Json, SealedOwn
 
 
 class Campaign(Table, table=True):
@@ -96,7 +96,7 @@ class EvidenceKey(Table, table=True):
     __tablename__ = "evidence_keys"
 
     id: str = Field(primary_key=True, max_length=36)
-    private: bytes = Field(sa_type=Sealed)
+    private: bytes = Field(sa_type=SealedOwn)
     """Sealed: a raw Ed25519 key."""
     public: bytes
     created_at: datetime = Field(sa_type=Instant)

@@ -198,11 +198,13 @@ async def steps_of(session: AsyncSession, order_id: str) -> Sequence[Step]:
     return (await session.scalars(query)).all()
 
 
-async def mark_observed(tx: Transaction, *, lineage_id: str, fingerprint: str, at: datetime) -> None:
-    """Remember that a renewed certificate was seen in place."""
+async def mark_observed(
+    tx: Transaction, *, lineage_id: str, fingerprint: str, at: datetime
+) -> Sequence[datetime]:
+    """Remember that a renewed certificate was seen in place; return when it was ordered, where this is the first time."""
     of_it = (col(Order.lineage_id) == lineage_id, col(Order.fingerprint) == fingerprint)
     first = sa.update(Order).where(*of_it, col(Order.observed_at).is_(None)).values(observed_at=at)
-    await tx.session.execute(first)
+    return (await tx.session.scalars(first.returning(col(Order.created_at)))).all()
 
 
 async def orders_of_old_keys(tx: Transaction, *, seen_before: datetime, limit: int) -> Sequence[Order]:

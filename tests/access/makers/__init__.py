@@ -50,6 +50,10 @@ NOT_COLLECTIONS = {
         "notifier",
         "GET /v1/reports",
     ): "made of what the others say of the caller's groups: see tests/notifier/test_reports.py",
+    (
+        "notifier",
+        "GET /v1/changes",
+    ): "tells where it begins, a number; what of, of one's own groups: see tests/notifier/test_changes.py",
     ("provisioner", "GET /v1/host-keys"): "asks a host that the caller names, and nothing that is kept",
 }
 """By service and `METHOD /path`: why a GET without a path parameter shows nothing of anybody."""

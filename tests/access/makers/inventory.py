@@ -201,6 +201,8 @@ _OF_A_PERSON = "belongs to who made it, and to nobody's group: tests/inventory/t
 _FOR_ALL = "is known to all who may read at all: it says how certificates are organised, and is in no group"
 NOT_OBJECTS: dict[tuple[str, str], str] = {
     ("inventory", "GET /v1/saved-queries/{query_id}"): _OF_A_PERSON,
+    ("inventory", "GET /v1/arrangements/{name}"): _OF_A_PERSON,
+    ("inventory", "PUT /v1/arrangements/{name}"): _OF_A_PERSON,
     ("inventory", "PATCH /v1/saved-queries/{query_id}"): _OF_A_PERSON,
     ("inventory", "DELETE /v1/saved-queries/{query_id}"): _OF_A_PERSON,
     ("inventory", "GET /v1/teams/{team_id}"): _FOR_ALL,
@@ -238,6 +240,11 @@ _ONLY_OWN = "others than the caller's are refused: tests/inventory/test_organisi
 _POLICY = "policies are of no group, and everybody may read them"
 _OWN_GROUPS = "an id that is only compared with the groups of the caller: see tests/inventory/test_rights.py"
 NOT_REFERENCES: dict[tuple[str, str, str], str] = {
+    (
+        "inventory",
+        "PUT /v1/arrangements/{name}",
+        "body.cards[].id",
+    ): "a card of a page, which whoever shows the page names; nothing is looked up by it",
     ("inventory", "POST /v1/exceptions", "body.policy_id"): _POLICY,
     ("inventory", "POST /v1/exceptions", "body.rule_id"): _POLICY,
     ("inventory", "POST /v1/principals", "body.groups"): _OWN_GROUPS,

@@ -111,7 +111,11 @@ async def report_schedule(estate: Estate, group: str) -> Made:
     through = await _post(estate, "/v1/channels", mail, group=group, permission="channels:write")
     body = {**_SCHEDULE, "name": name, "channel_id": through["id"]}
     made = await _post(estate, "/v1/report-schedules", body, group=group, permission="reports:write")
-    return Made(ids={"schedule_id": made["id"], "channel_id": through["id"]}, traces=(name,))
+    return Made(
+        ids={"schedule_id": made["id"], "channel_id": through["id"]},
+        traces=(name,),
+        bodies={"PATCH /v1/report-schedules/{schedule_id}": {"days": 30}},
+    )
 
 
 async def subscription(estate: Estate, group: str) -> Made:
@@ -139,6 +143,11 @@ REFERENCES: dict[tuple[str, str, str], Reference] = {
         id="channel_id",
         body=lambda channel_id: {**_SCHEDULE, "name": f"weekly {new_id()}", "channel_id": channel_id},
     ),
+    ("notifier", "PATCH /v1/report-schedules/{schedule_id}", "body.channel_id"): Reference(
+        to="/v1/report-schedules/{schedule_id}",
+        id="channel_id",
+        body=lambda channel_id: {"channel_id": channel_id},
+    ),
     ("notifier", "GET /v1/alerts", "query.lineage_id"): Reference(to=_ALERT, id="lineage_id"),
     ("notifier", "GET /v1/deliveries", "query.alert_id"): Reference(to=_ALERT, id="alert_id"),
     ("notifier", "GET /v1/deliveries", "query.channel_id"): Reference(to=_ALERT, id="channel_id"),
@@ -158,6 +167,7 @@ NOT_REFERENCES: dict[tuple[str, str, str], str] = {
     ("notifier", "GET /v1/tickets", "query.alert_id"): _OWN_LIST,
     ("notifier", "GET /v1/tickets", "query.channel_id"): _OWN_LIST,
     ("notifier", "POST /v1/report-schedules", "body.groups"): _OWN_GROUPS,
+    ("notifier", "PATCH /v1/report-schedules/{schedule_id}", "body.groups"): _OWN_GROUPS,
     ("notifier", "GET /v1/audit", "query.actor_id"): _COMPARED,
     ("notifier", "GET /v1/audit", "query.object_id"): _COMPARED,
     ("notifier", "GET /v1/audit", "query.lineage_id"): _COMPARED,

@@ -151,7 +151,11 @@ async def window(estate: Estate, group: str) -> Made:
     weekly = [{"day": "sunday", "start": "02:00", "duration": "PT1H"}]
     body = {"name": name, "group": group, "weekly": weekly}
     made = await _post(estate, "/v1/change-windows", body, group=group, permission="windows:write")
-    return Made(ids={"window_id": made["id"]}, traces=(name,))
+    return Made(
+        ids={"window_id": made["id"]},
+        traces=(name,),
+        bodies={"PATCH /v1/change-windows/{window_id}": {"name": "later nights"}},
+    )
 
 
 async def freeze(estate: Estate, group: str) -> Made:
@@ -164,7 +168,23 @@ async def freeze(estate: Estate, group: str) -> Made:
         "ends_at": "2020-01-02T00:00:00Z",
     }
     made = await _post(estate, "/v1/freezes", body, group=group, permission="windows:write")
-    return Made(ids={"freeze_id": made["id"]}, traces=(reason,))
+    return Made(
+        ids={"freeze_id": made["id"]},
+        traces=(reason,),
+        bodies={"PATCH /v1/freezes/{freeze_id}": {"ends_at": "2020-01-03T00:00:00Z"}},
+    )
+
+
+async def approval_rule(estate: Estate, group: str) -> Made:
+    """Have what goes to the targets of the group approved by others; nothing of another maker is in it."""
+    name, own = f"rule {new_id()}", await target(estate, group)
+    body = {"name": name, "target_id": own.ids["target_id"]}
+    made = await _post(estate, "/v1/approval-rules", body, group=group, permission="approval-rules:write")
+    return Made(
+        ids={"rule_id": made["id"]},
+        traces=(name,),
+        bodies={"PATCH /v1/approval-rules/{rule_id}": {"approvals_needed": 2}},
+    )
 
 
 async def proposal(estate: Estate, group: str) -> Made:
@@ -212,6 +232,7 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("provisioner", "/v1/rollout-policies/{lineage_id}"): policy,
     ("provisioner", "/v1/rollouts/{rollout_id}"): rollout,
     ("provisioner", "/v1/approvals/{approval_id}"): approval,
+    ("provisioner", "/v1/approval-rules/{rule_id}"): approval_rule,
     ("provisioner", "/v1/change-windows/{window_id}"): window,
     ("provisioner", "/v1/freezes/{freeze_id}"): freeze,
 }
@@ -254,6 +275,9 @@ REFERENCES: dict[tuple[str, str, str], Reference] = {
             "weekly": [{"day": "sunday", "start": "02:00", "duration": "PT1H"}],
         },
     ),
+    ("provisioner", "POST /v1/approval-rules", "body.target_id"): Reference(
+        to="/v1/targets/{target_id}", body=lambda target_id: {"name": "one host", "target_id": target_id}
+    ),
     ("provisioner", "POST /v1/freezes", "body.target_id"): Reference(
         to="/v1/targets/{target_id}",
         body=lambda target_id: {
@@ -275,12 +299,16 @@ NOT_REFERENCES: dict[tuple[str, str, str], str] = {
     )
 }
 NOT_REFERENCES |= {("provisioner", "POST /v1/proposals/{proposal_id}/accept", "body.target.host_key"): _A_KEY}
+_DECIDERS = "who is to decide: groups that the caller need not be in"
 NOT_REFERENCES |= {
-    (
-        "provisioner",
+    ("provisioner", operation, "body.approver_groups"): _DECIDERS
+    for operation in (
         "PUT /v1/rollout-policies/{lineage_id}",
-        "body.approver_groups",
-    ): "who is to decide: groups that the caller need not be in",
+        "POST /v1/approval-rules",
+        "PATCH /v1/approval-rules/{rule_id}",
+    )
+}
+NOT_REFERENCES |= {
     (
         "provisioner",
         "GET /v1/plans/{lineage_id}",
@@ -288,5 +316,6 @@ NOT_REFERENCES |= {
     ): "looked for among the certificates of the lineage alone",
 }
 NOT_REFERENCES |= {
-    ("provisioner", f"POST /v1/{what}", "body.group"): _OWN_GROUPS for what in ("change-windows", "freezes")
+    ("provisioner", f"POST /v1/{what}", "body.group"): _OWN_GROUPS
+    for what in ("change-windows", "freezes", "approval-rules")
 }

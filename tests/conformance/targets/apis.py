@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain import Failure, State
-from tests.conformance.targets.bench import NAME, Bench, Break, Fault, Outcome
+from tests.conformance.targets.bench import NAME, NO_KEYS, Bench, Break, Fault, Outcome
 from tests.servers.api import Api, Asked, Told
 from tests.servers.presenting import HOST, Pair, Presenting
 from tests.servers.tls import CertificateAuthority, fingerprint
@@ -22,6 +22,7 @@ SENSELESS: Mapping[Fault, str] = {
     Fault.DISK_FULL: NO_DISK,
     Fault.BROKEN_BEFORE: NO_TEST,
     Fault.RELOAD_FAILS: NO_RELOAD,
+    Fault.MADE_THERE: NO_KEYS,
 }
 IMPOSTOR = Outcome(state=State.WAITING, failure=Failure.UNREACHABLE)
 """What shows another certificate than one of the trusted CA is not spoken with."""

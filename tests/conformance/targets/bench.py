@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from random import Random
 from typing import Any
 
 from services.provisioner import store
@@ -13,6 +14,9 @@ from services.provisioner.domain import Failure, State
 from tests.provisioner.workshop import Workshop
 from tests.servers.tls import Issued
 
+SEED = 20_261_127
+EVERY_CUT = "EVERLEAF_EVERY_CUT"
+"""Set in the environment: the connection is cut after every number of packets, which takes its time."""
 NAME = "shop.test"
 """What the certificates are for."""
 
@@ -33,6 +37,7 @@ class Fault(StrEnum):
     NO_EFFECT = "reload without effect"
     CUT = "connection cut on the way"
     TWO_AT_ONCE = "two deployments at once"
+    MADE_THERE = "key made there"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,8 @@ USUAL: Mapping[Fault, Outcome] = {
     Fault.NO_EFFECT: Outcome(state=State.RESTORED, failure=Failure.STILL_OLD),
 }
 """The others end with the new certificate in place; a row may say otherwise."""
-ENDS_DEPLOYED = frozenset({Fault.AGAIN, Fault.CUT, Fault.TWO_AT_ONCE})
+ENDS_DEPLOYED = frozenset({Fault.AGAIN, Fault.CUT, Fault.TWO_AT_ONCE, Fault.MADE_THERE})
+NO_KEYS = "No keys are made there: they come from renewal, sealed until they are written."
 
 Break = Callable[["Bench"], AbstractAsyncContextManager[None]]
 """Breaks something at the beginning of the block, in the server or in `target` and `slot`; mends it at the end."""
@@ -110,8 +116,12 @@ class Row:
     """Why a fault cannot be, with this kind."""
     otherwise: Mapping[Fault, Outcome] = field(default_factory=dict)
     """Where it ends in another way than is usual."""
-    cuts: tuple[int, int] | int = (12, 44)
-    """Where the connection is cut: after so many packets each time, or, as a number, at every so-manieth of them all."""
+    cuts: tuple[int, int] = (12, 44)
+    """Between which packets the connection is cut: by a seed in the suite, and at every one of them in `make bench`."""
+
+    def seeded_cut(self) -> int:
+        """Return after how many packets it is cut in the suite."""
+        return Random(f"{SEED} {self.kind.kind} {self.server}").randint(*self.cuts)
 
     def outcome(self, fault: Fault) -> Outcome:
         """Return what is seen of a fault."""

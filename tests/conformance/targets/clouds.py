@@ -285,7 +285,7 @@ def _row(
     opens: Opens,
     *,
     takes_all: bool = False,
-    cuts: tuple[int, int] | int = (6, 14),
+    cuts: tuple[int, int] = (6, 14),
     permission: Outcome | None = None,
 ) -> Row:
     senseless = {**apis.SENSELESS, **({Fault.REFUSED: apis.TAKES_ALL} if takes_all else {})}
@@ -302,7 +302,7 @@ def _row(
 
 ROWS: dict[str, Row] = {
     **{
-        kind: _row(kind, _kubernetes(kind), cuts=4 if kind == "kubernetes-secret" else (6, 14))
+        kind: _row(kind, _kubernetes(kind))
         for kind in ("kubernetes-secret", "kubernetes-ingress", "kubernetes-gateway")
     },
     "azure-key-vault": _row(

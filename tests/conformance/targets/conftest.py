@@ -8,12 +8,22 @@ import pytest
 
 from services.provisioner.connectors import wire
 from shared.store import Database
-from tests.conformance.targets import ROWS
+from tests.conformance.targets import ROWS, cases
 from tests.conformance.targets.bench import NAME, Bench, Fault, Row
 from tests.conformance.targets.products import houses  # noqa: F401 - a fixture
 from tests.provisioner.workshop import Workshop, workshop
 from tests.servers.stores import Stores
 from tests.servers.tls import CertificateAuthority, Issued
+
+pytest.register_assert_rewrite("tests.conformance.targets.every_kind")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what `on_each` has marked on the rows of its module."""
+    faults = getattr(metafunc.function, "faults", None)
+    if faults is not None:
+        asked = cases(metafunc.module.ROWS, faults)
+        metafunc.parametrize(("bench", "fault"), asked, indirect=["bench"])
 
 
 @pytest.fixture
@@ -35,6 +45,12 @@ def new(lab_ca: CertificateAuthority) -> Issued:
     return lab_ca.intermediate().issue(NAME)
 
 
+@pytest.fixture(scope="session")
+def rsa_key(lab_ca: CertificateAuthority) -> bytes:
+    """A key that is no certificate's here: it takes long to make one."""
+    return lab_ca.issue(NAME, kind="rsa").key_pem
+
+
 @pytest.fixture
 async def shop(
     request: pytest.FixtureRequest, tmp_path: Path, stores: Stores, monkeypatch: pytest.MonkeyPatch
@@ -46,7 +62,13 @@ async def shop(
     with stores.copy("provisioner", "sqlite", tmp_path) as url:
         database = Database(url, source="provisioner")
         try:
-            async with workshop(database, verify_for=verify_for, limit=timedelta(seconds=60)) as opened:
+            async with workshop(
+                database,
+                has_tables=True,
+                lease=timedelta(minutes=10),
+                verify_for=verify_for,
+                limit=timedelta(seconds=60),
+            ) as opened:
                 yield opened
         finally:
             await database.close()

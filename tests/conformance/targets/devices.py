@@ -15,7 +15,7 @@ from services.provisioner.connectors.devices.pan_os import PanOs as PanOsTarget
 from services.provisioner.connectors.registry import Kind
 from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain import Failure, State
-from tests.conformance.targets.bench import NAME, Bench, Break, Fault, Fixtures, Opens, Outcome, Row
+from tests.conformance.targets.bench import NAME, NO_KEYS, Bench, Break, Fault, Fixtures, Opens, Outcome, Row
 from tests.servers import bigip, citrix_adc, fortigate, pan_os
 from tests.servers.presenting import Bound, Pair, Presenting
 from tests.servers.tls import CertificateAuthority, Issued, fingerprint
@@ -323,7 +323,7 @@ VALID = (
 )
 AT_ONCE = "What is configured there is in force at once: nothing is reloaded."
 COMMITTED = "A commit is what puts it in force: that it fails is in the column before."
-NO_BREAK = {Fault.BROKEN_BEFORE: VALID, Fault.RELOAD_FAILS: AT_ONCE}
+NO_BREAK = {Fault.BROKEN_BEFORE: VALID, Fault.RELOAD_FAILS: AT_ONCE, Fault.MADE_THERE: NO_KEYS}
 ELSEWHERE = {
     Fault.IMPOSTOR: Outcome(state=State.WAITING, failure=Failure.UNREACHABLE),
     Fault.REFUSED: Outcome(state=State.RESTORED, failure=Failure.REJECTED),
@@ -337,14 +337,13 @@ def _row(kind: Kind, opens: Opens, *, server: str, **more: Any) -> Row:
 
 
 ROWS = {
-    "f5-bigip": _row(BigIpTarget, _big_ip, server="iControl REST", cuts=11),
+    "f5-bigip": _row(BigIpTarget, _big_ip, server="iControl REST"),
     "citrix-adc": _row(CitrixAdcTarget, _citrix, server="NITRO"),
     "pan-os": _row(
         PanOsTarget,
         _palo_alto,
         server="the XML API",
-        cuts=11,
-        senseless={Fault.RELOAD_FAILS: COMMITTED},
+        senseless={Fault.RELOAD_FAILS: COMMITTED, Fault.MADE_THERE: NO_KEYS},
         otherwise={**ELSEWHERE, Fault.BROKEN_BEFORE: Outcome(state=State.WAITING, failure=Failure.CONFLICT)},
     ),
     "fortigate": _row(FortiGateTarget, _forti_gate, server="the REST API of FortiOS"),

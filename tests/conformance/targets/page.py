@@ -21,15 +21,21 @@ certificate match in what the target holds, nothing is left over beside them, an
 * **untouched**: nothing was changed on the target; the deployment is `waiting` with its reason, and is tried again.
 * **untouched, asks**: nothing was changed; it is `needs_attention`, and goes on when a person has looked.
 * **put back**: it was in force, or partly; the old one is in its place again, was loaded, and was seen to be served; then it is `restored`, and tried again.
-* **deployed**: the new one is served in the end. A cut connection leaves the old one served and in place until the next attempt.
+* **deployed**: the new one is served in the end. A cut connection leaves the old one served and in place until the next attempt. A key that is made
+  there waits beside the present one until then, is never read, and is removed where its order fails.
 * **cannot be**: the number says why, below.
 """
+
+_CUTS = (
+    "The connection is cut once in each deployment of the suite, after a number of packets that a seed chooses; "
+    "`make bench ROWS=deploy.cuts` cuts it after every number of them."
+)
 
 
 def written(rows: Mapping[str, Row]) -> str:
     """Return the page."""
     reasons = list(dict.fromkeys(reason for row in rows.values() for reason in row.senseless.values()))
-    lines = [_HEAD, *_table(rows, reasons), "", *_notes(reasons), *_failures(), *_cuts(rows)]
+    lines = [_HEAD, *_table(rows, reasons), "", *_notes(reasons), *_failures(), _CUTS]
     return "\n".join(lines) + "\n"
 
 
@@ -65,8 +71,3 @@ def _failures() -> Iterator[str]:
         yield f"* {fault}: `{outcome.failure}`"
     yield f"* {Fault.CUT}: the attempt that was cut has failed as `unreachable`"
     yield ""
-
-
-def _cuts(rows: Mapping[str, Row]) -> Iterator[str]:
-    everywhere = [f"`{name}`" for name, row in rows.items() if isinstance(row.cuts, int)]
-    yield f"The connection is cut at points all along the deployment for {' and '.join(everywhere)}, and at two for the others."

@@ -354,7 +354,7 @@ def _no_test(what: str) -> Mapping[Fault, str]:
 
 
 ROWS = {
-    "nginx": _row("nginx", nginx, server="nginx", cuts=11),
+    "nginx": _row("nginx", nginx, server="nginx"),
     "apache": _row("apache", apache, server="Apache httpd, the chain in a file of its own"),
     "haproxy": _row("haproxy", haproxy, server="HAProxy, a reload"),
     "haproxy (Runtime API)": _row(

@@ -77,6 +77,6 @@ ROWS = {
             Fault.REFUSED: apis.REJECTED,
             Fault.PERMISSION: Outcome(state=State.RESTORED, failure=Failure.PERMISSION_DENIED),
         },
-        cuts=3,
+        cuts=(6, 10),
     )
 }

@@ -4,12 +4,9 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from services.notifier import store
-from services.notifier.actions import telling
-from services.notifier.actions.telling import WINDOW
 from shared.events.inventory import Contact, Owner, Urgency
 from tests.notifier.workshop import CALLER, NOON, WAITS, Workshop, expiring, replaced
 from tests.servers.smtp import Smtp
@@ -31,17 +28,15 @@ async def tally(shop: Workshop) -> dict[str, Counter[str]]:
     return found
 
 
-@pytest.fixture
-def two_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let two notices a minute go out alone."""
-    monkeypatch.setattr(telling, "BURST", 2)
+WINDOW = timedelta(minutes=2)
+TWO_ALONE: dict[str, Any] = {"burst": 2, "window": "PT2M"}
+"""Two notices go out alone within two minutes."""
 
 
-@pytest.mark.usefixtures("two_alone")
 async def test_a_flood_becomes_a_few_mails_and_one_digest_while_machines_get_each(
     shop: Workshop, smtp: Smtp, webhook: Webhook
 ) -> None:
-    await shop.email(smtp)
+    await shop.email(smtp, **TWO_ALONE)
     await shop.webhook(webhook)
     await shop.hear(
         *(
@@ -73,11 +68,10 @@ async def test_a_flood_becomes_a_few_mails_and_one_digest_while_machines_get_eac
     await smtp.quiet()
 
 
-@pytest.mark.usefixtures("two_alone")
 async def test_a_mail_server_that_is_away_for_hours_costs_nothing_and_holds_up_nobody(
     small_shop: Workshop, smtp: Smtp, webhook: Webhook
 ) -> None:
-    mail = await small_shop.email(smtp)
+    mail = await small_shop.email(smtp, **TWO_ALONE)
     await small_shop.webhook(webhook)
     await small_shop.drop_default_rule()
     await small_shop.rule(problems=["expiring"])

@@ -12,9 +12,17 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from services.notifier.actions.trail import Trail
+from services.notifier.actions.trail_keys import TrailKeys
 from services.notifier.service import SCHEMA
 from services.notifier.store.tables import SUBJECTS
-from services.notifier.store.trail import TrailCheckpoint, TrailCosignature, TrailEntry, TrailHead, Wanted
+from services.notifier.store.trail import (
+    TrailCheckpoint,
+    TrailCosignature,
+    TrailEntry,
+    TrailHead,
+    TrailKey,
+    Wanted,
+)
 from shared.access import Principal, public_keys
 from shared.audit.chain import digest_of
 from shared.audit.keys import AuditKeys
@@ -23,7 +31,7 @@ from shared.audit.verification import Verdict, Verification
 from shared.audit.witness import Witness
 from shared.errors import Conflict
 from shared.events import Event
-from shared.events.audit import ChangeRecorded, CheckpointCosigned, TrailCheckpointed
+from shared.events.audit import ChangeRecorded, CheckpointCosigned, CheckpointRefused, TrailCheckpointed
 from shared.sealing import KeyEncryptionKey, Sealer
 from shared.store import Database
 from shared.store.plumbing import OUTBOX, PLUMBING
@@ -44,7 +52,7 @@ class Archive:
     clock: Time
 
     def __post_init__(self) -> None:
-        self.keys = AuditKeys(self.database, SEALER)
+        self.keys = TrailKeys(self.database, SEALER)
         self.trail = Trail(self.database, self.keys, kept_for=timedelta(days=30), ring=lambda: None)
         self.counts: dict[str, int] = {}
 
@@ -101,6 +109,13 @@ class Archive:
         owners = {key["kid"]: key["service"] for key in jwks}
         verification = Verification(public_keys({"keys": jwks}), owners=owners)
         return verification.run(await self.export() if lines is None else lines)
+
+
+async def told_of(database: Database, payload: type[Any]) -> list[Any]:
+    """Return what was said of this, oldest first."""
+    query = sa.select(OUTBOX.c.body).where(OUTBOX.c.type == payload.type).order_by(OUTBOX.c.id)
+    async with database.read() as session:
+        return [Event.parse(body, payload).data for body in await session.scalars(query)]
 
 
 async def newest(database: Database, payload: type[Any]) -> Event[Any]:
@@ -324,8 +339,83 @@ async def test_a_witness_co_signs_nothing_that_does_not_continue_what_it_has_see
     await edit_chain_anew_and_sign_anew(small)
     await small.append(small.told("renewal"))
     await small.trail.checkpoint(small.clock())
-    with pytest.raises(Conflict, match="does not continue checkpoint 1"):
-        await small.witness()
+    database, witness = small.witnesses["inventory"]
+    async with database.transaction() as tx:
+        await witness.reaction.handle(tx, await newest(small.database, TrailCheckpointed))
+    assert [said.number for said in await told_of(database, CheckpointCosigned)] == [1]
+    [refused] = await told_of(database, CheckpointRefused)
+    assert (refused.number, refused.known) == (2, 1)
+    assert refused.reason == "It does not continue the one that was co-signed before."
+
+
+async def test_a_witness_refuses_another_checkpoint_of_the_same_number_and_one_by_another_key(small: Archive):
+    await small.grow()
+    database, witness = small.witnesses["inventory"]
+    event: Event[TrailCheckpointed] = await newest(small.database, TrailCheckpointed)
+    stranger, now = AuditKeys(database, SEALER), small.clock()
+    keeper = await small.keys.signing_key()
+    claims = {"number": 1, "first": 1, "last": 9, "head": "f" * 64, "previous": "0" * 64}
+    for key in (keeper, await stranger.signing_key()):
+        token = signed(Kind.CHECKPOINT, claims, key, now=now)
+        forged = event.data.model_copy(update={"checkpoint": token, "signer": key.jwk()})
+        async with database.transaction() as tx:
+            await witness.reaction.handle(tx, event.model_copy(update={"data": forged}))
+    assert [said.reason for said in await told_of(database, CheckpointRefused)] == [
+        "It is not the one of this number that was co-signed.",
+        "It is not signed with the key that the trail is kept with.",
+    ]
+
+
+# Keys that follow one another
+
+
+KEEPER = Principal(id="keeper", name="Keeper", roles=frozenset({"admin"}))
+
+
+async def rotated(small: Archive) -> str:
+    """Let the key that signs be followed by another, and return the id of the one before."""
+    before = await small.keys.signing_key()
+    heir = await small.trail.rotate_key(caller=KEEPER, now=small.clock())
+    assert (await small.keys.signing_key()).id == before.id, "until the next checkpoint"
+    with pytest.raises(Conflict, match="waits for the next checkpoint"):
+        await small.trail.rotate_key(caller=KEEPER, now=small.clock())
+    await small.grow()
+    assert (await small.keys.signing_key()).id == heir.id
+    return before.id
+
+
+async def test_a_trail_is_whole_across_keys_of_which_each_names_the_next(archive: Archive):
+    await archive.grow()
+    first = await rotated(archive)
+    await archive.grow()
+    second = await rotated(archive)
+    await archive.grow()
+    verdict = await archive.verify()
+    assert verdict.faults == []
+    assert (verdict.checkpoints, verdict.handovers, verdict.cosigners) == (5, 2, set(SERVICES))
+    present, *retired = [key["kid"] for key in await archive.keys.published()]
+    assert (set(retired), present in retired) == ({first, second}, False)
+    async with archive.database.read() as session:
+        left = (await session.scalars(sa.select(TrailKey))).all()
+    assert {row.id: row.private_key for row in left} == {first: None, second: None}, "no private half stays"
+
+
+async def test_who_has_a_key_that_was_followed_by_another_can_sign_nothing_with_it(small: Archive):
+    await small.grow()
+    stolen = await small.keys.signing_key()
+    await rotated(small)
+    await small.append(small.told("renewal"))
+    async with small.database.transaction() as tx:
+        await small.keys.replace_in(tx, stolen)
+    await small.trail.checkpoint(small.clock())
+    database, witness = small.witnesses["inventory"]
+    async with database.transaction() as tx:
+        await witness.reaction.handle(tx, await newest(small.database, TrailCheckpointed))
+    [refused] = await told_of(database, CheckpointRefused)
+    assert refused.reason == "It is not signed with the key that the trail is kept with."
+    faults = " ".join((await small.verify()).faults)
+    assert f"checkpoint 3 is signed with {stolen.id}, and" in faults
+    assert "its last line is signed with" in faults
 
 
 async def test_a_witness_takes_a_checkpoint_that_comes_again_and_waits_for_one_that_is_missing(

@@ -9,6 +9,7 @@ from services.notifier.domain.facts import Facts
 from services.notifier.domain.plans import Plan
 from services.notifier.domain.routing import (
     Concern,
+    Gathering,
     Reachable,
     Routing,
     Telling,
@@ -65,7 +66,9 @@ def told(
 
 
 ANY = Reachable(groups=frozenset())
-MAIL = Reachable(groups=frozenset(), reaches="email", takes_digests=True)
+MAIL = Reachable(
+    groups=frozenset(), reaches="email", gathering=Gathering(burst=20, window=timedelta(minutes=1))
+)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from services.provisioner.actions.windows import NewFreeze, Scope
+from services.provisioner.actions.scopes import Scope
+from services.provisioner.actions.windows import NewFreeze
 from services.provisioner.domain import Hold
 from services.provisioner.service import SCHEMA
 from shared.access import Principal

@@ -3,7 +3,8 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from services.provisioner import store
-from services.provisioner.actions.windows import NewFreeze, NewWindow, Scope
+from services.provisioner.actions.scopes import Scope
+from services.provisioner.actions.windows import FreezeChange, NewFreeze, NewWindow, WindowChange
 from services.provisioner.domain import Hold, State
 from services.provisioner.domain.windows import Weekly
 from shared.access import Principal
@@ -91,6 +92,27 @@ async def test_a_freeze_that_is_ended_lets_go_at_once(shop: Workshop, host: SshH
     await shop.renew(new)
     await shop.work_off()
     await shop.windows.delete(store.Freeze, frozen.id, caller=CALLER, now=shop.time())
+    await shop.work_off()
+    assert await shop.states() == [State.DEPLOYED]
+
+
+async def test_a_window_that_is_changed_lets_go_or_holds_on_its_new_terms(
+    shop: Workshop, host: SshHost, new: Issued
+):
+    await bound(shop, [host])
+    opened, frozen = await window(shop, in_an_hour(shop)), await freeze(shop, until=DAY)
+    await shop.renew(new)
+    await shop.work_off()
+    ended = FreezeChange(ends_at=shop.time() + HOUR / 60)
+    await shop.windows.change_freeze(frozen.id, ended, if_match=None, caller=CALLER, now=shop.time())
+    shop.time.passes(HOUR / 60)
+    await shop.work_off()
+    assert (await shop.only())[0].hold == Hold.WINDOW
+    now = WindowChange(weekly=[Weekly(day=day, start=time(), duration=DAY) for day in range(7)])
+    never = WindowChange(time_zone="Mars/Olympus")
+    with pytest.raises(Invalid):
+        await shop.windows.change(opened.id, never, if_match=None, caller=CALLER, now=shop.time())
+    await shop.windows.change(opened.id, now, if_match='"1"', caller=CALLER, now=shop.time())
     await shop.work_off()
     assert await shop.states() == [State.DEPLOYED]
 

@@ -143,6 +143,15 @@ async def test_what_was_swapped_in_is_never_kept_as_what_was_there_before(host: 
     assert sorted(host.certificate.parent.iterdir()) == sorted([host.certificate, host.key])
 
 
+async def test_a_file_of_several_pieces_is_written_and_read_whole(host: SshHost, tmp_path: Path):
+    content = bytes(range(256)) * 257  # two pieces, and the beginning of a third
+    path = str(tmp_path / "keystore")
+    async with connect(access(host)) as session:
+        await session.write(path, content, like=None, mode=0o640)
+        assert Path(path).read_bytes() == content
+        assert await session.read(path) == content
+
+
 @pytest.mark.parametrize(
     ("number", "failure"),
     [

@@ -5,6 +5,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
+from shared.errors import Conflict
 from shared.store import Database, Instant
 from shared.store.migrate import Schema
 from shared.store.plumbing import PLUMBING
@@ -87,3 +88,17 @@ async def test_a_migration_that_fails_leaves_nothing_behind(schema: Schema, data
     with pytest.raises(RuntimeError):
         await schema.upgrade(database)
     assert await tables(database) == set()
+
+
+async def test_a_database_is_fit_at_the_newest_version_and_beyond_it_but_not_before(
+    schema: Schema, database: Database
+):
+    await schema.upgrade(database)
+    for version, is_fit in (("0001", True), ("0002", True), ("0000", False)):
+        async with database.engine.begin() as connection:
+            await connection.execute(sa.text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+        if is_fit:
+            await schema.require_current(database)
+        else:
+            with pytest.raises(Conflict, match="is at version 0000, this program needs 0001"):
+                await schema.require_current(database)

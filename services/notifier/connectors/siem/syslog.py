@@ -19,11 +19,11 @@ from services.notifier.connectors.dial import dial
 from services.notifier.connectors.siem import Format, cef, ocsf
 from services.notifier.connectors.siem.rfc5424 import framed, message
 from services.notifier.connectors.snmp.mib import DOCUMENTATION
-from services.notifier.connectors.trust import trusting
+from services.notifier.connectors.trust import trusting, trusting_apart
 from services.notifier.domain.notices import Notice
 from services.notifier.domain.text import clean
 from shared.errors import Fault, Invalid
-from shared.tls import client_context, load_identity
+from shared.tls import load_identity
 
 VERSION = "1"
 """Of what our events say, and not of the program: rules of a SIEM go by it."""
@@ -79,8 +79,7 @@ class Syslog:
             )
         tls = trusting(options.ca_pem, otherwise=network.tls)
         if certificate is not None and key is not None:
-            # A context of its own: that of the network is everybody's.
-            tls = trusting(options.ca_pem, otherwise=client_context())
+            tls = trusting_apart(options.ca_pem)
             load_identity(tls, certificate=certificate.get_secret_value(), key=key.get_secret_value())
         return cls(options, tls=tls, network=network)
 

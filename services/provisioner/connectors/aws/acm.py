@@ -6,14 +6,14 @@ certificate, so the way back is an import of the pair that was put there before,
 the certificate there is not from here, it is replaced only if the slot says that it may be.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar, Self
 
 from pydantic import Field
 
 from services.provisioner.connectors import Access, Part, Report, Slot
-from services.provisioner.connectors.aws.session import AwsOptions, OfAws, aws_of
+from services.provisioner.connectors.aws.session import CALLS, AwsOptions, OfAws, aws_of
 from services.provisioner.connectors.pairs import (
     WITHOUT_WAY_BACK,
     Pair,
@@ -23,6 +23,7 @@ from services.provisioner.connectors.pairs import (
     pair_of,
     way_back,
 )
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
 
@@ -78,6 +79,22 @@ class AwsAcm(OfAws):
     def needs_previous(cls, slot: AcmSlot) -> bool:  # noqa: ARG003 - so it is in every slot
         """Say that the way back is the pair that was put there before."""
         return True
+
+    @classmethod
+    def plan(
+        cls,
+        slot: AcmSlot,
+        *,
+        options: AwsOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,  # noqa: ARG003 - the ARN stays
+    ) -> Sequence[PlannedStep]:
+        """Say which calls would be made."""
+        put = PlannedCall(request=CALLS["acm"]["import_certificate"], about=slot.arn)
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Look at {slot.arn}, and whether it could be put back."),
+            bind=(PlannedStep(step="bind", text=f"Import the pair under {slot.arn}.", calls=(put,)),),
+            read_back=f"Ask for {slot.arn}.",
+        )
 
     async def stage(self, slot: AcmSlot, *, material: Material, report: Report) -> AcmUndo:
         """Look what is there, and make sure that it could be put back: ACM has no place beside it."""

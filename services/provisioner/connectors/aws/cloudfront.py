@@ -4,7 +4,7 @@ By the CloudFront API reference (`UpdateDistribution` wants the whole configurat
 `If-Match`) and "Requirements for using SSL/TLS certificates with CloudFront" (ACM's must be in US East, N. Virginia).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, ClassVar, Self
@@ -12,9 +12,16 @@ from typing import Any, ClassVar, Self
 from pydantic import Field
 
 from services.provisioner.connectors import Access, Part, Report, Slot
-from services.provisioner.connectors.aws.keeping import Keeper, Keeping, is_of_iam
-from services.provisioner.connectors.aws.session import AwsOptions, OfAws, aws_of
+from services.provisioner.connectors.aws.keeping import (
+    Keeper,
+    Keeping,
+    is_of_iam,
+    planned_dropping,
+    planned_keeping,
+)
+from services.provisioner.connectors.aws.session import CALLS, AwsOptions, OfAws, aws_of
 from services.provisioner.connectors.pairs import changed_by_others, must_hold, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.domain import DeploymentError, Failure, Material
 
 HOME = "us-east-1"
@@ -63,6 +70,26 @@ class AwsCloudFront(OfAws):
         """Log into AWS."""
         async with aws_of(access, options) as aws:
             yield cls(aws)
+
+    @classmethod
+    def plan(
+        cls,
+        slot: DistributionSlot,
+        *,
+        options: AwsOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,  # noqa: ARG003 - AWS gives it its name
+    ) -> Sequence[PlannedStep]:
+        """Say which calls would be made."""
+        keep = planned_keeping(slot.keep_in, label=slot.label)
+        use = PlannedCall(request=CALLS["cloudfront"]["update_distribution"], about=slot.distribution)
+        return in_steps(
+            stage=PlannedStep(
+                step="stage", text="Keep the certificate beside the present one.", calls=(keep,)
+            ),
+            bind=(PlannedStep(step="bind", text=f"Let {slot.key} use it.", calls=(use,)),),
+            read_back=f"Ask which certificate {slot.key} uses.",
+            tidy=(planned_dropping(slot.keep_in),),
+        )
 
     async def stage(self, slot: DistributionSlot, *, material: Material, report: Report) -> DistributionUndo:
         """Keep the new certificate beside the one that is used."""

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from services.provisioner.connectors.aws.acm import imported
-from services.provisioner.connectors.aws.session import Aws
+from services.provisioner.connectors.aws.session import CALLS, Aws
 from services.provisioner.connectors.pairs import Pair, leaf_in
+from services.provisioner.connectors.planning import PlannedCall
 from services.provisioner.domain import DeploymentError, Failure
 
 Keeper = Literal["acm", "iam"]
@@ -131,6 +132,19 @@ class Keeping:
         )
         tags = {each["Key"]: each.get("Value") for each in (told or {}).get("Tags", [])}
         return tags.get(TAG) == self._label
+
+
+def planned_keeping(keeper: Keeper, *, label: str) -> PlannedCall:
+    """Return the call by which a certificate is kept."""
+    service, call = ("iam", "upload_server_certificate") if keeper == "iam" else ("acm", "import_certificate")
+    return PlannedCall(request=CALLS[service][call], about=f"{TAG}={label}", when="it is not kept there yet")
+
+
+def planned_dropping(keeper: Keeper) -> PlannedCall:
+    """Return the call by which the one before goes."""
+    service, call = ("iam", "delete_server_certificate") if keeper == "iam" else ("acm", "delete_certificate")
+    when = "the certificate before was kept from here, and nobody else uses it"
+    return PlannedCall(request=CALLS[service][call], about="{older}", when=when)
 
 
 def is_of_iam(arn: str) -> bool:

@@ -4,7 +4,7 @@ By the Elastic Load Balancing API reference: `ModifyListener` takes exactly one 
 `AddListenerCertificates` adds to the list that is chosen from by SNI, and is no error where it is there already.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, ClassVar, Literal, Self
@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from services.provisioner.connectors import Access, Part, Report, Slot
-from services.provisioner.connectors.aws.keeping import Keeper, Keeping
-from services.provisioner.connectors.aws.session import AwsOptions, OfAws, aws_of
+from services.provisioner.connectors.aws.keeping import Keeper, Keeping, planned_dropping, planned_keeping
+from services.provisioner.connectors.aws.session import CALLS, AwsOptions, OfAws, aws_of
 from services.provisioner.connectors.pairs import changed_by_others, must_hold, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.domain import DeploymentError, Failure, Material
 
 _LISTENER = r"^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/(app|net)/[^/\s]+/[0-9a-f]+/[0-9a-f]+$"
@@ -87,6 +88,33 @@ class AwsListener(OfAws):
         """Log into AWS."""
         async with aws_of(access, options) as aws:
             yield cls(aws)
+
+    @classmethod
+    def plan(
+        cls,
+        slot: ListenerSlot,
+        *,
+        options: AwsOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,  # noqa: ARG003 - AWS gives it its name
+    ) -> Sequence[PlannedStep]:
+        """Say which calls would be made."""
+        keep = planned_keeping(slot.keep_in, label=slot.label)
+        names, about = CALLS["elbv2"], slot.listener
+        calls = [PlannedCall(request=names["modify_listener"], about=about)]
+        if slot.use == "sni":
+            when = "another one was used for the name"
+            calls = [
+                PlannedCall(request=names["add_listener_certificates"], about=about),
+                PlannedCall(request=names["remove_listener_certificates"], about=about, when=when),
+            ]
+        return in_steps(
+            stage=PlannedStep(
+                step="stage", text="Keep the certificate beside the present one.", calls=(keep,)
+            ),
+            bind=(PlannedStep(step="bind", text=f"Let {slot.key} use it.", calls=calls),),
+            read_back=f"Ask which certificate {slot.key} uses.",
+            tidy=(planned_dropping(slot.keep_in),),
+        )
 
     async def stage(self, slot: ListenerSlot, *, material: Material, report: Report) -> ListenerUndo:
         """Keep the new certificate beside the one that is used."""

@@ -5,7 +5,7 @@ keeps a version from being the current one) and `UpdateSecretVersionStage`. So t
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, ClassVar, Self
@@ -14,8 +14,9 @@ from uuid import UUID
 from pydantic import Field
 
 from services.provisioner.connectors import Access, Part, Report, Slot
-from services.provisioner.connectors.aws.session import AwsOptions, OfAws, aws_of
+from services.provisioner.connectors.aws.session import CALLS, AwsOptions, OfAws, aws_of
 from services.provisioner.connectors.pairs import Pair, changed_by_others, leaf_in, must_hold, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.domain import DeploymentError, Failure, Material
 
 CURRENT = "AWSCURRENT"
@@ -67,6 +68,26 @@ class AwsSecretsManager(OfAws):
         """Log into AWS."""
         async with aws_of(access, options) as aws:
             yield cls(aws)
+
+    @classmethod
+    def plan(
+        cls,
+        slot: SecretsManagerSlot,
+        *,
+        options: AwsOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,  # noqa: ARG003 - versions have names of their own
+    ) -> Sequence[PlannedStep]:
+        """Say which calls would be made."""
+        names, secret = CALLS["secretsmanager"], slot.secret_id
+        put = PlannedCall(request=names["put_secret_value"], about=f"{secret}, as {STAGED}")
+        move = PlannedCall(request=names["update_secret_version_stage"], about=f"{CURRENT} of {secret}")
+        untie = PlannedCall(request=names["update_secret_version_stage"], about=f"{STAGED} of {secret}")
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Put a version of {secret} beside.", calls=(put,)),
+            bind=(PlannedStep(step="bind", text="Make it the current one.", calls=(move,)),),
+            read_back=f"Read the current version of {secret}.",
+            tidy=(untie,),
+        )
 
     async def stage(
         self, slot: SecretsManagerSlot, *, material: Material, report: Report

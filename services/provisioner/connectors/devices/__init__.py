@@ -18,6 +18,8 @@ from shared.appliances.refusals import ChangeRefused, Locked, Mismatch, NoSpace
 from shared.errors import Conflict, EverleafError
 
 _OURS = "everleaf"
+SHORT = 12
+"""Characters of a fingerprint that are in a name."""
 _MEANINGS: tuple[tuple[type[EverleafError], Failure], ...] = (
     (NoSpace, Failure.DISK_FULL),
     (Mismatch, Failure.PAIR_MISMATCH),
@@ -63,7 +65,7 @@ def name_of(slot: Slot, material: Material) -> str:
 
     It has 30 characters: older versions of PAN-OS take no more than 31, FortiOS 35.
     """
-    return f"{prefix(slot)}{material.fingerprint[:12]}"
+    return f"{prefix(slot)}{material.fingerprint[:SHORT]}"
 
 
 @contextmanager

@@ -13,8 +13,22 @@ from pydantic import BaseModel
 
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
 from services.provisioner.connectors.devices import WHERE, Account, name_of, prefix, told
-from services.provisioner.connectors.devices.bigip_slots import BigIpOptions, BigIpSlot, BigIpUndo, KeptPair
+from services.provisioner.connectors.devices.bigip_plans import plan_big_ip
+from services.provisioner.connectors.devices.bigip_slots import (
+    CERTIFICATES,
+    ENDINGS,
+    KEYS,
+    PROFILES,
+    VIRTUALS,
+    BigIpOptions,
+    BigIpSlot,
+    BigIpUndo,
+    KeptPair,
+    object_at,
+    upload_name,
+)
 from services.provisioner.connectors.devices.pem import pem
+from services.provisioner.connectors.planning import Coming, PlannedStep
 from services.provisioner.connectors.web import plain_api
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared.appliances.bigip import FOLDER, BigIpLogin, Change, Session, at
@@ -23,9 +37,6 @@ from shared.documents import revealed
 from shared.errors import NotFound
 from shared.web import NotPermitted
 
-CERTIFICATES, KEYS = "sys/file/ssl-cert", "sys/file/ssl-key"
-PROFILES, VIRTUALS = "ltm/profile/client-ssl", "ltm/virtual"
-_ENDINGS = (".crt", ".key", "-chain.crt")
 _ENTRY = "everleaf"
 """The pair's name in a profile that has none of its own yet."""
 
@@ -82,6 +93,11 @@ class BigIp:
                 )
         return checks
 
+    @classmethod
+    def plan(cls, slot: BigIpSlot, *, options: BigIpOptions, coming: Coming) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        return plan_big_ip(slot, options=options, coming=coming)
+
     async def stage(self, slot: BigIpSlot, *, material: Material, report: Report) -> BigIpUndo:
         """Upload the files, and make the objects of them in one transaction."""
         with told("stage"):
@@ -127,7 +143,7 @@ class BigIp:
         try:
             for ending, (collection, content) in files.items():
                 if content:
-                    source = await self._session.upload(_upload(slot, ending), content)
+                    source = await self._session.upload(upload_name(slot, ending), content)
                     made = {
                         "name": name + ending,
                         "partition": folder.removeprefix("/"),
@@ -140,13 +156,13 @@ class BigIp:
 
     async def _forget(self, slot: BigIpSlot) -> None:
         """Remove the uploads: the device copies them, and would keep them, private key and all."""
-        for ending in _ENDINGS:
-            command = {"command": "run", "utilCmdArgs": f"{FOLDER}/{_upload(slot, ending)}"}
+        for ending in ENDINGS:
+            command = {"command": "run", "utilCmdArgs": f"{FOLDER}/{upload_name(slot, ending)}"}
             try:
                 await self._session.send("POST", "/mgmt/tm/util/unix-rm", json=command)
             except (NotPermitted, NotFound):
                 # Who may not run that may still upload: then nothing but an empty line is left of it.
-                await self._session.upload(_upload(slot, ending), b"\n")
+                await self._session.upload(upload_name(slot, ending), b"\n")
 
     async def bind(self, slot: BigIpSlot, *, undo: BigIpUndo, report: Report) -> None:
         """Let the profile name the new objects, and the virtual server the profile, in one transaction; save."""
@@ -254,10 +270,9 @@ class BigIp:
 
     async def _remove(self, stem: str) -> None:
         """Remove the objects of one certificate, where there are any and nothing names them."""
-        for ending in _ENDINGS:
-            collection = KEYS if ending == ".key" else CERTIFICATES
+        for ending in ENDINGS:
             try:
-                await self._session.send("DELETE", at(collection, stem + ending))
+                await self._session.send("DELETE", object_at(stem + ending))
             except (NotFound, InUse):
                 continue
 
@@ -293,11 +308,6 @@ def _entry(slot: BigIpSlot, entries: dict[str, dict[str, Any]]) -> str:
             step="stage",
         )
     return next(iter(entries), _ENTRY)
-
-
-def _upload(slot: BigIpSlot, ending: str) -> str:
-    """Return the name of an upload: one for each slot, so that what an attempt that was cut short has left is found."""
-    return f"{prefix(slot)}upload{ending}"
 
 
 def _stem(path: str) -> str:

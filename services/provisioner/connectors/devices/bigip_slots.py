@@ -3,8 +3,13 @@
 from pydantic import Field, SecretStr
 
 from services.provisioner.connectors import Part, Slot
-from services.provisioner.connectors.devices import DeviceOptions
+from services.provisioner.connectors.devices import DeviceOptions, prefix
+from shared.appliances.bigip import at
 
+CERTIFICATES, KEYS = "sys/file/ssl-cert", "sys/file/ssl-key"
+PROFILES, VIRTUALS = "ltm/profile/client-ssl", "ltm/virtual"
+ENDINGS = (".crt", ".key", "-chain.crt")
+"""Of the names of a certificate, its key and its chain."""
 _PATH = r"^/[^\s/~]+(/[^\s/~]+)+$"
 
 
@@ -75,3 +80,18 @@ class BigIpUndo(Part):
     """Whether the profile had the pairs of its parent."""
     attached: bool
     """Whether the virtual server had the profile already, or none is asked for."""
+
+
+def object_at(name: str) -> str:
+    """Return the path of a certificate, a key or a chain, which its ending tells."""
+    return at(collection_of(name), name)
+
+
+def collection_of(name: str) -> str:
+    """Return what it is among."""
+    return KEYS if name.endswith(".key") else CERTIFICATES
+
+
+def upload_name(slot: BigIpSlot, ending: str) -> str:
+    """Return the name of an upload: one for each slot, so that what an attempt that was cut short has left is found."""
+    return f"{prefix(slot)}upload{ending}"

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel
 
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
-from services.provisioner.connectors.devices import WHERE, Account, name_of, prefix, told
+from services.provisioner.connectors.devices import SHORT, WHERE, Account, name_of, prefix, told
 from services.provisioner.connectors.devices.citrix_slots import (
     CitrixAdcOptions,
     CitrixAdcSlot,
@@ -24,6 +24,8 @@ from services.provisioner.connectors.devices.citrix_slots import (
     VirtualServer,
 )
 from services.provisioner.connectors.devices.pem import fingerprint_of, pem
+from services.provisioner.connectors.devices.plans import OLDER, new_name, nitro_file, nitro_issuers, quoted
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.connectors.web import plain_api
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
@@ -81,6 +83,48 @@ class CitrixAdc:
             return [Check(name="pairs", ok=False, text=str(error))]
         return [Check(name="pairs", ok=True, text=f"{len(found)} certificate-key pairs can be read.")]
 
+    @classmethod
+    def plan(
+        cls,
+        slot: CitrixAdcSlot,
+        *,
+        options: CitrixAdcOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,
+    ) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        new, config = new_name(slot, coming), "/nitro/v1/config"
+        pair, name = f"POST {config}/{PAIRS}", slot.certkey
+        calls = [
+            PlannedCall(
+                request=f"{pair}?action=update", about=f"{name}: {new}.cer", when="the pair is there"
+            ),
+            PlannedCall(request=pair, about=f"{name}: {new}.cer", when="the pair is not there yet"),
+            PlannedCall(
+                request=f"{pair}?action=unlink", about=name, when="it is linked to another issuer still"
+            ),
+            PlannedCall(request=f"{pair}?action=link", about=name, when="it is not linked to its issuer yet"),
+        ]
+        calls += [
+            PlannedCall(
+                request=f"PUT {config}/{BINDINGS}",
+                about=f"{each.name}{' (SNI)' if each.sni else ''}",
+                when="the pair is not bound to it yet",
+            )
+            for each in slot.virtual_servers
+        ]
+        save = PlannedCall(request=f"POST {config}/nsconfig?action=save")
+        older = f"DELETE {config}/{FILES}/{prefix(slot)}{{older}}?args=filelocation:{quoted(FOLDER)}"
+        files = [nitro_file(f"{new}.cer"), nitro_file(f"{new}.key"), *nitro_issuers(coming)]
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Write {FOLDER}/{new}.cer and its key.", calls=files),
+            bind=(
+                PlannedStep(step="bind", text=f"Let {name} be made of them.", calls=calls),
+                PlannedStep(step="save", text="Save the configuration.", calls=(save,)),
+            ),
+            read_back=f"Ask which file {name} is made of, and read it.",
+            tidy=(PlannedCall(request=older, when=OLDER),),
+        )
+
     async def stage(self, slot: CitrixAdcSlot, *, material: Material, report: Report) -> CitrixAdcUndo:
         """Write the new files, and add the issuers that are not there."""
         with told("stage"):
@@ -130,7 +174,7 @@ class CitrixAdc:
         """
         above = None
         for der in reversed(chain):
-            name = f"everleaf-ca-{x509.fingerprint(der)[:12]}"
+            name = f"everleaf-ca-{x509.fingerprint(der)[:SHORT]}"
             present = await self._pair(name)
             if present is None:
                 await self._write(f"{name}.cer", pem([der]))

@@ -19,9 +19,11 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
 from services.provisioner.connectors.devices import WHERE, DeviceOptions, name_of, prefix, told
 from services.provisioner.connectors.devices.pem import fingerprint_of, pem
+from services.provisioner.connectors.devices.plans import OLDER, new_name
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.connectors.web import plain_api
 from services.provisioner.domain import DeploymentError, Failure, Material
-from shared.appliances.fortios import CMDB, LOCAL, FortiOs, Scope
+from shared.appliances.fortios import CMDB, IMPORT, LOCAL, FortiOs, Scope, object_path
 from shared.appliances.refusals import Exists, InUse
 from shared.errors import Conflict, Invalid, NotFound
 
@@ -156,6 +158,31 @@ class FortiGate:
                 text=f"Changes are saved: {saves}. A restart keeps saved ones.",
             ),
         ]
+
+    @classmethod
+    def plan(
+        cls,
+        slot: FortiGateSlot,
+        *,
+        options: FortiGateOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,
+    ) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        new, table = new_name(slot, coming), _TABLES[slot.use]
+        calls = (
+            PlannedCall(request=f"DELETE {object_path(LOCAL, new)}", about="leftovers"),
+            PlannedCall(request=f"POST {IMPORT}", about=new),
+        )
+        point = PlannedCall(
+            request=f"PUT {object_path(table.path, slot.name)}", about=f"{table.field}: {new}"
+        )
+        older = f"DELETE {CMDB}{LOCAL}/{prefix(slot)}{{older}}"
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Import {new}.", calls=calls),
+            bind=(PlannedStep(step="bind", text=f"Let {slot.key} name it.", calls=(point,)),),
+            read_back=f"Ask which certificate {slot.key} names.",
+            tidy=(PlannedCall(request=older, when=OLDER),),
+        )
 
     async def stage(self, slot: FortiGateSlot, *, material: Material, report: Report) -> FortiGateUndo:
         """Import certificate, chain and key under a name of their own."""

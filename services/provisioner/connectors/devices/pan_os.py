@@ -27,6 +27,8 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
 from services.provisioner.connectors.devices import WHERE, DeviceOptions, name_of, prefix, told
 from services.provisioner.connectors.devices.pem import fingerprint_of, pem
+from services.provisioner.connectors.devices.plans import OLDER, locked, new_name, xml_api
+from services.provisioner.connectors.planning import Coming, PlannedStep, in_steps
 from services.provisioner.connectors.web import plain_api
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared.appliances.pan_os import PanApi, make_key, quoted
@@ -138,6 +140,32 @@ class PanOs:
         except DeploymentError as error:
             return [Check(name="operations", ok=False, text=str(error))]
         return [Check(name="operations", ok=True, text="The configuration can be read, and its locks.")]
+
+    @classmethod
+    def plan(
+        cls,
+        slot: PanOsSlot,
+        *,
+        options: PanOsOptions,  # noqa: ARG003 - they change no request
+        coming: Coming,
+    ) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        new = new_name(slot, coming)
+        files = [xml_api("type=import", about=f"{each} {new}") for each in ("certificate", "private-key")]
+        edit = xml_api(f"type=config&action=edit&xpath={slot.field}", about=new)
+        commit = xml_api("type=commit&action=partial", about="what our own administrator has changed")
+        older = _entry(slot.root, f"{prefix(slot)}{{older}}")
+        sweep = xml_api(f"type=config&action=delete&xpath={older}", when=OLDER)
+        take, *rest, give = locked([edit, commit])
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Import {new} as a candidate.", calls=locked(files)),
+            bind=(
+                PlannedStep(step="bind", text=f"Let {slot.key} name it.", calls=(take, rest[0])),
+                PlannedStep(step="commit", text="Commit it, and wait for the job.", calls=(rest[1], give)),
+            ),
+            read_back=f"Ask which certificate {slot.key} names in the running configuration.",
+            tidy=locked([sweep, commit]),
+        )
 
     async def stage(self, slot: PanOsSlot, *, material: Material, report: Report) -> PanOsUndo:
         """Import certificate, chain and key into the candidate configuration, under a name of their own."""

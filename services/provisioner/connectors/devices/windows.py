@@ -17,7 +17,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from services.provisioner.connectors import Access, Check, Part, Report, Slot
 from services.provisioner.connectors.devices import name_of, prefix, told
+from services.provisioner.connectors.devices.plans import OLDER, windows_binding
 from services.provisioner.connectors.devices.windows_scripts import BIND, READ, STAGE, SWEEP
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.connectors.ssh import logged_in
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
@@ -147,6 +149,31 @@ class Windows:
             )
             raise DeploymentError(failure, f"Windows says: {_plain(answer.get('Message'))}", step=step)
         return answer
+
+    @classmethod
+    def plan(
+        cls,
+        slot: WindowsSlot,
+        *,
+        options: WindowsOptions,  # noqa: ARG003 - there are none
+        coming: Coming,
+    ) -> Sequence[PlannedStep]:
+        """Say what the scripts would call: cmdlets, programs, and methods of .NET."""
+        store, issuers = f"Cert:\\LocalMachine\\{slot.store}", len(coming.issuers)
+        readers = ", ".join(["those of the present key", *slot.key_readers])
+        calls = [
+            PlannedCall(request="X509Store.Add", about=store, when="it is not there yet"),
+            *[PlannedCall(request="X509Store.Add", about="Cert:\\LocalMachine\\CA")] * issuers,
+            PlannedCall(request="File.SetAccessControl", about=f"the file of the key, for {readers}"),
+        ]
+        bind = windows_binding(slot.use, site=slot.site, binding=slot.binding, store=slot.store)
+        remove = PlannedCall(request="Remove-Item -DeleteKey", about=f"{store}\\{{older}}", when=OLDER)
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Import the pair into {store}.", calls=calls),
+            bind=(PlannedStep(step="bind", text=f"Bind it to {slot.key}.", calls=(bind,)),),
+            read_back=f"Ask what is bound to {slot.key}.",
+            tidy=(remove,),
+        )
 
     async def stage(self, slot: WindowsSlot, *, material: Material, report: Report) -> WindowsUndo:
         """Import the pair into the store, and its chain into that of intermediates."""

@@ -27,6 +27,7 @@ from services.provisioner.connectors.kubernetes.cluster import (
     tls_secret,
 )
 from services.provisioner.connectors.pairs import changed_by_others, must_hold, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared.clouds.kubernetes import KubernetesCredential
 
@@ -142,10 +143,35 @@ class _References(Generic[S]):
         """Ask the cluster for its version."""
         return [await self._cluster.version()]
 
+    @classmethod
+    def plan(
+        cls,
+        slot: S,
+        *,
+        options: KubernetesOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,
+    ) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        name = _secret_name(slot, coming.part(_OF_FINGERPRINT))
+        secrets, older = secret_path(slot.namespace), "the secret that is named now was made from here"
+        make = PlannedCall(request=f"POST {secrets}", about=name, when="it is not there yet")
+        return in_steps(
+            stage=PlannedStep(step="stage", text=f"Make the secret {slot.namespace}/{name}.", calls=(make,)),
+            bind=(
+                PlannedStep(
+                    step="bind",
+                    text=f"Let {slot.key} name it.",
+                    calls=(PlannedCall(request=f"PUT {slot.path}", about=f"it names {name}"),),
+                ),
+            ),
+            read_back=f"Ask which secret {slot.key} names, and read that.",
+            tidy=(PlannedCall(request=f"DELETE {secrets}/{{older}}", when=older),),
+        )
+
     async def stage(self, slot: S, *, material: Material, report: Report) -> ReferenceUndo:
         """Make the new secret, which nothing names yet."""
         _, before = await self._named(slot, step="stage")
-        name = _secret_name(slot, material.fingerprint)
+        name = _secret_name(slot, material.fingerprint[:_OF_FINGERPRINT])
         path, data = secret_path(slot.namespace, name), tls_data(pair_of(material))
         if await self._cluster.find(path, step="stage") is None:
             document = tls_secret(slot.namespace, name, data, labels={OURS: "everleaf", _SLOT: slot.label})
@@ -217,8 +243,8 @@ class _References(Generic[S]):
             await self._cluster.remove(path, secret, step=step)
 
 
-def _secret_name(slot: ReferenceSlot, fingerprint: str) -> str:
-    return f"{slot.name[:_LONGEST]}-{slot.label[:8]}-{fingerprint[:_OF_FINGERPRINT]}"
+def _secret_name(slot: ReferenceSlot, part: str) -> str:
+    return f"{slot.name[:_LONGEST]}-{slot.label[:8]}-{part}"
 
 
 class KubernetesIngress(_References[IngressSlot]):

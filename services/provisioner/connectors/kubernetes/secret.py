@@ -27,6 +27,7 @@ from services.provisioner.connectors.kubernetes.cluster import (
     tls_secret,
 )
 from services.provisioner.connectors.pairs import Pair, changed_by_others, must_hold, pair_of
+from services.provisioner.connectors.planning import Coming, PlannedCall, PlannedStep, in_steps
 from services.provisioner.domain import Material
 from shared.clouds.kubernetes import KubernetesCredential
 
@@ -82,6 +83,33 @@ class KubernetesSecret:
     async def check(self) -> Sequence[Check]:
         """Ask the cluster for its version."""
         return [await self._cluster.version()]
+
+    @classmethod
+    def plan(
+        cls,
+        slot: SecretSlot,
+        *,
+        options: KubernetesOptions,  # noqa: ARG003 - they say no more than where it is
+        coming: Coming,  # noqa: ARG003 - the secret keeps its name
+    ) -> Sequence[PlannedStep]:
+        """Say which requests would be sent."""
+        put, post = f"PUT {slot.path}", f"POST {secret_path(slot.namespace)}"
+
+        def calls(query: str) -> tuple[PlannedCall, ...]:
+            return (
+                PlannedCall(request=put + query, when="the secret is there"),
+                PlannedCall(request=post + query, about=slot.secret, when="the secret is not there yet"),
+            )
+
+        return in_steps(
+            stage=PlannedStep(
+                step="stage",
+                text=f"Ask whether the new {slot.key} would be taken.",
+                calls=calls("?dryRun=All"),
+            ),
+            bind=(PlannedStep(step="bind", text=f"Write {slot.key}.", calls=calls("")),),
+            read_back=f"Read {slot.key}.",
+        )
 
     async def stage(self, slot: SecretSlot, *, material: Material, report: Report) -> SecretUndo:
         """Read the secret, and let the API say whether it would take the new one: nothing is changed."""

@@ -64,7 +64,11 @@ class Builtin:
         self._above = identities.chain_of(kept)
         self._own = next(iter((*self._above, *roots)), None)
         self._url = ledger.url if ledger is not None else None
-        self._issuer = Issuer.of(load(self._own), url=self._url) if self._own is not None else None
+        self._issuer = (
+            Issuer.of(load(self._own), url=self._url, for_clients=options.for_clients)
+            if self._own is not None
+            else None
+        )
 
     @classmethod
     def found(cls, options: BuiltinOptions, *, secrets: Nothing, name: str, now: datetime) -> Identity:  # noqa: ARG003 - the Protocol's

@@ -24,6 +24,7 @@ _LONGEST_NAME = 64
 _NO_REVOCATION = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.56"), b"\x05\x00")
 """RFC 9608 §2: nothing is told of the revocation of this certificate."""
 _FOR_SERVERS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+_FOR_BOTH_SIDES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 _NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
 
 
@@ -35,13 +36,14 @@ class Issuer:
     until: datetime
     identifier: x509.AuthorityKeyIdentifier
     url: str | None
+    for_clients: bool = False
 
     @cached_property
     def for_all(self) -> Sequence[x509.Extension[x509.ExtensionType]]:
         """What every server's certificate of it has."""
         return (
             _extension(_NO_AUTHORITY, critical=True),
-            _extension(_FOR_SERVERS),
+            _extension(_FOR_BOTH_SIDES if self.for_clients else _FOR_SERVERS),
             _extension(self.identifier),
         )
 
@@ -61,7 +63,7 @@ class Issuer:
         return (_extension(_access(self.url, with_ocsp=True)), _extension(points))
 
     @classmethod
-    def of(cls, certificate: x509.Certificate, *, url: str | None) -> "Issuer":
+    def of(cls, certificate: x509.Certificate, *, url: str | None, for_clients: bool = False) -> "Issuer":
         """Return what its certificates have to say of the holder of this one."""
         identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         return cls(
@@ -69,6 +71,7 @@ class Issuer:
             until=certificate.not_valid_after_utc,
             identifier=x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
             url=url,
+            for_clients=for_clients,
         )
 
 

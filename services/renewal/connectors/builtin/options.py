@@ -46,6 +46,8 @@ class BuiltinOptions(Part):
     """Names it may issue for, with all below them, and networks (RFC 5280 §4.2.1.10); none is all."""
     excluded: Spaces = ()
     """Names and networks that it may not issue for."""
+    for_clients: bool = False
+    """Whether its certificates may be shown by clients as well: both sides of a connection, as between the platform's own parts."""
     in_token: bool = False
     """Keys are made in the PKCS#11 token of the settings and never leave it; else they are sealed."""
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
@@ -85,6 +86,10 @@ def read_question(request: bytes, *, issuer: bytes) -> Question | Problem:
             issuer_key_hash=asked.issuer_key_hash,
             nonce=_nonce(asked),
         )
+    except (
+        UnsupportedAlgorithm
+    ):  # CertIDs hashed in a way that we do not know are of nothing that we have issued
+        return Problem.NOT_OURS
     except (ValueError, NotImplementedError, x509.DuplicateExtension):
         return Problem.MALFORMED
     if question.nonce is not None and not 0 < len(question.nonce) <= LONGEST_NONCE:

@@ -1,0 +1,30 @@
+// What there is to choose from, by name, for forms that take ids.
+import { useQuery } from "@tanstack/react-query";
+import { data, inventory, notifier } from "../api";
+
+/** Groups by name, for forms that take their ids. */
+export function useGroupChoices() {
+  const asked = useQuery({
+    queryKey: ["groups", "choices"],
+    queryFn: () => data(inventory.GET("/v1/groups", { params: { query: { limit: 1000 } } })),
+  });
+  return asked.data?.items.map((each) => ({ value: each.id, label: each.name })) ?? [];
+}
+
+/** Teams by name, for forms that take the id of one. */
+export function useTeamChoices() {
+  const asked = useQuery({
+    queryKey: ["teams", "choices"],
+    queryFn: () => data(inventory.GET("/v1/teams", { params: { query: { limit: 1000 } } })),
+  });
+  return asked.data?.items.map((each) => ({ value: each.id, label: each.name })) ?? [];
+}
+
+/** Channels by name, for forms that take their ids. */
+export function useChannelChoices() {
+  const asked = useQuery({
+    queryKey: ["channels", "choices"],
+    queryFn: () => data(notifier.GET("/v1/channels", { params: { query: { limit: 1000 } } })),
+  });
+  return asked.data?.items.map((each) => ({ value: each.id, label: each.name })) ?? [];
+}

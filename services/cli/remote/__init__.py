@@ -1,0 +1,1 @@
+"""Commands that ask a running platform, all through its public contracts."""

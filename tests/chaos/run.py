@@ -1,0 +1,228 @@
+"""Strikes, waits until every lifecycle has come to its end, and counts what is left."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.cli.audit import verify_trail
+from tests.chaos.plan import JUMP, Blow, Struck, rounds
+from tests.chaos.stage import Stage
+from tests.journeys.platforms import SERVICES, accepted
+from tests.servers.rabbitmq import SETTLED
+from tests.servers.rabbitmq_cluster import Cluster
+from tests.servers.tls import fingerprint
+
+PATIENCE = 300
+"""Seconds in which a round must come to its end, and everything to rest."""
+_TOKEN_LASTS = timedelta(days=320)
+"""After that it is made anew, by a worker that looks every hour."""
+_AWAY = 2.0
+"""Seconds without a network, or without room on the disk."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What was struck, what was done, and what must never be."""
+
+    blows: Counter[str] = field(default_factory=Counter)
+    lifecycles: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        struck = ", ".join(f"{count} times {what}" for what, count in sorted(self.blows.items()))
+        faults = f"{len(self.wrong)} wrong" + "".join(f"\n  {each}" for each in self.wrong[:10])
+        return f"{self.lifecycles} lifecycles; {struck}; {faults}"
+
+
+class Storm:
+    """Lifecycles of all sites, one round after the other, each with blows of its own."""
+
+    def __init__(self, stage: Stage, *, seed: int) -> None:
+        self.stage = stage
+        self.tally = Tally()
+        self._seed = seed
+        self._rounds = 0
+        self._lineages: dict[str, str] = {}
+
+    def run(self, *, lifecycles: int) -> Tally:
+        """Go on until there were so many lifecycles, then look at everything."""
+        if lifecycles / len(self.stage.sites) * JUMP > _TOKEN_LASTS:
+            raise ValueError("the first token would end before that: take more sites")
+        blows = [each for each in Blow if each is not Blow.DISK or self.stage.disk is not None]
+        with self.stage.platform.client() as client:
+            self._lineages = self.stage.prepare(client)
+            self._end_round(client)
+            time.sleep(SETTLED)  # 3.10's quorum queues lose what they hold when they are killed younger
+            for strikes in rounds(self._seed, blows=blows):
+                if self.tally.lifecycles >= lifecycles:
+                    break
+                self.stage.jump(JUMP)
+                self._strike(strikes)
+                self._end_round(client)
+            self._look(client)
+        return self.tally
+
+    def _strike(self, strikes: tuple[Struck, ...]) -> None:
+        began = time.monotonic()
+        for each in strikes:
+            time.sleep(max(0.0, began + each.after - time.monotonic()))
+            self.tally.blows[each.blow.value] += 1
+            self._blows()[each.blow](each.upon)
+
+    def _blows(self) -> dict[Blow, Callable[[int], object]]:
+        wires = self.stage.wires
+        return {
+            Blow.REPLICA: self.stage.platform.kill_replica,
+            Blow.BROKER: self._kill_broker,
+            Blow.DATABASE: lambda _: self._crash_database(),
+            Blow.CUT: lambda upon: wires[upon % len(wires)].cut(),
+            Blow.SILENCE: lambda upon: wires[upon % len(wires)].silence(_AWAY),
+            Blow.DISK: lambda _: self._fill_disk(),
+        }
+
+    def _kill_broker(self, upon: int) -> None:
+        broker = self.stage.broker
+        if not isinstance(broker, Cluster):
+            broker.kill()
+            broker.start()
+            return
+        number = upon % len(broker.nodes)
+        broker.nodes[number].kill()
+        # What stands before a cluster sees that a node is away.
+        self.stage.wires[0].lead_to(broker.nodes[(number + 1) % len(broker.nodes)].port)
+        broker.nodes[number].start()
+
+    def _crash_database(self) -> None:
+        self.stage.postgres.crash()
+        self.stage.postgres.start()
+
+    def _fill_disk(self) -> None:
+        assert self.stage.disk is not None
+        ballast = self.stage.disk / "ballast"
+        with ballast.open("wb") as file, suppress(OSError):
+            while free := os.statvfs(self.stage.disk).f_bavail:
+                os.posix_fallocate(
+                    file.fileno(), file.seek(0, os.SEEK_END), free * os.statvfs(self.stage.disk).f_frsize
+                )
+        time.sleep(_AWAY)
+        ballast.unlink()
+        pid = self.stage.postgres.pid
+        if pid is None or not _is_alive(pid):
+            # It gives up where it cannot write its log; whoever supervises it starts it again.
+            self._crash_database()
+
+    def _end_round(self, client: httpx.Client) -> None:
+        """Wait until every site serves what its newest order has brought, and inventory has seen the old ones gone."""
+        self._rounds += 1
+        unfinished = ["nothing was asked yet"]
+        deadline = time.monotonic() + PATIENCE
+        while unfinished:
+            if time.monotonic() > deadline:
+                self.tally.wrong.append(f"seed {self._seed}, round {self._rounds}: stuck: {unfinished}")
+                break
+            time.sleep(0.5)
+            self.stage.platform.restart_ended()
+            with suppress(httpx.HTTPError, AssertionError, OSError):
+                unfinished = list(self._unfinished(client))
+        self.tally.lifecycles += len(self._lineages)
+
+    def _unfinished(self, client: httpx.Client) -> Iterator[str]:
+        for site in self.stage.sites:
+            lineage_id = self._lineages[site.server_name]
+            orders = _all(client, "/renewal/v1/orders", lineage_id=lineage_id)
+            newest = max(orders, key=lambda each: each["created_at"])
+            if len(orders) < self._rounds or newest["state"] != "renewed":
+                yield f"{site.server_name}: {len(orders)} orders, {newest['state']}: {newest['last_error']}"
+            elif fingerprint(site.served()) != newest["fingerprint"]:
+                yield f"{site.server_name} does not serve its newest certificate"
+            elif not all(each["state"] == "deployed" for each in self._deployments(client, lineage_id)):
+                yield f"{site.server_name}: a deployment is not at its end"
+
+    def _deployments(self, client: httpx.Client, lineage_id: str) -> list[dict[str, Any]]:
+        return _all(client, "/provisioner/v1/deployments", lineage_id=lineage_id)
+
+    def _look(self, client: httpx.Client) -> None:
+        """Count: nothing lost, nothing doubled, nothing left over."""
+        self._until_at_rest(client)
+        for site in self.stage.sites:
+            lineage_id = self._lineages[site.server_name]
+            orders = _all(client, "/renewal/v1/orders", lineage_id=lineage_id)
+            deployments = self._deployments(client, lineage_id)
+            self._expect(
+                len(orders) == self._rounds,
+                f"{site.server_name}: {len(orders)} orders in {self._rounds} rounds",
+            )
+            placed = Counter(each["order_id"] for each in deployments)
+            self._expect(
+                placed == Counter(each["id"] for each in orders),
+                f"{site.server_name}: {len(deployments)} deployments of {len(orders)} orders",
+            )
+            known = _all(client, "/inventory/v1/certificates", lineage_id=lineage_id)
+            ordered = {each["fingerprint"] for each in orders}
+            self._expect(
+                ordered <= {each["fingerprint"] for each in known} if known else False,
+                f"{site.server_name}: inventory does not know all that was issued",
+            )
+        self._look_at_the_trail(client)
+
+    def _until_at_rest(self, client: httpx.Client) -> None:
+        deadline = time.monotonic() + PATIENCE
+        left: list[str] = ["nothing was asked yet"]
+        while left and time.monotonic() < deadline:
+            time.sleep(0.5)
+            self.stage.platform.restart_ended()
+            with suppress(httpx.HTTPError, AssertionError):
+                left = list(self._left(client))
+        self.tally.wrong += left
+
+    def _left(self, client: httpx.Client) -> Iterator[str]:
+        for name in SERVICES:
+            waiting = self.stage.postgres.sql(
+                "SELECT count(*) FROM outbox", database=self.stage.databases[name].name
+            )
+            if int(waiting):
+                yield f"{name}: {waiting} events in the outbox"
+            dead = accepted(client.get(f"/{name}/v1/dead-letters"))
+            if dead["total"]:
+                yield f"{name}: {dead['total']} dead letters: {[each['reason'] for each in dead['items']][:3]}"
+        for each in accepted(client.get("/notifier/v1/audit/sources"))["items"]:
+            if each["missing"]:
+                yield f"audit: {each['missing']} entries of {each['source']} are missing"
+
+    def _look_at_the_trail(self, client: httpx.Client) -> None:
+        keys: list[Path] = []
+        for name in SERVICES:
+            keys.append(self.stage.folder / f"{name}-keys.json")
+            keys[-1].write_text(client.get(f"/{name}/v1/audit-keys").text)
+        trail = self.stage.folder / "trail.jsonl"
+        trail.write_bytes(client.get("/notifier/v1/audit/export").content)
+        try:
+            said = verify_trail(trail, keys)
+        except Exception as error:
+            self.tally.wrong.append(f"audit trail: {error}")
+        else:
+            self._expect("whole and unchanged" in said, said)
+
+    def _expect(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self.tally.wrong.append(f"seed {self._seed}: {otherwise}")
+
+
+def _all(client: httpx.Client, path: str, **asked: str) -> list[dict[str, Any]]:
+    return list(accepted(client.get(path, params={"limit": 1000, **asked}))["items"])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"

@@ -1,0 +1,86 @@
+"""Looks at every page of a running platform and keeps a picture of each: `python -m tests.portal.look URL TOKEN FOLDER`.
+
+Not a test: pictures are for people to look at. What stands in the way of people with a screen reader is printed.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.portal.visits import ROOMS, violations
+
+AXE = Path("portal/node_modules/axe-core/axe.min.js")
+TABS = {
+    "/discovery": ("Schedules", "Sources"),
+    "/renewal": ("Orders", "Profiles", "Authorities"),
+    "/provisioning": ("Rollouts", "Windows and freezes", "Targets", "Bindings", "Proposals"),
+    "/spread": ("Issuers", "Shared keys", "Wildcards", "Places"),
+    "/settings": ("Teams", "Who owns what", "Groups", "Policies", "Channels", "Who is told"),
+}
+_WAIT_MS = 120_000
+
+
+def main() -> None:
+    """Look at all there is, in light and dark."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("url")
+    asked.add_argument("token", type=Path)
+    asked.add_argument("folder", type=Path)
+    given = asked.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        for colours in ("light", "dark"):
+            page = signed_in(browser, given.url, given.token.read_text().strip(), colours)
+            look(page, given.url, given.folder / colours)
+        browser.close()
+
+
+def signed_in(browser: Browser, url: str, token: str, colours: str) -> Page:
+    """Return a page on which somebody is signed in."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(_WAIT_MS)
+    page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
+    page.goto(url)
+    page.get_by_label("API key or token").fill(token)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("button", name="Sign out").wait_for()
+    return page
+
+
+def look(page: Page, url: str, folder: Path) -> None:
+    """Go everywhere."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in ROOMS:
+        page.goto(url + path)
+        _shoot(page, folder / f"{path.strip('/') or 'overview'}.png")
+        for tab in TABS.get(path, ()):
+            page.get_by_role("tab", name=tab, exact=True).click()
+            _shoot(page, folder / f"{path.strip('/')}-{tab.lower().replace(' ', '-')}.png")
+    page.goto(f"{url}/certificates")
+    first = page.locator("tbody a").first
+    if first.count() or _appears(page, "tbody a"):
+        first.click()
+        _shoot(page, folder / "certificate.png")
+
+
+def _appears(page: Page, selector: str) -> bool:
+    page.locator(selector).first.wait_for(timeout=_WAIT_MS)
+    return True
+
+
+def _shoot(page: Page, at: Path) -> None:
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_function("() => !document.querySelector('.mantine-LoadingOverlay-root')")
+    page.wait_for_timeout(1_500)  # what is drawn, not what is waited for
+    page.screenshot(path=at, full_page=True)
+    for each in violations(page, AXE.read_text()):
+        print(at.name, each)
+
+
+if __name__ == "__main__":
+    main()
