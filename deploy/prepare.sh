@@ -4,8 +4,8 @@
 #
 #   secrets/   one secret in each file; back up `kek` apart from the databases: without it sealed secrets are lost
 #   tls/PART/  cert.pem, key.pem, ca.pem; Everleaf renews them in place (docs/how-to/renew-our-own-certificates.md)
-#   root/      the root of the installation: it signs the first certificates here, then Everleaf's own authority
-#              (sign-authority.sh); after that take root/key.pem away from this machine and keep it offline
+#   root-ca/   the root of the installation: it signs the first certificates here, then Everleaf's own authority
+#              (sign-authority.sh); after that take root-ca/key.pem away from this machine and keep it offline
 #
 # Needs openssl. EVERLEAF names the program that makes API keys and the broker's definitions (everleaf by default);
 # HOSTS the names that gateway, broker and database are reached by, with commas (localhost by default).
@@ -14,7 +14,7 @@ umask 077
 directory=$1
 everleaf=${EVERLEAF:-everleaf}
 services="inventory discovery renewal provisioner notifier"
-mkdir -p "$directory/secrets" "$directory/tls" "$directory/root" "$directory/rabbitmq"
+mkdir -p "$directory/secrets" "$directory/tls" "$directory/root-ca" "$directory/rabbitmq"
 cd "$directory"
 
 secret() { # NAME COMMAND...
@@ -38,10 +38,10 @@ done
     mv rabbitmq/definitions.json.new rabbitmq/definitions.json
 }
 
-if [ ! -s root/ca.pem ]; then
+if [ ! -s root-ca/ca.pem ]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Everleaf installation root" \
         -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign" \
-        -keyout root/key.pem -out root/ca.pem 2>/dev/null
+        -keyout root-ca/key.pem -out root-ca/ca.pem 2>/dev/null
 fi
 
 part() { # NAME DNS...
@@ -54,10 +54,10 @@ part() { # NAME DNS...
         "extendedKeyUsage=serverAuth,clientAuth" "subjectAltName=${names%,}" >"$folder/extensions"
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" \
         -keyout "$folder/key.pem" -out "$folder/request.pem" 2>/dev/null
-    openssl x509 -req -in "$folder/request.pem" -CA root/ca.pem -CAkey root/key.pem -days 45 \
+    openssl x509 -req -in "$folder/request.pem" -CA root-ca/ca.pem -CAkey root-ca/key.pem -days 45 \
         -set_serial "0x$(openssl rand -hex 16 | sed 's/^./4/')" -extfile "$folder/extensions" -out "$folder/cert.pem" 2>/dev/null
     rm "$folder/extensions" "$folder/request.pem"
-    cp root/ca.pem "$folder/ca.pem"
+    cp root-ca/ca.pem "$folder/ca.pem"
 }
 # shellcheck disable=SC2046 # one word for each name
 set -- $(printf %s "${HOSTS:-localhost}" | tr , ' ')
