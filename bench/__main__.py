@@ -13,10 +13,12 @@ from bench.alerts.suite import AlertSuite
 from bench.campaign.suite import CampaignSuite
 from bench.chaos.suite import ChaosSuite
 from bench.deploy.suite import DeploySuite
+from bench.events.suite import EventSuite
 from bench.ingest.suite import IngestSuite
 from bench.inventory.suite import InventorySuite
 from bench.issue.suite import IssueSuite
 from bench.join.suite import JoinSuite
+from bench.lifecycle.suite import LifecycleSuite
 from bench.measure import NotMeasured
 from bench.renewal.suite import RenewalSuite
 from bench.rows import Results, Row, Suite, Verdict, judge, play, wanted
@@ -30,11 +32,13 @@ SUITES: tuple[Suite, ...] = (
     SourceSuite(),
     JoinSuite(),
     InventorySuite(),
+    EventSuite(),
     IngestSuite(),
     IssueSuite(),
     RenewalSuite(),
     DeploySuite(),
     AlertSuite(),
+    LifecycleSuite(),
     CampaignSuite(),
     ChaosSuite(),
 )

@@ -5,24 +5,11 @@ from typing import Any
 
 from services.notifier.domain.subscriptions import CONSUMABLE
 from shared.events import CONTENT_TYPE, Event, Payload
+from shared.examples import Examples
 
 SCHEMAS = "../shared/events/schemas"
 _AT = datetime(2026, 11, 27, 8, 30, tzinfo=UTC)
 _ID = "0191d7a2-8f4e-7c3b-9d5e-1f2a3b4c5d6e"
-_SAID: dict[str, Any] = {
-    "names": ["www.example.com", "example.com"],
-    "groups": ["web"],
-    "approver_groups": ["web"],
-    "fingerprint": "3f" * 32,
-    "old_fingerprint": "a1" * 32,
-    "authority": "Example CA",
-    "profile": "web servers",
-    "target": "web-1",
-    "chain": [],
-    "digest": "5d" * 32,
-}
-"""What some fields are called everywhere, and what they may hold."""
-_SAMPLES: dict[str, Any] = {"integer": 1, "number": 1.0, "boolean": True, "null": None}
 
 
 def consumer_contract() -> dict[str, Any]:
@@ -69,7 +56,8 @@ def _message(payload: type[Payload]) -> dict[str, Any]:
 def example(payload: type[Payload]) -> Event[Payload]:
     """Return an event as it might come."""
     schema = payload.model_json_schema()
-    data = payload.model_validate(_sample(schema, schema.get("$defs", {}), name=""))
+    examples = Examples({"components": {"schemas": schema.get("$defs", {})}})
+    data = payload.model_validate(examples.answered(schema))
     return Event[Payload](
         id=_ID,
         source="/everleaf/example",
@@ -79,40 +67,6 @@ def example(payload: type[Payload]) -> Event[Payload]:
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         data=data,
     )
-
-
-def _sample(schema: dict[str, Any], definitions: dict[str, Any], *, name: str) -> Any:
-    if name in _SAID:
-        return _SAID[name]
-    schema = _resolved(schema, definitions)
-    if "enum" in schema:
-        return schema["enum"][0]
-    match schema.get("type"):
-        case "object":
-            fields = schema.get("properties", {})
-            return {each: _sample(inner, definitions, name=each) for each, inner in fields.items()}
-        case "array":
-            return [_sample(schema.get("items", {}), definitions, name="")]
-        case "string":
-            return _text(schema, name)
-        case kind:
-            return _SAMPLES.get(str(kind))
-
-
-def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema that is meant: what a reference leads to, and the first of several."""
-    while "$ref" in schema or "anyOf" in schema:
-        is_choice = "anyOf" in schema
-        schema = schema["anyOf"][0] if is_choice else definitions[schema["$ref"].rsplit("/", 1)[-1]]
-    return schema
-
-
-def _text(schema: dict[str, Any], name: str) -> str:
-    if schema.get("format") == "date-time":
-        return _AT.isoformat()
-    if name.endswith("fingerprint"):
-        return str(_SAID["fingerprint"])
-    return _ID if name.endswith("_id") else (name or "example").replace("_", " ")
 
 
 def _word(payload: type[Payload]) -> str:

@@ -12,6 +12,7 @@ Json = dict[str, Any]
 _ID = "0191d7a2-8f4e-7c3b-9d5e-1f2a3b4c5d6e"
 _FINGERPRINT = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
 _AT = "2026-11-23T08:30:00Z"
+_BASE64 = "MIIB"
 _PEM = "-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"
 _NAMES: Mapping[str, str] = {
     "access_token": "eyJ…",
@@ -170,6 +171,8 @@ def _number(schema: Json) -> Any:
 
 
 def _text(schema: Json, name: str) -> str:
+    if schema.get("contentEncoding") == "base64":
+        return _BASE64
     if "format" in schema:
         return _FORMATS.get(schema["format"], _AT)
     if isinstance(schema.get("default"), str) and schema["default"]:

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+_CHARACTERS = r"[^\s\x00-\x1f\x7f-\x9f\ufeff*]+"
+"""What nobody can see is no part of a name. Spelled out, since dialects of regular expressions differ in what `\\s` is."""
 EVERYBODY = "*"
 """In the place of a group, where a kind of object may be for every caller, whatever its scope."""
 
-GroupId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s*]+$")]
+GroupId = Annotated[str, Field(min_length=1, max_length=100, pattern=f"^{_CHARACTERS}$")]
 Groups = Annotated[
     list[GroupId],
     Field(
@@ -19,7 +21,7 @@ Groups = Annotated[
     ),
 ]
 OpenGroups = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=100, pattern=r"^([^\s*]+|\*)$")]],
+    list[Annotated[str, Field(min_length=1, max_length=100, pattern=rf"^({_CHARACTERS}|\*)$")]],
     Field(
         max_length=100,
         description="The groups it is in: a caller with groups sees it who shares one with it; `*` is everybody. "

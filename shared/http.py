@@ -18,7 +18,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_before_validator_function
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,10 +56,50 @@ STATUS: dict[type[errors.EverleafError], int] = {
 }
 
 
+_EXACT = "everleaf_exact"
+_HOLDS = {"schema", "fields", "items_schema", "values_schema", "choices"}
+"""Where a schema of pydantic's holds others."""
+
+
+def _number(value: object) -> object:
+    if isinstance(value, str | bool):
+        msg = "Input should be a number"
+        raise PydanticCustomError("number_type", msg)
+    return value
+
+
+def _exact(part: Any) -> Any:
+    """Return a part of a schema whose numbers and booleans are exact; models in it see to themselves."""
+    match part:
+        case {"type": "bool"}:
+            return {**part, "strict": True}
+        case {"type": "int" | "float"}:
+            return no_info_before_validator_function(_number, part)
+        case {"type": str(kind)}:
+            held = _HOLDS & part.keys() if kind != "model" else ()
+            return {**part, **{name: _exact(part[name]) for name in held}}
+        case dict():
+            return {name: _exact(inner) for name, inner in part.items()}
+        case list():
+            return [_exact(inner) for inner in part]
+    return part
+
+
 class Body(BaseModel):
     """What a caller sends; a field we do not know is an error, not a surprise."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take numbers and booleans for what they are: pydantic takes `"5"` and `"yes"` too, and no contract does."""
+        schema = handler(source)
+        made: Any = handler.resolve_ref_schema(schema)
+        about = made.setdefault("metadata", {})
+        if made["type"] == "model" and not about.get(_EXACT):
+            about[_EXACT] = True  # a model that others hold comes by again
+            made["schema"] = _exact(made["schema"])
+        return schema
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep why it is asked for, where the caller says so, with whatever is changed on it."""
@@ -295,8 +337,22 @@ def _add_error_handlers(api: FastAPI) -> None:
             error.status_code,
             detail=f"{request.method} {request.url.path}: {error.detail}.",
             next_step=next_step,
-            headers=error.headers,
+            headers={**(error.headers or {}), **_allowed(request, error)},
         )
+
+
+def _allowed(request: Request, error: HTTPException) -> dict[str, str]:
+    """Return the header with every method that a path has: the router's own has those of the first route alone."""
+    if error.status_code != 405:  # noqa: PLR2004 - RFC 9110 §15.5.6
+        return {}
+    path = getattr(request.scope.get("route"), "path", None)
+    same = (
+        route
+        for router in request.app.state.routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path == path
+    )
+    return {"Allow": ", ".join(sorted({method for route in same for method in route.methods or ()}))}
 
 
 def retry_after(error: errors.EverleafError) -> dict[str, str]:

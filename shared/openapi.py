@@ -226,9 +226,9 @@ def _show_answer(answer: Json, operation: Json, examples: Examples) -> None:
     if answer["description"] == "Successful Response":
         answer["description"] = f"{operation['summary']}: done."
     for media_type, content in answer.get("content", {}).items():
-        # What a stream is made of can be said from OpenAPI 3.2 on; 3.1 knows only that it is text.
-        if content.pop("itemSchema", None) is not None:
-            content.setdefault("schema", {"type": "string"})
+        # What a stream is made of is said apart from OpenAPI 3.2 on; in 3.1 its schema is that of each event.
+        if (each := content.pop("itemSchema", None)) is not None:
+            content.setdefault("schema", each)
         if not {"example", "examples"} & content.keys():
             name = "" if media_type == _JSON else "text"
             content["example"] = examples.answered(content.get("schema", {}), name=name)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -43,7 +43,8 @@ class Reaction(Generic[P]):
     absorb: "Several[P] | None" = None
     """Deals at once with what comes to the same however often it comes, and returns the events that are left.
 
-    What is dealt with here is not noted in the inbox, which would cost more than dealing with it.
+    What is dealt with here is not noted in the inbox, which would cost more than dealing with it, and has a transaction
+    of its own before that of the rest.
     """
 
 
@@ -61,14 +62,17 @@ class Reactor:
         *,
         clock: Clock,
         backoff: tuple[timedelta, ...] = DEFAULT_BACKOFF,
-        batch: int = 100,
+        batch: int = 200,
+        at_once: int | None = None,
         keep: Callable[[Transaction, Sequence[Event[Any]]], Awaitable[None]] | None = None,
     ) -> None:
-        """`batch` is how many events are taken into one transaction at most.
+        """`batch` is how many events are taken from the bus together at most, and absorbed together.
 
-        `keep` is shown all events before their reactions are; one that comes again is shown again.
+        `at_once` is how many of the rest are taken into one transaction, where that is fewer. `keep` is shown all events
+        before their reactions are; one that comes again is shown again.
         """
         self._batch = batch
+        self._at_once = at_once or batch
         self._keep = keep
         self._database = database
         self._bus = bus
@@ -81,27 +85,21 @@ class Reactor:
         await self._bus.consume(self.queue, self.handle, batch=self._batch)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Handle a batch in one transaction; where that fails as a whole, one by one."""
+        """Handle a batch in few transactions; what is in one that fails as a whole, one by one."""
         began = time.perf_counter()
-        outcomes = await self._in_as_few_transactions_as_possible(deliveries)
+        outcomes = [DONE] * len(deliveries)
+        left = await self._absorbed(self._arrivals(deliveries, outcomes))
+        for start in range(0, len(left), self._at_once):
+            await self._in_as_few_transactions_as_possible(left[start : start + self._at_once], outcomes)
         EVENTS_PROCESSED.labels(self._database.source, self.queue.name).observe(time.perf_counter() - began)
         handled = zip(deliveries, outcomes, strict=True)
-        counts = Counter((delivery.message.type, outcome.verdict.value) for delivery, outcome in handled)
-        for labels, count in counts.items():
-            EVENTS_HANDLED.labels(self._database.source, *labels).inc(count)
+        counts = Counter((delivery.message.type, outcome) for delivery, outcome in handled)
+        for (kind, outcome), count in counts.items():
+            EVENTS_HANDLED.labels(self._database.source, kind, outcome.verdict.value).inc(count)
         return outcomes
 
-    async def _in_as_few_transactions_as_possible(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        try:
-            return await self._together(deliveries)
-        except (sa.exc.DBAPIError, OSError) as error:
-            if len(deliveries) == 1:
-                return [Outcome(verdict=Verdict.RETRY, reason=_reason(error))]
-            one_by_one = [await self._in_as_few_transactions_as_possible([one]) for one in deliveries]
-            return [outcomes[0] for outcomes in one_by_one]
-
-    async def _together(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        outcomes = [DONE] * len(deliveries)
+    def _arrivals(self, deliveries: Sequence[Delivery], outcomes: list[Outcome]) -> list["_Arrival"]:
+        """Return the events that can be read, each once, and say of the others that they are dead."""
         arrived: dict[str, _Arrival] = {}
         for number, delivery in enumerate(deliveries):
             reaction = self._reactions.get(delivery.message.type)
@@ -113,17 +111,45 @@ class Reactor:
                 reason = f"not a valid {delivery.message.type}: {error}"
                 outcomes[number] = Outcome(verdict=Verdict.DEAD, reason=reason)
             else:
-                arrived.setdefault(event.id, _Arrival(number=number, reaction=reaction, event=event))
+                arrived.setdefault(event.id, _Arrival(number, reaction, event, delivery))
+        return list(arrived.values())
+
+    async def _absorbed(self, arrivals: Sequence["_Arrival"]) -> Sequence["_Arrival"]:
+        """Let reactions absorb what they can, and return the rest."""
+        if not any(arrival.reaction.absorb for arrival in arrivals):
+            return arrivals
+        try:
+            async with self._database.transaction() as tx:
+                left = await self._rest_of(tx, arrivals, lambda reaction: reaction.absorb)
+        except (sa.exc.DBAPIError, OSError) as error:
+            log.warning("reaction.not_absorbed", exc_info=error, service=self._database.source)
+            return arrivals
+        others = {arrival.event.id for arrival in left}
+        self._tell_age([arrival.event for arrival in arrivals if arrival.event.id not in others])
+        return left
+
+    async def _in_as_few_transactions_as_possible(
+        self, arrivals: Sequence["_Arrival"], outcomes: list[Outcome]
+    ) -> None:
+        try:
+            await self._together(arrivals, outcomes)
+        except (sa.exc.DBAPIError, OSError) as error:
+            if len(arrivals) == 1:
+                outcomes[arrivals[0].number] = Outcome(verdict=Verdict.RETRY, reason=_reason(error))
+                return
+            for arrival in arrivals:
+                outcomes[arrival.number] = DONE
+                await self._in_as_few_transactions_as_possible([arrival], outcomes)
+
+    async def _together(self, arrivals: Sequence["_Arrival"], outcomes: list[Outcome]) -> None:
         async with self._database.transaction() as tx:
-            tx.after_commit(lambda: self._tell_age([arrival.event for arrival in arrived.values()]))
-            left = await self._rest_of(tx, list(arrived.values()), lambda reaction: reaction.absorb)
-            first = await self._first(tx, sorted(arrival.event.id for arrival in left))
-            left = [arrival for arrival in left if arrival.event.id in first]
+            tx.after_commit(lambda: self._tell_age([arrival.event for arrival in arrivals]))
+            first = await self._first(tx, sorted(arrival.event.id for arrival in arrivals))
+            left = [arrival for arrival in arrivals if arrival.event.id in first]
             if self._keep is not None:
                 await self._keep(tx, [arrival.event for arrival in left])
             for arrival in await self._rest_of(tx, left, lambda reaction: reaction.handle_usual):
-                outcomes[arrival.number] = await self._one(tx, arrival, deliveries[arrival.number])
-        return outcomes
+                outcomes[arrival.number] = await self._one(tx, arrival)
 
     def _tell_age(self, events: Sequence[Event[Any]]) -> None:
         now, age = self._clock(), EVENTS_AGE.labels(self._database.source)
@@ -137,7 +163,7 @@ class Reactor:
         by: Callable[[Reaction[Any]], "Several[Any] | None"],
     ) -> Sequence["_Arrival"]:
         """Let reactions deal with several at once, and return the rest, in the order in which it came."""
-        left = {arrival.event.id for arrival in arrivals}
+        settled: set[str] = set()
         for reaction in {arrival.reaction.payload: arrival.reaction for arrival in arrivals}.values():
             deal = by(reaction)
             if deal is None:
@@ -152,10 +178,10 @@ class Reactor:
                     raise
                 log.warning("reaction.alone", exc_info=error, service=self._database.source)
             else:
-                left -= {event.id for event in events} - {event.id for event in unusual}
-        return [arrival for arrival in arrivals if arrival.event.id in left]
+                settled |= {event.id for event in events} - {event.id for event in unusual}
+        return [arrival for arrival in arrivals if arrival.event.id not in settled]
 
-    async def _one(self, tx: Transaction, arrival: "_Arrival", delivery: Delivery) -> Outcome:
+    async def _one(self, tx: Transaction, arrival: "_Arrival") -> Outcome:
         event = arrival.event
         name, attributes = f"process {event.type}", self._told_of(event)
         with (
@@ -168,9 +194,9 @@ class Reactor:
             except sa.exc.DBAPIError as error:
                 if error.connection_invalidated:  # nothing in this transaction can be kept
                     raise
-                return await self._failed(tx, arrival, delivery, error)
+                return await self._failed(tx, arrival, error)
             except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again, then kept as a dead letter
-                return await self._failed(tx, arrival, delivery, error)
+                return await self._failed(tx, arrival, error)
         return DONE
 
     def _in_their_traces(self, events: Sequence[Event[Any]]) -> AbstractContextManager[None]:
@@ -187,17 +213,15 @@ class Reactor:
             "everleaf.event.type": event.type,
         }
 
-    async def _failed(
-        self, tx: Transaction, arrival: "_Arrival", delivery: Delivery, error: Exception
-    ) -> Outcome:
+    async def _failed(self, tx: Transaction, arrival: "_Arrival", error: Exception) -> Outcome:
         """Say so, and forget that it came: it will come again."""
         log.error(
             "reaction.failed",
             exc_info=error,
             service=self._database.source,
-            type=delivery.message.type,
+            type=arrival.delivery.message.type,
             event_id=arrival.event.id,
-            attempt=delivery.attempt,
+            attempt=arrival.delivery.attempt,
         )
         mine = sa.and_(INBOX.c.queue == self.queue.name, INBOX.c.event_id == arrival.event.id)
         await tx.session.execute(sa.delete(INBOX).where(mine))
@@ -217,13 +241,13 @@ class Reactor:
         return set(noted.all())
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Arrival:
-    """An event of a batch, where in the batch it stands, and whose it is."""
+class _Arrival(NamedTuple):
+    """An event of a batch, where in the batch it stands, whose it is, and how it came."""
 
     number: int
     reaction: Reaction[Any]
     event: Event[Any]
+    delivery: Delivery
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography import x509
@@ -68,11 +69,20 @@ def fingerprint(der: bytes) -> str:
     return sha256(der).hexdigest()
 
 
+_KEPT_UP_TO = 16 * 1024
+"""Bytes of a certificate that is kept for a while once it is parsed: one and the same is looked at many times in a row."""
+
+
+@lru_cache(maxsize=512)
+def _parsed(der: bytes) -> x509.Certificate:
+    with _whatever_it_holds():
+        return x509.load_der_x509_certificate(der)
+
+
 def load(der: bytes) -> x509.Certificate:
     """Parse DER. Raises `Invalid` where it is not a certificate."""
     try:
-        with _whatever_it_holds():
-            return x509.load_der_x509_certificate(der)
+        return _parsed(der) if len(der) <= _KEPT_UP_TO else _parsed.__wrapped__(der)
     except (ValueError, x509.InvalidVersion) as error:
         raise Invalid(
             f"The bytes are not an X.509 certificate ({error}).", next_step="Send DER or PEM of one."

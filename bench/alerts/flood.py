@@ -25,10 +25,10 @@ from bench.issue.clock import timed
 from services.notifier import store
 from services.notifier.actions.alerts import Alerts
 from services.notifier.actions.channels import Channels, NewChannel
-from services.notifier.actions.deliveries import Deliveries, Schedule
+from services.notifier.actions.deliveries import MOST, Deliveries, Job, Schedule
 from services.notifier.actions.digests import Digests
 from services.notifier.actions.thresholds import Thresholds
-from services.notifier.connectors import Network
+from services.notifier.connectors import Network, Sent
 from services.notifier.connectors.clients import Clients
 from services.notifier.domain.deliveries import DeliveryState
 from services.notifier.events import reactions
@@ -105,9 +105,13 @@ class Flood:
         """Let time pass, and send all that is due by then."""
         self.now += span
         await self._digests.gather_due(self.now)
-        while (job := await self._deliveries.claim(busy=(), now=self.now)) is not None:
-            sent = await self._deliveries.send(job, now=self.now)
-            await self._deliveries.record(job, sent=sent, now=self.now)
+        while jobs := await self._deliveries.claim(busy=(), now=self.now, room=lambda _: MOST):
+            came_out: dict[str, list[tuple[Job, Sent]]] = {}
+            for job in jobs:
+                sent = await self._deliveries.send(job, now=self.now)
+                came_out.setdefault(job.channel.id, []).append((job, sent))
+            for outcomes in came_out.values():
+                await self._deliveries.record(outcomes[0][0].channel, outcomes, now=self.now)
 
     async def delivered(self) -> dict[str, int]:
         """Return how many alerts were told, by channel."""

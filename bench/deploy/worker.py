@@ -1,9 +1,12 @@
 """`python -m bench.deploy.worker URL KEYS`: works off the deployments that are due, as one process of the provisioner does."""
 
 import asyncio
+import gc
 import sys
 from datetime import timedelta
 from pathlib import Path
+
+import anyio
 
 from services.provisioner.settings import ProvisionerSettings
 from shared.store import Database
@@ -18,6 +21,8 @@ async def main(url: str, keys: Path) -> None:
     database = Database(url, source="provisioner")
     async with workshop(database, verify_for=PATIENCE, start_for=PATIENCE, limit=PATIENCE) as shop:
         shop.vault.keys_in = keys
+        gc.collect()
+        gc.freeze()
         await _work_off(shop, lanes=ProvisionerSettings().parallel)
     await database.close()
 
@@ -42,4 +47,5 @@ async def _work_off(shop: Workshop, *, lanes: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    # As the platform runs: on uvloop, and what is loaded is not searched for garbage again and again.
+    anyio.run(main, sys.argv[1], Path(sys.argv[2]), backend_options={"use_uvloop": True})

@@ -40,13 +40,8 @@ class Servers:
     def run(self, module: str, *arguments: object, count: int) -> Sample:
         """Let a program do its work, and return what it took."""
         before = self._cpu()
-        command = [sys.executable, "-m", module, *map(str, arguments)]
-        usage = measure(command, folder=self.folder, limit=LIMIT)
-        if usage.exit_code:
-            raise NotMeasured(f"{module} ended with {usage.exit_code}: {usage.said[-300:]}")
-        wall, cpu = told(usage.said)
-        used = replace(usage, wall=wall, cpu=cpu)
-        return Sample(usage=used, asked=count, found=count, server_cpu=self._cpu() - before)
+        sample = ran(self.folder, module, *arguments, count=count)
+        return replace(sample, server_cpu=self._cpu() - before)
 
     def _cpu(self) -> float:
         return sum(_cpu_of(server.pid) for server in (self.postgres, self.rabbitmq) if server.pid)
@@ -63,6 +58,16 @@ class Servers:
         asyncio.run(_migrate(made.url))
         self.postgres.sql(f"SET ROLE {made.user}; {bare.TABLES}", database=made.name)
         return made
+
+
+def ran(folder: Path, module: str, *arguments: object, count: int) -> Sample:
+    """Let a program do its work, and return what it took, as it tells it. Raises NotMeasured where it fails."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    usage = measure(command, folder=folder, limit=LIMIT)
+    if usage.exit_code:
+        raise NotMeasured(f"{module} ended with {usage.exit_code}: {usage.said[-300:]}")
+    wall, cpu = told(usage.said)
+    return Sample(usage=replace(usage, wall=wall, cpu=cpu), asked=count, found=count)
 
 
 @contextmanager

@@ -16,11 +16,12 @@ from services.inventory.actions.renewals import Renewals
 from services.inventory.actions.replacements import Replacements
 from services.inventory.connectors import policy_files
 from services.inventory.events import reactions
-from services.inventory.service import batch_for
+from services.inventory.service import AT_ONCE, batch_for
 from services.inventory.settings import InventorySettings
 from shared.bus import Delivery, Outcome
 from shared.bus.rabbitmq import RabbitBus
 from shared.clock import utc_now
+from shared.collector import look_less
 from shared.reactions import Reaction, Reactor
 from shared.store import Database
 from shared.store.outbox import Relay
@@ -64,7 +65,10 @@ async def main(bus_url: str, database_url: str, count: int) -> None:
     """Work off the queue."""
     database, bus = Database(database_url, source="inventory"), RabbitBus(bus_url)
     await database.ready()
-    reactor = _Counting(database, bus, table(database), clock=utc_now, batch=batch_for(database))
+    reactor = _Counting(
+        database, bus, table(database), clock=utc_now, batch=batch_for(database), at_once=AT_ONCE
+    )
+    look_less()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Relay(database, bus).run)
         with Stopwatch():

@@ -11,8 +11,8 @@ import anyio
 
 from bench.issue.bare import URL
 from bench.issue.clock import timed
-from services.renewal.actions.attempt import Means
 from services.renewal.actions.authorities import Authorities, NewAuthority
+from services.renewal.actions.means import Means
 from services.renewal.actions.order_approvals import OrderGate
 from services.renewal.actions.orders import NewOrder, Orders
 from services.renewal.actions.profiles import NewProfile, Profiles

@@ -298,7 +298,7 @@ Form = Literal["html", "pdf", "csv"]
 
 
 Format = Literal["syslog", "cef", "ocsf"]
-"""How an entry is written down."""
+"""How a notice, or an entry of the audit trail, is written down."""
 
 
 class HookBody(TypedDict):
@@ -346,6 +346,7 @@ class Level(TypedDict):
     """Who is told when nobody has taken it up for so long."""
 
     after: str
+    """ISO 8601: at least a minute, at most 90 days."""
     channels: NotRequired[list[str] | None]
     address: NotRequired[Address]
 
@@ -889,7 +890,7 @@ def wake_alert(alert_id: str) -> Call[AlertStory]:
     )
 
 
-def follow_changes(*, wait: int, last_event_id: int | None = None) -> Call[str]:
+def follow_changes(*, wait: int, last_event_id: int | None = None) -> Call[dict[str, Any]]:
     """Be told, as it happens, what has changed of what you may see.
 
     Needs `changes:read`.
@@ -900,7 +901,6 @@ def follow_changes(*, wait: int, last_event_id: int | None = None) -> Call[str]:
         path="/notifier/v1/changes",
         query={"wait": wait},
         headers={"last-event-id": last_event_id},
-        answers="text",
     )
 
 

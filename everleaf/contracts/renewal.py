@@ -535,7 +535,7 @@ class LimitBody(TypedDict):
 
     most: int
     window: str
-    """ISO 8601."""
+    """ISO 8601: at least a second, at most 30 days."""
 
 
 class LimitView(TypedDict):
@@ -665,7 +665,7 @@ class ProfileBody(TypedDict):
     """An authority's name."""
     key_type: NotRequired[KeyType]
     lifetime: NotRequired[str]
-    """ISO 8601. An ACME authority decides it by itself."""
+    """ISO 8601: from five minutes to 3650 days. An ACME authority decides it by itself."""
     allowed_names: list[str]
     """A name, `*.` before a name (exactly one label), or an IP network."""
     challenge: NotRequired[Challenge | None]
@@ -675,7 +675,9 @@ class ProfileBody(TypedDict):
     authority_profile: NotRequired[str | None]
     """What the authority calls its terms: a profile, a template, a product."""
     renew_before: NotRequired[str | None]
-    """ISO 8601: how long before the end it is renewed. Only for a lifetime of more than 200 days."""
+    """ISO 8601: how long before the end it is renewed, at least a minute. Only for a lifetime of more
+    than 200 days.
+    """
     renew_fraction: NotRequired[float | None]
     """The part of the lifetime after which it is renewed. Left out: two thirds, half below 10 days."""
     renew_noncompliant: NotRequired[RuleSeverity | None]
@@ -709,7 +711,7 @@ class ProfileTerms(TypedDict):
     """An authority's name."""
     key_type: NotRequired[KeyType]
     lifetime: NotRequired[str]
-    """ISO 8601. An ACME authority decides it by itself."""
+    """ISO 8601: from five minutes to 3650 days. An ACME authority decides it by itself."""
     allowed_names: list[str]
     """A name, `*.` before a name (exactly one label), or an IP network."""
     challenge: NotRequired[Challenge | None]
@@ -719,7 +721,9 @@ class ProfileTerms(TypedDict):
     authority_profile: NotRequired[str | None]
     """What the authority calls its terms: a profile, a template, a product."""
     renew_before: NotRequired[str | None]
-    """ISO 8601: how long before the end it is renewed. Only for a lifetime of more than 200 days."""
+    """ISO 8601: how long before the end it is renewed, at least a minute. Only for a lifetime of more
+    than 200 days.
+    """
     renew_fraction: NotRequired[float | None]
     """The part of the lifetime after which it is renewed. Left out: two thirds, half below 10 days."""
     renew_noncompliant: NotRequired[RuleSeverity | None]
@@ -1616,7 +1620,7 @@ def put_authority_certificate(authority_id: str, body: CertificateBody) -> Call[
     )
 
 
-def ask_authority(authority_id: str, body: bytes) -> Call[bytes]:
+def ask_authority(authority_id: str, body: Any) -> Call[bytes]:
     """Ask an authority of our own about a certificate (OCSP).
 
     Needs no token: it is signed, and whoever is shown a certificate of the authority needs it.

@@ -6,6 +6,7 @@ import { Alerts } from "./pages/Alerts";
 import { ApprovalPage } from "./pages/ApprovalPage";
 import { Approvals } from "./pages/Approvals";
 import { Audit } from "./pages/Audit";
+import { CampaignPage } from "./pages/CampaignPage";
 import { Campaigns } from "./pages/Campaigns";
 import { CertificatePage } from "./pages/CertificatePage";
 import { Certificates } from "./pages/Certificates";
@@ -49,6 +50,7 @@ export function App() {
         <Route path="/renewal" element={<Renewal />} />
         <Route path="/orders/:id" element={<OrderPage />} />
         <Route path="/campaigns" element={<Campaigns />} />
+        <Route path="/campaigns/:id" element={<CampaignPage />} />
         <Route path="/approvals" element={<Approvals />} />
         <Route path="/approvals/:service/:id" element={<ApprovalPage />} />
         <Route path="/provisioning" element={<Provisioning />} />

@@ -47,6 +47,8 @@ const queries = new QueryClient({
 });
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="everleaf-nonce"]')?.content ?? "";
+// What keeps the page still behind a dialog writes a style element too, and looks for the nonce here.
+Object.assign(globalThis, { __webpack_nonce__: nonce });
 const root = document.getElementById("root");
 if (root === null) {
   throw new Error("The page has no place for the portal.");

@@ -53,11 +53,13 @@ const WAITING = [
   "restored",
   "planned",
 ];
+const OFF = ["off", "disabled"];
 
 export function stateColor(state: string): string {
   if (GOOD.includes(state)) return "teal";
   if (BAD.includes(state)) return "red";
   if (WAITING.includes(state)) return "yellow";
+  if (OFF.includes(state)) return "gray";
   return "blue";
 }
 
@@ -84,6 +86,12 @@ export function nameOf(certificate: {
   fingerprint: string;
 }): string {
   return certificate.names[0] ?? certificate.subject ?? certificate.fingerprint.slice(0, 16);
+}
+
+/** Return what people call an issuer: its common name, or all of it where it has none. */
+export function issuerOf(distinguished: string): string {
+  const common = /(?:^|[,+])CN=((?:\\.|[^\\,+])+)/.exec(distinguished)?.[1];
+  return common?.replace(/\\([^0-9a-fA-F])/g, "$1") ?? distinguished;
 }
 
 export function count(number: number): string {

@@ -14,7 +14,7 @@ import anyio
 
 from services.cli.arguments import within
 from services.cli.host_files import LocalFiles, configured, opened_archive
-from services.cli.terminal import plain, say
+from services.cli.terminal import say, unmarked
 from services.discovery.configuration import bigip
 from services.discovery.configuration.registry import PRODUCTS, SSHD, read_all
 from services.discovery.connectors.network import Network
@@ -158,9 +158,9 @@ def _print_table(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dic
         listener, slot = row.listener, row.configured
         table.add_row(
             slot.use.product,
-            plain(f"{listener.address or '*'}:{listener.port}"),
-            plain(row.server_name or ""),
-            plain(slot.use.certificate),
+            unmarked(f"{listener.address or '*'}:{listener.port}"),
+            unmarked(row.server_name or ""),
+            unmarked(slot.use.certificate),
             _shown(slot.fingerprint, until=slot.not_after),
             "\n".join(_shown(one, until=_until(one, leaves)) for one in row.served)
             or ("nothing" if row.asked else "not asked"),
@@ -169,7 +169,7 @@ def _print_table(rows: Sequence[Comparison], *, gaps: Sequence[Gap], leaves: dic
     console = Console()
     console.print(table)
     for gap in gaps:
-        console.print(plain(f"gap: {gap.scope}: {gap.reason} {gap.next_step}"))
+        console.print(unmarked(f"gap: {gap.scope}: {gap.reason} {gap.next_step}"))
 
 
 def _shown(fingerprint: str | None, *, until: datetime | None) -> str:

@@ -1,8 +1,8 @@
 """`--fail-on`: what a pipeline does not let pass."""
 
-import re
 from datetime import UTC, datetime, timedelta
 
+from services.cli import durations
 from services.cli.facts import facts_of
 from services.discovery.domain.sightings import Sighting
 from shared.errors import Invalid
@@ -11,8 +11,6 @@ from shared.x509 import CertificateFacts
 LEAST_RSA = 2048
 LEAST_EC = 224
 _OLD_VERSIONS = {"TLSv1.1", "TLSv1", "SSLv3", "SSLv2"}
-_DURATION = re.compile(r"(\d+)([dhw])")
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 class Gate:
@@ -27,9 +25,9 @@ class Gate:
 
     def _read(self, part: str) -> None:
         name, _, value = part.partition("=")
-        duration = _DURATION.fullmatch(value)
-        if name == "expiring" and duration is not None:
-            self._soon = timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+        soon = durations.read(value)
+        if name == "expiring" and soon is not None:
+            self._soon = soon
         elif name not in ("expired", "weak", "self-signed") or value:
             raise Invalid(
                 f"--fail-on: {part!r} is none of the things that can be looked out for.",
@@ -50,7 +48,7 @@ class Gate:
         now = datetime.now(UTC)
         if facts.not_after < now and self._wanted & {"expired", "expiring"}:
             found.append(f"expired on {facts.not_after.date()}")
-        elif "expiring" in self._wanted and facts.not_after < now + self._soon:
+        elif "expiring" in self._wanted and facts.not_after - now < self._soon:
             found.append(f"expires on {facts.not_after.date()}")
         if "self-signed" in self._wanted and facts.is_self_issued:
             found.append("self-signed")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeVar
 
 from services.cli.facts import facts_of
-from services.cli.terminal import plain, say, until_nobody_reads
+from services.cli.terminal import say, unmarked, until_nobody_reads
 from services.discovery.domain.answers import Outcome
 from services.discovery.domain.sightings import Sighting
 from shared.errors import Invalid
@@ -152,14 +152,14 @@ def _cells(sighting: Sighting) -> list[str]:
     if sighting.starttls:
         version = f"{version} ({sighting.starttls})"
     if facts is None:
-        return [plain(where), asked.server_name or "", plain(sighting.reason), "", "", "", version]
+        return [unmarked(where), asked.server_name or "", unmarked(sighting.reason), "", "", "", version]
     left = facts.not_after - datetime.now(UTC)
     colour = "red" if left < timedelta(days=7) else "yellow" if left < timedelta(days=30) else "green"
     names = ", ".join(facts.names[:3]) + (" …" if len(facts.names) > 3 else "")  # noqa: PLR2004 - a few tell enough
     return [
-        plain(where),
+        unmarked(where),
         asked.server_name or "",
-        plain(names),
+        unmarked(names),
         facts.not_after.date().isoformat(),
         f"[{colour}]{left.days} d[/{colour}]",
         f"rsa {facts.key_bits}" if facts.key_type == "rsa" else facts.key_type,

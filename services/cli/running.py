@@ -3,7 +3,6 @@
 Apart from the list of commands because it imports all of the platform, which most commands do not need.
 """
 
-import gc
 import os
 import resource
 import sys
@@ -21,6 +20,7 @@ from services.cli.rewrap import rewrap_all
 from services.portal import portal_routes
 from services.program import NAMES, Program, migrate, open_services, require_key, require_migrated, sections
 from services.run import front_door, listen, serve
+from shared.collector import look_less
 from shared.errors import EverleafError, Invalid
 from shared.logs import configure
 from shared.service import Endpoint
@@ -145,9 +145,7 @@ async def _serve(program: Program, names: tuple[str, ...], *, host: str, port: i
     ):
         address = f"{'https' if tls else 'http'}://{host}:{listening.port}"
         log.info("everleaf.ready", services=list(names), address=address, data_dir=str(program.data_dir))
-        # What is loaded stays: to look through all of it again and again for garbage costs a tenth of answering.
-        gc.collect()
-        gc.freeze()
+        look_less()
         # People sign in at inventory, so the portal is where that is.
         portal = portal_routes() if "inventory" in names else ()
         await serve(front_door(services, bus, portal=portal), services, bound, tls=tls)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from services.cli.terminal import plain
+
 Column = str | Callable[[Any], object]
 """A field's name, or what makes a cell of a document."""
 Columns = Mapping[str, Column]
@@ -89,11 +91,6 @@ def cell(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={cell(each)}" for name, each in value.items()) or "-"
     return str(value)
-
-
-def plain(text: str) -> str:
-    """Return a stranger's text without what a terminal would obey."""
-    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _moment(text: str) -> str:

@@ -12,10 +12,15 @@ def say(line: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Return what a stranger has written as text that can do nothing to a terminal."""
+    """Return a stranger's text without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def unmarked(text: str) -> str:
+    """Return a stranger's text for `rich`, which would obey markup too."""
     from rich.markup import escape  # noqa: PLC0415 - only a terminal needs it
 
-    return escape("".join(each if each.isprintable() else "?" for each in text))
+    return escape(plain(text))
 
 
 @contextmanager

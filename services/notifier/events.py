@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from services.notifier.actions.alerts import Alerts
-from services.notifier.actions.thresholds import Thresholds
+from services.notifier.actions.thresholds import Ending, Thresholds
 from services.notifier.actions.trail import Trail
 from services.notifier.actions.trail_watch import TrailWatch
 from services.notifier.domain.alerts import Replacement
@@ -89,8 +89,8 @@ def reactions(alerts: Alerts, thresholds: Thresholds, *, clock: Clock) -> tuple[
     """Return the table of events and what is done on each."""
     handlers = Handlers(alerts, thresholds, clock=clock)
     return (
-        Reaction(CertificateAging, handlers.aging),
-        Reaction(CertificateExpiring, handlers.expiring),
+        Reaction(CertificateAging, handlers.aging, handle_usual=handlers.all_aging),
+        Reaction(CertificateExpiring, handlers.expiring, handle_usual=handlers.all_expiring),
         Reaction(CertificateStale, handlers.stale),
         Reaction(CertificateRevocationSeen, handlers.revoked),
         Reaction(CertificateReplaced, handlers.replaced),
@@ -134,7 +134,15 @@ class Handlers:
 
     async def aging(self, tx: Transaction, event: Event[CertificateAging]) -> None:
         """Watch it: a rule may have thresholds as early as this."""
-        await self._thresholds.watch(tx, event.data, told_at=event.time, now=self._clock())
+        await self._thresholds.watch(tx, [event], now=self._clock())
+
+    async def all_aging(
+        self, tx: Transaction, events: Sequence[Event[CertificateAging]]
+    ) -> Sequence[Event[CertificateAging]]:
+        """Watch them, one of each lineage."""
+        first, left = _one_of_each_lineage(events)
+        await self._thresholds.watch(tx, first, now=self._clock())
+        return left
 
     async def enrolled(self, tx: Transaction, event: Event[LineageEnrolled]) -> None:
         """Remember that renewal sees to it: rules can be quiet as long as it is in time."""
@@ -148,10 +156,17 @@ class Handlers:
 
     async def expiring(self, tx: Transaction, event: Event[CertificateExpiring]) -> None:
         """Watch it, and open or raise an alert unless the time for renewal has only begun."""
-        await self._thresholds.watch(tx, event.data, told_at=event.time, now=self._clock())
-        evidence = of_expiring(event.data, told_at=event.time)
-        if evidence is not None:
-            await self._alerts.tell(tx, evidence, now=self._clock())
+        await self.all_expiring(tx, [event])
+
+    async def all_expiring(
+        self, tx: Transaction, events: Sequence[Event[CertificateExpiring]]
+    ) -> Sequence[Event[CertificateExpiring]]:
+        """Do so for one of each lineage: very many can come to their end at once."""
+        first, left = _one_of_each_lineage(events)
+        await self._thresholds.watch(tx, first, now=self._clock())
+        evidence = [of_expiring(event.data, told_at=event.time) for event in first]
+        await self._alerts.tell_all(tx, [each for each in evidence if each is not None], now=self._clock())
+        return left
 
     async def stale(self, tx: Transaction, event: Event[CertificateStale]) -> None:
         """Open an alert that names the places."""
@@ -328,6 +343,15 @@ class Handlers:
     async def grouped(self, tx: Transaction, event: Event[LineagesGrouped]) -> None:
         """Remember it: who sees alerts about a lineage, and is told, goes by its groups."""
         await self._alerts.grouped(tx, event.data, at=event.time, now=self._clock())
+
+
+def _one_of_each_lineage(
+    events: Sequence[Event[Ending]],
+) -> tuple[list[Event[Ending]], list[Event[Ending]]]:
+    """Return the first event of each lineage, and the others."""
+    first: dict[str, Event[Ending]] = {}
+    left = [event for event in events if first.setdefault(event.data.lineage_id, event) is not event]
+    return list(first.values()), left
 
 
 def trail_reactions(trail: Trail, watch: TrailWatch, *, clock: Clock) -> tuple[Reaction[Any], ...]:

@@ -1,14 +1,15 @@
 """What the notifier does by the clock: notice thresholds, pursue what nobody takes up, hand over what is due, look at tickets."""
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from services.notifier.actions.deliveries import Deliveries, Job
+from services.notifier import store
+from services.notifier.actions.deliveries import MOST, Deliveries, Job
 from services.notifier.actions.digests import Digests
 from services.notifier.actions.handing_over import Claimed, HandingOver
 from services.notifier.actions.logs import Logs
@@ -18,6 +19,7 @@ from services.notifier.actions.thresholds import Thresholds
 from services.notifier.actions.tickets import Tickets
 from services.notifier.actions.trail import Trail
 from services.notifier.actions.trail_watch import TrailWatch
+from services.notifier.connectors import Delivered, Sent
 from shared.clock import Clock
 from shared.service import Lanes, Worker
 from shared.store import is_away
@@ -50,6 +52,22 @@ def workers(
     )
 
 
+@dataclass(eq=False)
+class _Way:
+    """What is under way through one channel."""
+
+    channel: store.Channel
+    lanes: anyio.CapacityLimiter
+    """So many are sent at a time."""
+    room: int
+    """So many are claimed at a time: more and more while all goes well, as each claim costs the same."""
+    under_way: int = 0
+    setbacks: int = 0
+    """What was claimed before the last of them is not tried: the channel may rest now, or be off."""
+    outcomes: list[tuple[Job, Sent | None]] = field(default_factory=list)
+    is_recording: bool = False
+
+
 class Postman:
     """Sends due deliveries, up to `parallel` at a time through one channel; no channel waits for another."""
 
@@ -57,7 +75,7 @@ class Postman:
         self._deliveries = deliveries
         self._clock = clock
         self._parallel = parallel
-        self._under_way: Counter[str] = Counter()
+        self._ways: dict[str, _Way] = {}
         self._worker = Worker("deliveries", self._step, clock=clock, every=every)
         self._tasks: TaskGroup
 
@@ -68,25 +86,62 @@ class Postman:
             await self._worker.run()
 
     async def _step(self, now: datetime) -> bool:
-        busy = [channel for channel, count in self._under_way.items() if count >= self._parallel]
-        job = await self._deliveries.claim(busy=busy, now=now)
-        if job is None:
-            return False
-        self._under_way[job.channel.id] += 1
-        self._tasks.start_soon(self._deliver, job)
-        return True
+        busy = [channel for channel, way in self._ways.items() if way.under_way >= self._parallel]
+        jobs = await self._deliveries.claim(busy=busy, now=now, room=self._room)
+        for job in jobs:
+            way = self._way(job.channel)
+            way.under_way += 1
+            self._tasks.start_soon(self._deliver, job, way, way.setbacks)
+        return bool(jobs)
 
-    async def _deliver(self, job: Job) -> None:
+    def _room(self, channel_id: str) -> int:
+        way = self._ways.get(channel_id)
+        return way.room if way is not None else self._parallel
+
+    def _way(self, channel: store.Channel) -> _Way:
+        way = self._ways.get(channel.id)
+        if way is None:
+            lanes = anyio.CapacityLimiter(self._parallel)
+            way = self._ways[channel.id] = _Way(channel=channel, lanes=lanes, room=self._parallel)
+        way.channel = channel
+        return way
+
+    async def _deliver(self, job: Job, way: _Way, setbacks: int) -> None:
+        sent: Sent | None = None
+        async with way.lanes:
+            now = self._clock()
+            if way.setbacks == setbacks and not self._deliveries.is_late(job, now=now):
+                sent = await self._deliveries.send(job, now=now)
+        if isinstance(sent, Delivered):
+            way.room = min(way.room + 1, MOST)
+        else:
+            way.room = self._parallel
+            way.setbacks += sent is not None
+        way.outcomes.append((job, sent))
+        if not way.is_recording:
+            await self._record(way)
+
+    async def _record(self, way: _Way) -> None:
+        """Write down what has come out, and then what has come out in the meantime, until there is nothing more."""
+        way.is_recording = True
         try:
-            sent = await self._deliveries.send(job, now=self._clock())
-            await self._deliveries.record(job, sent=sent, now=self._clock())
+            while way.outcomes:
+                outcomes, way.outcomes = way.outcomes, []
+                await self._record_some(way, outcomes)
+        finally:
+            way.is_recording = False
+
+    async def _record_some(self, way: _Way, outcomes: Sequence[tuple[Job, Sent | None]]) -> None:
+        try:
+            await self._deliveries.record(way.channel, outcomes, now=self._clock())
         except Exception as error:
             if not is_away(error):
                 raise
-            # The lease runs out, and it is sent again.
-            log.warning("delivery.outcome_lost", delivery=job.delivery_id, error=str(error))
+            # The leases run out, and they are sent again.
+            ids = [job.delivery_id for job, _ in outcomes]
+            log.warning("delivery.outcomes_lost", deliveries=ids, error=str(error))
         finally:
-            self._under_way[job.channel.id] -= 1
+            way.under_way -= len(outcomes)
             self._worker.ring()
 
 

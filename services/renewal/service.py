@@ -11,7 +11,6 @@ import httpx
 from services.renewal import workers
 from services.renewal.actions.account_keys import AccountKeys
 from services.renewal.actions.adoptions import Adoptions
-from services.renewal.actions.attempt import Means
 from services.renewal.actions.authorities import Authorities
 from services.renewal.actions.budgets import Budgets
 from services.renewal.actions.campaign_approvals import CampaignGate, WaitingCampaigns
@@ -24,6 +23,7 @@ from services.renewal.actions.distrusts import Distrusts
 from services.renewal.actions.enrolments import Enrolments
 from services.renewal.actions.evidence import Evidence
 from services.renewal.actions.keys import Keys
+from services.renewal.actions.means import Means
 from services.renewal.actions.order_approvals import OrderGate, WaitingOrders
 from services.renewal.actions.orders import Orders
 from services.renewal.actions.profiles import Profiles

@@ -18,7 +18,7 @@ from yarl import URL
 
 from shared.bus import Delivery, Message
 
-LINGER = 0.02
+LINGER = 0.01
 """Seconds a batch waits for more messages."""
 _CHUNK = 256 * 1024
 """Octets that are read at once, as far as they are there."""

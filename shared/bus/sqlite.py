@@ -11,16 +11,36 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import anyio
+import structlog
 
 from shared.bus import DeadLetter, Delivery, Depth, Handler, Message, Outcome, Queue, Verdict
 from shared.errors import Unavailable
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
-Row = tuple[str, str, bytes, int]
+
+
+class Claimed(NamedTuple):
+    """A delivery, and the row that it is."""
+
+    row: int
+    event_id: str
+    type: str
+    body: bytes
+    attempt: int
+
+    def delivery(self) -> Delivery:
+        """Return it as a consumer gets it."""
+        return Delivery(
+            message=Message(id=self.event_id, type=self.type, body=self.body), attempt=self.attempt
+        )
+
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bindings (queue TEXT, type TEXT, PRIMARY KEY (queue, type)) WITHOUT ROWID;
@@ -32,6 +52,7 @@ CREATE INDEX IF NOT EXISTS due ON deliveries (queue, due_at) WHERE died_at IS NU
 CREATE INDEX IF NOT EXISTS dead ON deliveries (queue, died_at) WHERE died_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS unrouted (event_id TEXT PRIMARY KEY, type TEXT, body BLOB, at REAL) WITHOUT ROWID;
 """
+_INSERT = "INSERT OR IGNORE INTO deliveries (queue, event_id, type, body, due_at) VALUES (?, ?, ?, ?, ?)"
 _POLL = timedelta(milliseconds=500)
 _BUSY = timedelta(seconds=5)
 
@@ -62,13 +83,16 @@ class SqliteBus:
         now = time.time()
 
         def write(connection: sqlite3.Connection) -> set[str]:
-            rung: set[str] = set()
-            for message in messages:
-                bound = connection.execute("SELECT queue FROM bindings WHERE type = ?", (message.type,))
-                queues = [row[0] for row in bound]
-                rung.update(queues)
-                _insert(connection, message, queues, now=now)
-            return rung
+            bound = _bound(connection, {message.type for message in messages})
+            rows = [
+                (queue, message.id, message.type, message.body, now)
+                for message in messages
+                for queue in bound[message.type]
+            ]
+            connection.executemany(_INSERT, rows)
+            left = [(each.id, each.type, each.body, now) for each in messages if not bound[each.type]]
+            connection.executemany("INSERT OR IGNORE INTO unrouted VALUES (?, ?, ?, ?)", left)
+            return {row[0] for row in rows}
 
         for queue in await self._write(write):
             self._ring(queue)
@@ -82,29 +106,24 @@ class SqliteBus:
 
     async def consume(self, queue: Queue, handler: Handler, *, batch: int = 100) -> None:
         """Hand batches to the handler until cancelled."""
-        await self._write(lambda connection: _release(connection, queue.name))
+        while True:
+            try:
+                # Also what this process had claimed, where the file could not be written when it was handled.
+                await self._write(lambda connection: _release(connection, queue.name))
+                await self._consume(queue, handler, batch=batch)
+            except Unavailable as error:
+                log.warning("bus.consumer_lost", queue=queue.name, error=str(error))
+                await anyio.sleep(_POLL.total_seconds())
+
+    async def _consume(self, queue: Queue, handler: Handler, *, batch: int) -> None:
+        claimed, outcomes = list[Claimed](), list[Outcome]()
         while True:
             bell = self._bells[queue.name] = anyio.Event()
-            try:
-                while await self._consume_batch(queue, handler, batch=batch):
-                    pass
-            except Unavailable:
-                await anyio.sleep(_POLL.total_seconds())
-                continue
-            with anyio.move_on_after(_POLL.total_seconds()):
-                await bell.wait()
-
-    async def _consume_batch(self, queue: Queue, handler: Handler, *, batch: int) -> int:
-        claimed = await self._write(lambda connection: _claim(connection, queue, batch))
-        if not claimed:
-            return 0
-        deliveries = [
-            Delivery(message=Message(id=event_id, type=event_type, body=body), attempt=attempts)
-            for event_id, event_type, body, attempts in claimed
-        ]
-        outcomes = await handler(deliveries)
-        await self._write(lambda connection: _settle(connection, queue, deliveries, outcomes))
-        return len(claimed)
+            claimed = await self._write(partial(_settle_and_claim, queue, claimed, outcomes, batch=batch))
+            outcomes = list(await handler([each.delivery() for each in claimed])) if claimed else []
+            if not claimed:
+                with anyio.move_on_after(_POLL.total_seconds()):
+                    await bell.wait()
 
     async def dead_letters(self, queue: Queue, *, limit: int = 50) -> list[DeadLetter]:
         """Return the oldest dead letters."""
@@ -211,60 +230,71 @@ class SqliteBus:
         return self._connection
 
 
-def _insert(connection: sqlite3.Connection, message: Message, queues: Sequence[str], *, now: float) -> None:
-    if not queues:
-        row = (message.id, message.type, message.body, now)
-        connection.execute("INSERT OR IGNORE INTO unrouted VALUES (?, ?, ?, ?)", row)
-        return
-    connection.executemany(
-        "INSERT OR IGNORE INTO deliveries (queue, event_id, type, body, due_at) VALUES (?, ?, ?, ?, ?)",
-        [(queue, message.id, message.type, message.body, now) for queue in queues],
-    )
+def _bound(connection: sqlite3.Connection, types: set[str]) -> dict[str, list[str]]:
+    question = "SELECT queue FROM bindings WHERE type = ?"
+    return {each: [row[0] for row in connection.execute(question, (each,))] for each in types}
 
 
 def _release(connection: sqlite3.Connection, queue: str) -> None:
     connection.execute("UPDATE deliveries SET is_claimed = 0 WHERE queue = ? AND is_claimed = 1", (queue,))
 
 
-def _claim(connection: sqlite3.Connection, queue: Queue, batch: int) -> list[Row]:
+def _settle_and_claim(
+    queue: Queue,
+    claimed: Sequence[Claimed],
+    outcomes: Sequence[Outcome],
+    connection: sqlite3.Connection,
+    *,
+    batch: int,
+) -> list[Claimed]:
+    """End one batch and begin the next: together, since what a transaction costs is mostly that it is one."""
+    _settle(connection, queue, claimed, outcomes)
+    return _claim(connection, queue, batch)
+
+
+def _claim(connection: sqlite3.Connection, queue: Queue, batch: int) -> list[Claimed]:
     """Claim what is due; a message whose last try ended with the process is dead-lettered here."""
-    now = time.time()
-    connection.execute(
-        "UPDATE deliveries SET died_at = ?, reason = 'the process ended while handling it' "
-        "WHERE queue = ? AND died_at IS NULL AND is_claimed = 0 AND due_at <= ? AND attempts > ?",
-        (now, queue.name, now, len(queue.backoff)),
+    tries, now = len(queue.backoff) + 1, time.time()
+    # Within its index the next ones are found however many wait behind them.
+    claim = (
+        "UPDATE deliveries SET is_claimed = 1, attempts = attempts + 1 WHERE rowid IN (SELECT rowid FROM deliveries "
+        "WHERE queue = ? AND died_at IS NULL AND is_claimed = 0 AND due_at <= ? ORDER BY due_at LIMIT ?) "
+        "RETURNING due_at, rowid, event_id, type, body, attempts"
     )
-    rows = connection.execute(
-        "SELECT event_id, type, body, attempts + 1 FROM deliveries WHERE queue = ? AND died_at IS NULL "
-        "AND is_claimed = 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
-        (queue.name, now, batch),
-    ).fetchall()
-    connection.executemany(
-        "UPDATE deliveries SET is_claimed = 1, attempts = attempts + 1 WHERE queue = ? AND event_id = ?",
-        [(queue.name, row[0]) for row in rows],
+    died = (
+        "UPDATE deliveries SET is_claimed = 0, attempts = ?, died_at = ?, reason = 'the process ended while handling it' "
+        "WHERE rowid = ?"
     )
-    return rows
+    while rows := connection.execute(claim, (queue.name, now, batch)).fetchall():
+        rows.sort(key=itemgetter(0, 1))  # in the order in which they are due, which RETURNING does not keep
+        claimed = [Claimed(*row[1:]) for row in rows]
+        connection.executemany(died, [(tries, now, each.row) for each in claimed if each.attempt > tries])
+        living = [each for each in claimed if each.attempt <= tries]
+        if living:
+            return living
+    return []
 
 
 def _settle(
-    connection: sqlite3.Connection, queue: Queue, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome]
+    connection: sqlite3.Connection, queue: Queue, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]
 ) -> None:
     now = time.time()
-    for delivery, outcome in zip(deliveries, outcomes, strict=True):
-        key = (queue.name, delivery.message.id)
+    done = list[tuple[int]]()
+    for each, outcome in zip(claimed, outcomes, strict=True):
         if outcome.verdict is Verdict.DONE:
-            connection.execute("DELETE FROM deliveries WHERE queue = ? AND event_id = ?", key)
-        elif outcome.verdict is Verdict.RETRY and delivery.attempt <= len(queue.backoff):
-            due_at = now + queue.backoff[delivery.attempt - 1].total_seconds()
+            done.append((each.row,))
+        elif outcome.verdict is Verdict.RETRY and each.attempt <= len(queue.backoff):
+            due_at = now + queue.backoff[each.attempt - 1].total_seconds()
             connection.execute(
-                "UPDATE deliveries SET is_claimed = 0, due_at = ?, reason = ? WHERE queue = ? AND event_id = ?",
-                (due_at, outcome.reason, *key),
+                "UPDATE deliveries SET is_claimed = 0, due_at = ?, reason = ? WHERE rowid = ?",
+                (due_at, outcome.reason, each.row),
             )
         else:
             connection.execute(
-                "UPDATE deliveries SET is_claimed = 0, died_at = ?, reason = ? WHERE queue = ? AND event_id = ?",
-                (now, outcome.reason, *key),
+                "UPDATE deliveries SET is_claimed = 0, died_at = ?, reason = ? WHERE rowid = ?",
+                (now, outcome.reason, each.row),
             )
+    connection.executemany("DELETE FROM deliveries WHERE rowid = ?", done)
 
 
 def _for_dead(

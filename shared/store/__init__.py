@@ -137,6 +137,15 @@ class Database:
             async with reader_on(engine, longest=longest) as reader:
                 yield reader
 
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[Reader]:
+        """Open what also writes by the driver itself, each statement a transaction of its own; not on SQLite.
+
+        Neither events nor entries of the audit trail come of it: what tells others something needs a `transaction`.
+        """
+        async with reader_on(self.engine, longest=None) as driver:
+            yield driver
+
     def ring(self) -> None:
         """Wake the outbox relay of this process."""
         self.outbox_bell.set()

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from operator import attrgetter
+from typing import Any
 
 import anyio
 import sqlalchemy as sa
@@ -13,7 +15,10 @@ from shared.store import Database
 from shared.store.plumbing import OUTBOX
 from shared.telemetry import EVENTS_PUBLISHED, OUTBOX_DELAYED
 
-Rows = Sequence[sa.Row[tuple[int, str, str, bytes]]]
+Rows = Sequence[Any]
+"""Of `_COLUMNS`."""
+
+_COLUMNS = (OUTBOX.c.id, OUTBOX.c.event_id, OUTBOX.c.type, OUTBOX.c.body)
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +47,8 @@ class Relay:
         failures = 0
         while True:
             try:
-                while await self.relay_once():
+                # Fewer than a batch: what was there is gone, and what comes now rings.
+                while await self.relay_once() == self._batch:
                     pass
                 failures = 0
                 OUTBOX_DELAYED.labels(self._database.source).set(0)
@@ -67,27 +73,25 @@ class Relay:
         """Move one batch and return how many events it held."""
         if self._database.is_sqlite:
             return await self._relay_unlocked()
-        # The row locks are held across the confirm on purpose: another replica skips these rows,
-        # and a rollback is the retry.
+        # The rows stay locked until the bus has confirmed them: another replica skips them, and a rollback is the retry.
         async with self._database.transaction() as tx:
-            rows = (await tx.session.execute(self._oldest().with_for_update(skip_locked=True))).all()
-            await self._publish(rows)
-            await tx.session.execute(_delete(rows))
+            taken = OUTBOX.c.id.in_(self._oldest(OUTBOX.c.id).with_for_update(skip_locked=True))
+            rows = (await tx.session.execute(sa.delete(OUTBOX).where(taken).returning(*_COLUMNS))).all()
+            await self._publish(sorted(rows, key=attrgetter("id")))
             return len(rows)
 
     async def _relay_unlocked(self) -> int:
         # SQLite has one process and one relay, but one writer too: a slow broker must not hold it.
         async with self._database.read() as session:
-            rows = (await session.execute(self._oldest())).all()
+            rows = (await session.execute(self._oldest(*_COLUMNS))).all()
         if not rows:
             return 0
         await self._publish(rows)
         async with self._database.transaction() as tx:
-            await tx.session.execute(_delete(rows))
+            await tx.session.execute(sa.delete(OUTBOX).where(OUTBOX.c.id.in_([row.id for row in rows])))
         return len(rows)
 
-    def _oldest(self) -> sa.Select[tuple[int, str, str, bytes]]:
-        columns = (OUTBOX.c.id, OUTBOX.c.event_id, OUTBOX.c.type, OUTBOX.c.body)
+    def _oldest(self, *columns: sa.Column[Any]) -> sa.Select[Any]:
         return sa.select(*columns).order_by(OUTBOX.c.id).limit(self._batch)
 
     async def _publish(self, rows: Rows) -> None:
@@ -95,7 +99,3 @@ class Relay:
         if messages:
             await self._bus.publish(messages)
             EVENTS_PUBLISHED.labels(self._database.source).inc(len(messages))
-
-
-def _delete(rows: Rows) -> sa.Delete:
-    return sa.delete(OUTBOX).where(OUTBOX.c.id.in_([row.id for row in rows]))

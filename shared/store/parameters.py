@@ -44,8 +44,13 @@ def _unnested(columns: Columns, rows: Sequence[Sequence[Any]]) -> sa.FromClause:
 
 
 def _from_json(columns: Columns, rows: Sequence[Sequence[Any]], *, dialect: sa.Dialect) -> sa.FromClause:
-    written = [_writer(type_, dialect) for type_ in columns.values()]
-    text = json.dumps([[write(value) for write, value in zip(written, row, strict=True)] for row in rows])
+    writers = [_writer(type_, dialect) for type_ in columns.values()]
+    if any(writers):
+        rows = [
+            [write(value) if write else value for write, value in zip(writers, row, strict=True)]
+            for row in rows
+        ]
+    text = json.dumps(rows)
     each = sa.func.json_each(sa.bindparam(None, text, type_=sa.Text, unique=True)).table_valued("value")
     values = [
         sa.type_coerce(sa.func.json_extract(each.c.value, f"$[{at}]"), type_).label(name)
@@ -55,6 +60,5 @@ def _from_json(columns: Columns, rows: Sequence[Sequence[Any]], *, dialect: sa.D
 
 
 def _writer(type_: Any, dialect: sa.Dialect) -> Any:
-    """Return what writes a value as the database keeps it."""
-    process = sa.types.to_instance(type_).dialect_impl(dialect).bind_processor(dialect)
-    return process if process is not None else lambda value: value
+    """Return what writes a value as the database keeps it; None where that is as it is."""
+    return sa.types.to_instance(type_).dialect_impl(dialect).bind_processor(dialect)

@@ -58,7 +58,8 @@ class Reader(Protocol):
 class Fixed:
     """A statement of which nothing changes but the values of its parameters: it is compiled once."""
 
-    def __init__(self, statement: sa.SelectBase) -> None:
+    def __init__(self, statement: "sa.SelectBase | sa.UpdateBase") -> None:
+        """What changes rows and returns some (RETURNING) is for `Database.single`."""
         self.statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
@@ -158,7 +159,7 @@ class _Compiled:
 def _given(statement: Any, dialect: sa.Dialect) -> _Converters:
     every = {
         column.key: column.type.dialect_impl(dialect).result_processor(dialect, _DOUBLE)
-        for column in statement.selected_columns
+        for column in statement.exported_columns
     }
     return {name: convert for name, convert in every.items() if convert is not None}
 

@@ -143,3 +143,14 @@ class ToldGroups:
         told = self._table.c
         query = sa.select(told.group_id).where(told.object_id == object_id, told.is_member)
         return frozenset((await session.scalars(query)).all())
+
+    async def of_each(self, session: AsyncSession, objects: Collection[str]) -> dict[str, frozenset[str]]:
+        """Return the groups that each of some objects is in."""
+        told, wanted = self._table.c, sorted(objects)
+        found: dict[str, set[str]] = {object_id: set() for object_id in wanted}
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = told.object_id.in_(wanted[start : start + _AT_ONCE])
+            query = sa.select(told.object_id, told.group_id).where(some, told.is_member)
+            for object_id, group_id in (await session.execute(query)).all():
+                found[object_id].add(group_id)
+        return {object_id: frozenset(groups) for object_id, groups in found.items()}

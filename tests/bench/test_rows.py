@@ -10,9 +10,11 @@ import pytest
 from bench import table
 from bench.campaign.suite import CampaignSuite
 from bench.chaos.suite import ChaosSuite
+from bench.events.suite import EventSuite
 from bench.ingest.suite import IngestSuite
 from bench.inventory.suite import InventorySuite
 from bench.join.suite import JoinSuite
+from bench.lifecycle.suite import LifecycleSuite
 from bench.measure import NotMeasured, Usage, measure
 from bench.renewal.suite import RenewalSuite
 from bench.rows import SUBJECT, Contestant, Entry, Row, Sample, Scenario, judge, play, wanted
@@ -26,8 +28,10 @@ SUITES = {
     "sources": SourceSuite.rows,
     "join": JoinSuite.rows,
     "api": InventorySuite.rows,
+    "events": EventSuite.rows,
     "ingest": IngestSuite.rows,
     "renewal": RenewalSuite.rows,
+    "lifecycle": LifecycleSuite.rows,
     "campaign": CampaignSuite.rows,
     "chaos": ChaosSuite.rows,
 }

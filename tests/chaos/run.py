@@ -20,10 +20,12 @@ from tests.servers.rabbitmq import SETTLED
 from tests.servers.rabbitmq_cluster import Cluster
 from tests.servers.tls import fingerprint
 
-PATIENCE = 300
+PATIENCE = 900
 """Seconds in which a round must come to its end, and everything to rest."""
 _TOKEN_LASTS = timedelta(days=320)
 """After that it is made anew, by a worker that looks every hour."""
+_ENDED = ("deployed", "superseded")
+"""A deployment that a newer one has taken the place of has ended with a reason."""
 _AWAY = 2.0
 """Seconds without a network, or without room on the disk."""
 
@@ -126,7 +128,9 @@ class Storm:
         deadline = time.monotonic() + PATIENCE
         while unfinished:
             if time.monotonic() > deadline:
-                self.tally.wrong.append(f"seed {self._seed}, round {self._rounds}: stuck: {unfinished}")
+                self.tally.wrong.append(
+                    f"seed {self._seed}, round {self._rounds}: {len(unfinished)} stuck: {unfinished[:5]}"
+                )
                 break
             time.sleep(0.5)
             self.stage.platform.restart_ended()
@@ -143,7 +147,7 @@ class Storm:
                 yield f"{site.server_name}: {len(orders)} orders, {newest['state']}: {newest['last_error']}"
             elif fingerprint(site.served()) != newest["fingerprint"]:
                 yield f"{site.server_name} does not serve its newest certificate"
-            elif not all(each["state"] == "deployed" for each in self._deployments(client, lineage_id)):
+            elif not all(each["state"] in _ENDED for each in self._deployments(client, lineage_id)):
                 yield f"{site.server_name}: a deployment is not at its end"
 
     def _deployments(self, client: httpx.Client, lineage_id: str) -> list[dict[str, Any]]:

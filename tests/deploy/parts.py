@@ -1,6 +1,7 @@
 """Broker, database and gateway as `deploy/` configures them: its own files, with only paths and ports changed."""
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ from cryptography import x509
 from tests.servers.nginx import PACKAGE as NGINX
 from tests.servers.postgres import ACCOUNT, Postgres
 from tests.servers.processes import Process, free_port, program
-from tests.servers.rabbitmq import PROTOCOL, RabbitMQ
+from tests.servers.rabbitmq import PROTOCOL, RabbitMQ, scripts
 from tests.servers.tls import served_certificate
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -41,6 +42,16 @@ class Broker(RabbitMQ):
             text = text.replace(path, here)
         (self._directory / "rabbitmq.conf").write_text(f"log.console = false\n{text}")
         (self._directory / "enabled_plugins").write_text("[].")
+
+    def reload_command(self) -> str:
+        """Return what makes it read its certificate at the next connection, and not within two minutes."""
+        known = ("HOME", "RABBITMQ_NODENAME", "RABBITMQ_CONF_ENV_FILE", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS")
+        told = " ".join(f"{name}={shlex.quote(self._environ[name])}" for name in known)
+        return f"env {told} {scripts()}/rabbitmqctl eval 'ssl:clear_pem_cache().'"
+
+    def drop_connections(self) -> None:
+        """Close every connection, which its clients make again."""
+        self.control("close_all_connections", "dropped")
 
     def context(self) -> ssl.SSLContext:
         """Return what a client of the house speaks TLS with."""

@@ -5,6 +5,7 @@ answer is held against the contract by all checks that schemathesis has. Nothing
 """
 
 import asyncio
+import re
 import socket
 import sys
 import tempfile
@@ -46,6 +47,8 @@ _AWAY = ["2xx", "3xx", "4xx", "502", "503"]
 """What is no failure of ours: nothing outside is there."""
 _BY_KIND = ("/body/options", "/body/secrets", "/body/settings", "/body/credential")
 """What must be in these is told for each kind by a route of its own."""
+_BEYOND = re.compile(r"Input should be (less|greater) than or equal to \d+ (second|minute|hour|day)")
+"""The bounds of a duration: JSON Schema has none, and the contract says them in words."""
 _SHAPES = ("Input should", "String should", "List should", "Field required", "Extra inputs")
 """How a message begins that tells of the form of a value."""
 
@@ -111,7 +114,7 @@ def said_too_little(ctx: Any, response: Any, case: Any) -> None:
         if fault["pointer"].startswith(("/body", "/query", "/path"))
         and not fault["pointer"].startswith(_BY_KIND)
     ]
-    missing = [each for each in said if each.startswith(_SHAPES)]
+    missing = [each for each in said if each.startswith(_SHAPES) and not _BEYOND.match(each)]
     assert missing == [], f"The schema allows it, and it is refused: {missing}"
 
 

@@ -3,8 +3,10 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
+import asyncssh
 from cryptography.hazmat.primitives.serialization import Encoding
 from httpx import Headers
 
@@ -22,6 +24,8 @@ from services.discovery.scanner.look import BEFORE_13, FIRST, RETRY, Asker
 from services.discovery.scanner.questions import Answer, Ending, Inquiry, Question
 from services.discovery.scanner.ssl2 import Ssl2Flight
 from services.inventory.domain import certificates
+from services.provisioner.connectors import sftp
+from services.provisioner.connectors.hello import NotShown, leaf_in
 from services.provisioner.connectors.keystores import java_leaf, pkcs12_leaf
 from services.renewal.connectors import NotNow
 from services.renewal.connectors.builtin.revocation import read_question
@@ -256,6 +260,39 @@ def read_answer(data: bytes) -> None:
         icontrol_soap.texts(data, count=1)
 
 
+class _Deaf:
+    """Takes whatever is written."""
+
+    def write(self, data: bytes) -> None:
+        """Take it."""
+
+
+@dataclass
+class _Heard:
+    """Gives what was sent, piece by piece, without waiting."""
+
+    pieces: Iterator[bytes]
+
+    async def read(self, _: int) -> bytes:
+        """Return the next piece; nothing at the end."""
+        return next(self.pieces, b"")
+
+
+async def _ask_for_files(data: bytes) -> None:
+    writer, reader = cast("Any", _Deaf()), cast("Any", _Heard(pieces(data)))
+    asked = (sftp.real_path("/"), sftp.look("/"), sftp.open_file("/x"), sftp.space("/"))
+    *_, space = await (await sftp.Sftp.start(writer, reader)).all(*asked)
+    sftp.Space.of(space if isinstance(space, bytes) else b"")
+
+
+def read_host(data: bytes) -> None:
+    """Read what a target's host says: its leaf, in clear, and the answers of its SFTP server."""
+    with contextlib.suppress(NotShown):
+        leaf_in(data)
+    with contextlib.suppress(asyncssh.Error, StopIteration):
+        _ask_for_files(data).send(None)
+
+
 READERS: tuple[Read, ...] = (
     read_flight,
     read_ssl2,
@@ -272,6 +309,7 @@ READERS: tuple[Read, ...] = (
     read_revocation,
     read_answer,
     read_scep,
+    read_host,
 )
 
 

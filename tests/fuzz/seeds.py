@@ -27,6 +27,7 @@ from tests.fuzz.readers import (
     read_decrypted,
     read_est,
     read_flight,
+    read_host,
     read_java,
     read_log,
     read_pkcs7,
@@ -95,11 +96,13 @@ def seeds() -> Iterator[bytes]:
     yield _to(read_est, base64.b64encode(issued))
     yield _to(read_cmp, cmp_answer(ca))
     yield _to(read_pkcs7, issued)
+    yield _to(read_host, b"\x40" + files())
     yield _to(read_scep, issued)
     yield from documents()
     said = list(answers(ca))
     for answer in said:
         yield _to(read_flight, b"\0\x40" + answer)
+        yield _to(read_host, answer)
         yield _to(look_fast, in_turns(answer))
         yield _to(look_full, in_turns(answer))
     yield _to(look_fast, in_turns(*said[6:8], said[3], said[9]))
@@ -126,6 +129,19 @@ def documents() -> Iterator[bytes]:
         read_answer, b"HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=1; includeSubDomains\r\n\r\n"
     )
     yield _to(read_answer, b'{"pending": "17", "retry_after": 60}')
+
+
+def files() -> bytes:
+    """Return what an SFTP server says: its version, a path, attributes, a handle, and what space is left."""
+    attributes = struct.pack("!IQIII", 0b111, 9, 0, 0, 0o100644)
+    answers = (
+        (2, struct.pack("!I", 3)),
+        (104, struct.pack("!III", 0, 1, 1) + b"/" + bytes(8)),
+        (105, struct.pack("!I", 1) + attributes),
+        (102, struct.pack("!II", 2, 1) + b"h"),
+        (201, struct.pack("!I11Q", 3, *range(11))),
+    )
+    return b"".join(struct.pack("!IB", 1 + len(body), kind) + body for kind, body in answers)
 
 
 def cmp_answer(ca: CertificateAuthority) -> bytes:

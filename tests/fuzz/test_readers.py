@@ -10,6 +10,8 @@ from tests.fuzz.readers import READERS, decrypted_flight, read_any
 from tests.fuzz.seeds import decrypted, seeds
 
 FOUND = (
+    # A TLS alert that says nothing.
+    bytes.fromhex("0f1503030000"),
     bytes.fromhex("0140800004000129"),
     # A status of CMP that says nothing.
     bytes.fromhex("073013300b020102a4023000a4023000b70430023000"),
@@ -52,17 +54,22 @@ NOT_STRANGERS = {
     "api_key": "random bytes of ours",
     "base64url": "written, not read",
     "bits": "written, not read",
+    "close": "written, not read",
     "client_key_exchange": "a certificate that has been read",
+    "cut": "an entry of ours",
     "dotted": "inside what `value` has read",
     "fingerprint": "hashed, not read",
     "framed": "written, not read",
     "from_pem": "a key of ours",
     "from_pkcs8": "a key of ours",
+    "hand_over": "written, not read",
     "leaf_hash": "hashed, not read",
+    "look_at": "written, not read",
     "octets": "written, not read",
     "open_with": "opened before it is read: authenticated",
     "seal_to": "a secret of ours",
     "signed": "written, not read",
+    "sync": "written, not read",
     "to_revoke": "a certificate of ours",
     "verified": "hashed before it is read: authenticated",
     "verify_signature": "signed by us",

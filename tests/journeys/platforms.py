@@ -1,6 +1,7 @@
 """The platform as an operator runs it: `everleaf up`, or five `everleaf serve` behind a gateway."""
 
 import os
+import ssl
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -46,13 +47,16 @@ class Platform:
         self.processes[name] = Process([PROGRAM, *arguments], log=log, env=self.environ)
         return self.processes[name]
 
-    def wait_ready(self, port: int, process: Process, *, limit: float = 180) -> None:
-        """Return when `/readyz` says so."""
+    def wait_ready(
+        self, port: int, process: Process, *, limit: float = 180, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Return when `/readyz` says so: by HTTPS, where it is said how to verify that."""
+        url = f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}"
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
             process.check()
             try:
-                if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == httpx.codes.OK:
+                if httpx.get(f"{url}/readyz", timeout=2, verify=tls or True).status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:
                 pass

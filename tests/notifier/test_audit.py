@@ -117,9 +117,16 @@ class Siem:
             yield
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while length := await reader.readuntil(b" ") if not reader.at_eof() else b"":
-            self.messages.append((await reader.readexactly(int(length))).decode())
+        while length := await self._length(reader):
+            self.messages.append((await reader.readexactly(length)).decode())
         writer.close()
+
+    async def _length(self, reader: asyncio.StreamReader) -> int:
+        """Return the length of the next message; 0 where the sender has ended, between two messages."""
+        try:
+            return int(await reader.readuntil(b" "))
+        except asyncio.IncompleteReadError as end:
+            return int(end.partial or 0)
 
     async def received(self, count: int) -> list[str]:
         with anyio.fail_after(60):

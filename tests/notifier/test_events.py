@@ -115,6 +115,48 @@ def test_no_order_and_no_repetition_leaves_an_alert_open_after_the_replacement(
     run(check)
 
 
+urgencies = st.sampled_from([Urgency.RENEW, Urgency.WARNING, Urgency.ERROR, Urgency.CRITICAL])
+ends = st.lists(st.tuples(st.integers(0, 3), urgencies, st.sampled_from([OLD, NEW])), max_size=12)
+
+
+@given(ends, st.sets(st.integers(0, 3)))
+@many
+def test_many_that_come_to_their_end_at_once_come_to_what_they_do_one_by_one(
+    run: Callable[[Check], None], ends: list[tuple[int, Urgency, str]], gone: set[int]
+) -> None:
+    together, alone = (f"lineage-{next(_counter)}" for _ in range(2))
+
+    def heard(lineage: str) -> list[Event[Any]]:
+        told = [
+            expiring(urgency, fingerprint, lineage_id=f"{lineage}-{number}")
+            for number, urgency, fingerprint in ends
+        ]
+        return said(*(replaced(lineage_id=f"{lineage}-{number}") for number in gone), *told)
+
+    async def check(shop: Workshop) -> None:
+        await shop.hear_events(heard(together)[: len(gone)])
+        await shop.hear_events(heard(together)[len(gone) :])
+        for event in heard(alone):
+            await shop.hear_events([event])
+        for number in range(4):
+            assert await history(shop, f"{together}-{number}") == await history(shop, f"{alone}-{number}")
+
+    run(check)
+
+
+async def history(shop: Workshop, lineage: str) -> list[Any]:
+    """Return what has happened to a lineage's alerts, without what is each one's own."""
+    rows = await shop.alerts.page(only={"lineage_id": lineage}, after=None, limit=100, caller=CALLER)
+    stories = [await shop.alerts.get(row.id, caller=CALLER) for row in rows]
+    return [
+        [
+            (each.alert.problem, each.alert.severity, each.alert.fingerprint),
+            *((entry.turn, entry.severity) for entry in each.history),
+        ]
+        for each in stories
+    ]
+
+
 @given(st.data())
 @many
 def test_every_order_opens_one_alert_for_each_problem_with_the_worst_severity(

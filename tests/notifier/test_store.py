@@ -48,8 +48,8 @@ async def test_a_delivery_is_claimed_once_by_however_many_ask(shop: Workshop, we
     claimed: list[str] = []
 
     async def claim() -> None:
-        while (job := await shop.deliveries.claim(busy=[], now=NOON)) is not None:
-            claimed.append(job.delivery_id)
+        while jobs := await shop.deliveries.claim(busy=[], now=NOON):
+            claimed.extend(job.delivery_id for job in jobs)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(4):

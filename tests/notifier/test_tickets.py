@@ -132,8 +132,7 @@ async def test_a_turn_that_was_told_before_the_process_died_is_not_told_again(
     await incidents(small_shop, servicenow, lab_ca)
     for event in (expiring(), expiring(Urgency.CRITICAL), replaced()):
         await small_shop.hear(event)
-        job = await small_shop.deliveries.claim(busy=[], now=small_shop.clock())
-        assert job is not None
+        job = await small_shop.claim()
         await small_shop.deliveries.send(job, now=small_shop.clock())  # and dies
         small_shop.clock.passes(timedelta(seconds=91))
         assert [type(sent) for sent in await small_shop.work()] == [Delivered]

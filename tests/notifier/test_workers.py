@@ -10,7 +10,7 @@ import anyio
 from services.notifier.workers import Clerk, Postman
 from shared.clock import utc_now
 from shared.events.inventory import Urgency
-from tests.notifier.workshop import Workshop, expiring
+from tests.notifier.workshop import CALLER, Workshop, expiring
 from tests.servers.servicenow import PASSWORD, USER, ServiceNow
 from tests.servers.tls import LOOPBACK, CertificateAuthority
 from tests.servers.webhook import Answer, StartWebhook, Webhook
@@ -67,6 +67,44 @@ async def test_many_turns_of_many_alerts_arrive_each_once_and_in_order(
         await anyio.sleep(0.1)
     assert len({request.headers["webhook-id"] for request in webhook.requests}) == 30
     assert len(webhook.requests) == 30
+
+
+async def test_what_was_claimed_with_a_delivery_that_fails_is_not_tried_and_its_attempt_not_counted(
+    small_shop: Workshop, webhook: Webhook
+) -> None:
+    await small_shop.webhook(webhook)
+    await small_shop.hear(*(expiring(lineage_id=f"lineage-{number}") for number in range(120)))
+    webhook.answer(*[Answer()] * 60)
+    webhook.default = Answer(status=429, headers={"retry-after": "3600"})
+    async with postman(small_shop, parallel=4):
+        await webhook.received(61)
+        with anyio.fail_after(60):
+            while await leased(small_shop):
+                await anyio.sleep(0.01)
+    assert len(webhook.requests) <= 64, "those that were under way with it, and no more"
+    rows = await small_shop.deliveries.page(only={}, after=None, limit=200, caller=CALLER)
+    assert sorted(row.attempts for row in rows).count(0) == 120 - len(webhook.requests)
+    assert [row.state for row in rows].count("delivered") == 60
+
+
+async def leased(shop: Workshop) -> list[str]:
+    """Return the deliveries that somebody is at."""
+    rows = await shop.deliveries.page(only={}, after=None, limit=200, caller=CALLER)
+    return [row.id for row in rows if row.lease_until is not None]
+
+
+async def test_what_has_waited_for_its_turn_for_too_long_goes_back(
+    small_shop: Workshop, webhook: Webhook
+) -> None:
+    await small_shop.webhook(webhook)
+    await small_shop.hear(expiring())
+    job = await small_shop.claim()
+    assert not small_shop.deliveries.is_late(job, now=small_shop.clock())
+    small_shop.clock.passes(timedelta(seconds=23))
+    assert small_shop.deliveries.is_late(job, now=small_shop.clock()), "a quarter of 90 s is over"
+    await small_shop.record(job, None)
+    again = await small_shop.claim()
+    assert (again.delivery_id, again.attempts) == (job.delivery_id, job.attempts)
 
 
 async def test_the_clerk_looks_at_tickets_and_lives_through_what_is_away(

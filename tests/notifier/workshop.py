@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from services.notifier import store
 from services.notifier.actions.alerts import Alerts
 from services.notifier.actions.channels import Channels, NewChannel
-from services.notifier.actions.deliveries import Deliveries, Schedule
+from services.notifier.actions.deliveries import Deliveries, Job, Schedule
 from services.notifier.actions.digests import Digests
 from services.notifier.actions.pursuits import Pursuits
 from services.notifier.actions.rules import Rules, RuleText
@@ -180,11 +180,21 @@ class Workshop:
     async def work(self) -> list[Sent]:
         """Send whatever is due now, one after the other."""
         answers = []
-        while (job := await self.deliveries.claim(busy=[], now=self.clock())) is not None:
-            sent = await self.deliveries.send(job, now=self.clock())
-            await self.deliveries.record(job, sent=sent, now=self.clock())
-            answers.append(sent)
+        while jobs := await self.deliveries.claim(busy=[], now=self.clock()):
+            for job in jobs:
+                sent = await self.deliveries.send(job, now=self.clock())
+                await self.record(job, sent)
+                answers.append(sent)
         return answers
+
+    async def claim(self) -> Job:
+        """Claim the one delivery that is due."""
+        (job,) = await self.deliveries.claim(busy=[], now=self.clock())
+        return job
+
+    async def record(self, job: Job, sent: Sent | None) -> None:
+        """Write down what became of a delivery."""
+        await self.deliveries.record(job.channel, [(job, sent)], now=self.clock())
 
     async def look(self) -> int:
         """Look at the tickets that are due now, one after the other; return how many."""

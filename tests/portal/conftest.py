@@ -75,7 +75,7 @@ def _fill(platform: Platform, ca: CertificateAuthority) -> None:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser without any past."""
-    opened = browser.new_context(viewport=SIZE)
+    opened = browser.new_context(viewport=SIZE, reduced_motion="reduce")
     yield opened
     opened.close()
 
@@ -83,7 +83,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture(scope="package")
 def session(browser: Browser, platform: Platform) -> StorageState:
     """What a browser keeps once the administrator has signed in."""
-    with browser.new_context(viewport=SIZE) as context:
+    with browser.new_context(viewport=SIZE, reduced_motion="reduce") as context:
         sign_in(context.new_page(), platform)
         return context.storage_state()
 
@@ -91,7 +91,7 @@ def session(browser: Browser, platform: Platform) -> StorageState:
 @pytest.fixture
 def page(browser: Browser, platform: Platform, session: StorageState) -> Iterator[Page]:
     """A page on which the administrator is signed in; fails the test for what the browser complains of."""
-    context = browser.new_context(viewport=SIZE, storage_state=session)
+    context = browser.new_context(viewport=SIZE, reduced_motion="reduce", storage_state=session)
     opened = context.new_page()
     complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))

@@ -39,7 +39,7 @@ def test_a_certificate_arrives_without_a_reload_and_only_where_it_may_be_seen(
     browser: Browser, platform: Platform, lab_ca: CertificateAuthority
 ):
     of_red, of_blue = (looking_on(browser, platform, viewer(platform, group)) for group in ("red", "blue"))
-    expect(of_red.get_by_text("Nothing is known yet")).to_be_visible()
+    expect(of_red.get_by_text("Nothing current is known yet")).to_be_visible()
     with platform.client() as client:
         upload(client, "blue", lab_ca.issue("pay.blue.test").chain_pem)
         expect(of_blue.get_by_role("link", name="pay.blue.test")).to_be_visible(timeout=60_000)

@@ -1,11 +1,14 @@
 """What people see and do, and what others try to make of it."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.journeys.platforms import Platform, accepted
+from tests.journeys.platforms import Platform, accepted, until
 from tests.portal.conftest import HOSTILE
-from tests.portal.visits import ROOMS, sign_in, violations, visit
+from tests.portal.visits import ROOMS, sign_in, upload, violations, visit
+from tests.servers.tls import CertificateAuthority
 
 
 @pytest.mark.parametrize("path", ROOMS)
@@ -40,6 +43,35 @@ def test_a_certificate_is_found_by_a_question_and_shown_with_all_that_is_known(
     expect(page.get_by_role("heading", level=1)).to_have_text("imap.test")
     expect(page.get_by_role("cell", name="ring/1")).to_be_visible()
     expect(page.get_by_role("region", name="What happened")).to_contain_text("found")
+
+
+def test_certificates_that_have_ended_are_shown_to_those_who_ask(
+    page: Page, platform: Platform, lab_ca: CertificateAuthority
+):
+    day = timedelta(days=1)
+    ended = lab_ca.issue(
+        "ended.test", not_before=datetime.now(UTC) - 2 * day, not_after=datetime.now(UTC) - day
+    )
+    with platform.client() as client:
+        upload(client, "ring/ended", ended.chain_pem)
+        found = {"query": "name = ended.test"}
+        until(
+            lambda: accepted(client.get("/inventory/v1/certificates/count", params=found))["count"] == 1,
+            what="its way into the inventory",
+        )
+    visit(page, platform, "/certificates")
+    old, new = (page.get_by_role("link", name=name, exact=True) for name in ("ended.test", "shop.test"))
+    expect(new).to_be_visible()
+    expect(old).to_have_count(0)
+    page.get_by_role("link", name="Ended, and still in use").click()
+    expect(old).to_be_visible()
+    expect(new).to_have_count(0)
+    visit(page, platform, "/certificates")
+    page.get_by_role("button", name="Show all, also what has ended").click()
+    expect(old).to_be_visible()
+    expect(new).to_be_visible()
+    page.get_by_role("link", name="Only what is current").click()
+    expect(old).to_have_count(0)
 
 
 def test_a_question_with_a_mistake_is_answered_with_where_it_is(page: Page, platform: Platform):

@@ -1,9 +1,10 @@
 """What people do in the portal, again and again."""
 
+import re
 from typing import Any
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys.platforms import Platform, accepted, items
 
@@ -37,6 +38,13 @@ def upload(client: httpx.Client, path: str, pem: bytes) -> None:
     [source] = items(client, "/discovery/v1/sources", name="mainframe")
     holding = {"address": "mainframe", "path": path, "format": "racf", "pem": pem.decode()}
     accepted(client.post(f"/discovery/v1/sources/{source['id']}/uploads", json={"holdings": [holding]}))
+
+
+def choose(within: Locator, label: str, option: str) -> None:
+    """Choose in a box that has a list."""
+    box = within.get_by_role("combobox", name=label)
+    box.click()
+    within.page.get_by_role("option", name=re.compile(f"^{re.escape(option)}")).click()
 
 
 def visit(page: Page, platform: Platform, path: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -14,8 +14,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from services.provisioner import store
 from services.provisioner.actions.attempt import Attempt
 from services.provisioner.connectors import wire
+from services.provisioner.connectors.sftp import Request, Sftp
 from services.provisioner.connectors.ssh import Session
 from services.provisioner.connectors.wire import Handshakes
 from services.provisioner.domain import Phase, State
@@ -25,7 +27,8 @@ from tests.provisioner.ssh_host import SshHost
 from tests.provisioner.workshop import CALLER, Workshop
 from tests.servers.tls import Issued, fingerprint
 
-TOUCHES = ("write", "link_or_copy", "link_there", "_rename", "remove", "run", "attributes")
+CHANGES = ("go_on", "keep_in_place", "end")
+"""What is remembered without `Attempt._change`."""
 
 
 class Killed(BaseException):
@@ -49,16 +52,32 @@ class Countdown:
 def counting(kill_at: int | None, kind: type[Countdown] = Countdown) -> Iterator[Countdown]:
     countdown = kind(kill_at)
     with pytest.MonkeyPatch.context() as patch:
-        for name in TOUCHES:
-            patch.setattr(Session, name, _counted(getattr(Session, name), countdown))
+        count_touches(patch, countdown)
+        for name in CHANGES:
+            patch.setattr(store, name, _counted(getattr(store, name), countdown))
         patch.setattr(Attempt, "_change", _counted_change(Attempt._change, countdown))
         yield countdown
 
 
-def _counted(method: Any, countdown: Countdown) -> Any:
-    async def counted(self: Session, *args: Any, **kwargs: Any) -> Any:
+def count_touches(patch: pytest.MonkeyPatch, countdown: Callable[[], None]) -> None:
+    """Count what is done to the target: each request by itself, also of those that would go out together."""
+    patch.setattr(Session, "run", _counted(Session.run, countdown))
+    whole = Sftp.each
+
+    async def each(self: Sftp, *requests: Request) -> list[Any]:
+        answers = []
+        for request in requests:
+            countdown()
+            answers += await whole(self, request)
+        return answers
+
+    patch.setattr(Sftp, "each", each)
+
+
+def _counted(method: Any, countdown: Callable[[], None]) -> Any:
+    async def counted(*args: Any, **kwargs: Any) -> Any:
         countdown()
-        return await method(self, *args, **kwargs)
+        return await method(*args, **kwargs)
 
     return counted
 
@@ -151,6 +170,27 @@ async def test_a_process_that_was_really_killed_is_replaced(
     await shop.work.forget_leases()
     await shop.work_off()
     await _is_in_place(shop, host, new, order=order, kill_at=kill_at)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_database_that_is_away_for_a_moment_is_no_failure_of_the_target(
+    shop: Workshop, host: SshHost, new: Issued, monkeypatch: pytest.MonkeyPatch, change: str
+):
+    target = await known(shop, host)
+    await shop.bind(target, slot=slot(host), endpoints=[endpoint(host)])
+    order = await shop.renew(new)
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, change, refuse)
+        await shop.work_off()
+    shop.time.passes(timedelta(seconds=31))
+    await shop.work_off()
+    await _is_in_place(shop, host, new, order=order, kill_at=0)
+    row, steps = await shop.only()
+    assert (row.attempt, [step.text for step in steps if not step.ok]) == (0, [])
 
 
 async def _die(shop: Workshop, kill_at: int) -> None:

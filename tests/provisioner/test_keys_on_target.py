@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 from cryptography import x509
@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from services.provisioner import store
 from services.provisioner.connectors import wire
 from services.provisioner.connectors.keystores import pkcs12_store
-from services.provisioner.connectors.ssh import Session
 from services.provisioner.connectors.wire import Handshakes
 from services.provisioner.domain import Failure, State, pair
 from services.provisioner.domain.key_requests import KeyState
@@ -22,7 +21,7 @@ from shared.store import Database
 from shared.x509 import describe_key
 from tests.provisioner.conftest import endpoint, known, slot
 from tests.provisioner.ssh_host import SshHost
-from tests.provisioner.test_crashes import Killed, counting
+from tests.provisioner.test_crashes import Killed, count_touches, counting
 from tests.provisioner.workshop import CALLER, Workshop, workshop
 from tests.servers.tls import CertificateAuthority, Issued, new_key
 
@@ -392,18 +391,13 @@ class _Dies:
         return self._left > 0
 
     def __enter__(self) -> Self:
-        for name in ("attributes", "_rename", "remove", "run", "give"):
-            self._patch.setattr(Session, name, self._counted(getattr(Session, name)))
+        count_touches(self._patch, self._count)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._patch.undo()
 
-    def _counted(self, method: Any) -> Any:
-        async def counted(session: Session, *args: Any, **kwargs: Any) -> Any:
-            self._left -= 1
-            if self._left <= 0:
-                raise _Killed
-            return await method(session, *args, **kwargs)
-
-        return counted
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            raise _Killed

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from services.renewal import store
 from services.renewal.actions import authorities as authorities_module
-from services.renewal.actions.attempt import Means
 from services.renewal.actions.authorities import Authorities, NewAuthority
 from services.renewal.actions.budgets import Budgets
 from services.renewal.actions.campaign_approvals import WaitingCampaigns
@@ -19,6 +18,7 @@ from services.renewal.actions.challenges import Challenges
 from services.renewal.actions.distrusts import Distrusts
 from services.renewal.actions.enrolments import Enrolments
 from services.renewal.actions.keys import Keys
+from services.renewal.actions.means import Means
 from services.renewal.actions.order_approvals import OrderGate, WaitingOrders
 from services.renewal.actions.orders import NewOrder, Orders
 from services.renewal.actions.profiles import NamedProfile, NewProfile, Profiles

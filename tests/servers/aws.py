@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
@@ -55,6 +56,7 @@ class Aws:
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = directory / "moto.log"
         self._process: Process | None = None
+        self._unlocking = RLock()
 
     def start(self) -> None:
         """Start it, empty."""
@@ -97,12 +99,16 @@ class Aws:
 
     @contextmanager
     def unlocked(self) -> Iterator[None]:
-        """Let everybody do anything for a while; after it, policies and signatures are checked."""
-        self._post("/moto-api/reset-auth", _FAR)
-        try:
-            yield
-        finally:
-            self._post("/moto-api/reset-auth", "0")
+        """Let everybody do anything for a while; after it, policies and signatures are checked.
+
+        One thread at a time, or the first to leave would lock out the others.
+        """
+        with self._unlocking:
+            self._post("/moto-api/reset-auth", _FAR)
+            try:
+                yield
+            finally:
+                self._post("/moto-api/reset-auth", "0")
 
     def private_cas(self) -> dict[str, list[str]]:
         """Return what private CAs have `issued`, in PEM, and the serial numbers that they `revoked`."""

@@ -68,6 +68,9 @@ need pki strongswan-pki
 [ -e /usr/lib/ipsec/plugins/libstrongswan-curl.so ] || missing="$missing libstrongswan-extra-plugins libstrongswan-standard-plugins"
 need scepserver scep
 need snmptrapd snmptrapd
+[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing="$missing fonts-dejavu-core"
+[ -e /usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf ] || missing="$missing fonts-droid-fallback"
+[ -e /usr/share/fonts/truetype/nanum/NanumGothic.ttf ] || missing="$missing fonts-nanum"
 need snmptranslate snmp
 need smilint smitools
 need rsyslogd rsyslog

@@ -21,7 +21,8 @@ SETTLED = 3.0
 """Seconds after which 3.10's quorum queues survive a SIGKILL of the broker with all they hold."""
 
 
-def _scripts() -> Path:
+def scripts() -> Path:
+    """Return where the broker's own commands are."""
     # Debian's wrappers in the search path insist on root or the user rabbitmq; these do not.
     found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))
     if not found:
@@ -115,7 +116,7 @@ class RabbitMQ:
     def start(self) -> None:
         """Start it on the same directory as before and return when it speaks AMQP and answers management."""
         self._start_mapper()
-        script = _scripts() / "rabbitmq-server"
+        script = scripts() / "rabbitmq-server"
         log = self._directory / "broker.log"
         self._process = Process([script], log=log, env=self._environ, cwd=self._directory)
         self._until(self._speaks_amqp, limit=300)
@@ -189,7 +190,7 @@ class RabbitMQ:
     def control(self, *arguments: str) -> str:
         """Run `rabbitmqctl`, which takes about a second."""
         environ = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", **self._environ}
-        command = [str(_scripts() / "rabbitmqctl"), *arguments]
+        command = [str(scripts() / "rabbitmqctl"), *arguments]
         return subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
 
 

@@ -13,6 +13,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field, ValidationError
 from starlette.routing import Route
 
 from shared import errors
@@ -323,10 +324,46 @@ async def test_an_unknown_route_is_a_problem(client: httpx.AsyncClient):
     assert "openapi.json" in document["next_step"]
 
 
+@pytest.mark.parametrize("height", ["5", True, 1.5, "yes", None])
+async def test_a_number_is_taken_for_what_it_is(client: httpx.AsyncClient, height: object):
+    answer = await client.post("/v1/trees", json={"kind": "oak", "height": height}, headers=bearer("admin"))
+    assert [fault["pointer"] for fault in problem(answer, 422)["errors"]] == ["/body/height"]
+
+
+@pytest.mark.parametrize("height", [5, 5.0])
+async def test_a_number_without_a_fraction_is_whole(client: httpx.AsyncClient, height: float):
+    answer = await client.post("/v1/trees", json={"kind": "oak", "height": height}, headers=bearer("admin"))
+    assert answer.status_code == 201
+
+
+def test_booleans_and_numbers_are_exact_wherever_they_are_held():
+    class Leaf(Body):
+        is_green: bool
+
+    class Wood(Body):
+        leaves: list[Leaf] = Field([])
+        by_name: dict[str, Leaf | None] = Field({})
+        sizes: tuple[float, ...] = ()
+
+    assert Wood.model_validate({"leaves": [{"is_green": True}], "sizes": [1, 2.5]}).sizes == (1, 2.5)
+    for wrong in (
+        {"leaves": [{"is_green": "yes"}]},
+        {"by_name": {"oak": {"is_green": 1}}},
+        {"sizes": ["2.5"]},
+    ):
+        with pytest.raises(ValidationError):
+            Wood.model_validate(wrong)
+
+
 async def test_a_wrong_method_is_a_problem_that_names_the_right_ones(client: httpx.AsyncClient):
     answer = await client.delete("/v1/trees/trace")
     problem(answer, 405)
     assert answer.headers["allow"] == "GET"
+
+
+async def test_the_right_methods_are_those_of_every_route_of_the_path(client: httpx.AsyncClient):
+    answer = await client.options("/v1/trees")
+    assert answer.headers["allow"] == "GET, POST"
 
 
 # Errors

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from shared import ids
 from shared.ids import new_id
 
+MILLISECOND = 1_000_000
 LAST = 2**48 - 1
 """The last millisecond that a UUID of version 7 can tell."""
 
@@ -15,16 +16,16 @@ LAST = 2**48 - 1
 class Stopped:
     """A clock that stands."""
 
-    def __init__(self, milliseconds: int) -> None:
-        self._milliseconds = milliseconds
+    def __init__(self, nanoseconds: int) -> None:
+        self._nanoseconds = nanoseconds
 
     def time_ns(self) -> int:
-        return self._milliseconds * 1_000_000
+        return self._nanoseconds
 
 
-def made_at(milliseconds: int) -> str:
+def made_at(milliseconds: int, *, nanoseconds: int = 0) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ids, "time", Stopped(milliseconds))
+        patch.setattr(ids, "time", Stopped(milliseconds * MILLISECOND + nanoseconds))
         return new_id()
 
 
@@ -38,6 +39,11 @@ def test_an_id_is_a_uuid_of_version_7_in_its_usual_form():
 @given(st.integers(0, LAST - 1), st.integers(1, 10**6))
 def test_an_id_made_in_a_later_millisecond_sorts_after(start: int, step: int):
     assert made_at(start) < made_at(min(start + step, LAST))
+
+
+@given(st.integers(0, LAST), st.integers(0, MILLISECOND - 251))
+def test_ids_of_one_millisecond_sort_as_they_were_made(start: int, nanoseconds: int):
+    assert made_at(start, nanoseconds=nanoseconds) < made_at(start, nanoseconds=nanoseconds + 250)
 
 
 def test_an_id_tells_when_it_was_made():

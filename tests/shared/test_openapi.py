@@ -1,9 +1,11 @@
 """What a contract says of an operation is read off its path, its method and what it takes."""
 
+from collections.abc import AsyncIterable
 from datetime import time
 from typing import Annotated, Any
 
 import pytest
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.access import Principal, requires
@@ -53,6 +55,19 @@ def test_it_says_what_a_caller_needs_and_which_objects_it_is_about():
     assert objects("/v1/trees/{tree_id}/waterings", "post", watering) in watering["description"]
     assert "`trees:write`" in watering["description"]
     assert watering["parameters"][0]["description"] == "The id of one tree."
+
+
+def test_a_stream_says_what_each_of_its_events_is():
+    made = Routes(prefix="/v1/trees")
+
+    @made.get("/growth", summary="Watch them grow", response_class=EventSourceResponse)
+    async def watch_trees(_caller: Writer) -> AsyncIterable[ServerSentEvent]:
+        yield ServerSentEvent(event="grown", data={})
+
+    [(_, _, operation)] = operations(garden(made).openapi())
+    told = operation["responses"]["200"]["content"]["text/event-stream"]
+    assert "itemSchema" not in told  # of OpenAPI 3.2
+    assert told["schema"]["properties"].keys() >= {"data", "event", "id"}
 
 
 def test_it_shows_what_is_sent_and_what_comes_back():

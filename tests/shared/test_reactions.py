@@ -31,10 +31,11 @@ class Desk:
         self.failing: set[int] = set()
         self.is_usual_blocked = False
         self.at_once: list[int] = []
+        self.sets: list[int] = []
         self.alone: list[int] = []
         self.is_absorbing = True
         table = [Reaction(Ticked, self._one, handle_usual=self._usual, absorb=self._absorb)]
-        self.reactor = Reactor(database, bus, table, clock=utc_now)
+        self.reactor = Reactor(database, bus, table, clock=utc_now, at_once=4)
 
     async def _one(self, tx: Transaction, event: Event[Ticked]) -> None:
         self.alone.append(event.data.number)
@@ -49,6 +50,7 @@ class Desk:
         if self.is_usual_blocked:
             raise ValueError("the usual way is blocked")
         self.at_once += [event.data.number for event in events if event.data.number < 10]
+        self.sets.append(len(events))
         return [event for event in events if event.data.number >= 10]
 
     async def _absorb(self, tx: Transaction, events: Sequence[Event[Ticked]]) -> list[Event[Ticked]]:
@@ -105,6 +107,16 @@ async def test_what_is_usual_is_dealt_with_at_once_and_the_rest_alone_and_in_ord
     assert await desk.hear(tick(12), tick(1), tick(11), tick(2)) == [DONE] * 4
     assert (desk.at_once, desk.alone) == ([1, 2], [12, 11])
     assert await effects(desk.database) == {1: 1, 2: 1, 11: 1, 12: 1}
+
+
+async def test_what_is_absorbed_is_so_in_one_and_the_rest_in_as_many_at_a_time_as_are_allowed(
+    desk: Desk,
+) -> None:
+    await desk.hear(tick(100))
+    desk.sets.clear()
+    assert await desk.hear(*map(tick, range(101, 120)), *map(tick, range(9))) == [DONE] * 28
+    assert desk.sets == [4, 4, 1]
+    assert await effects(desk.database) == {**dict.fromkeys(range(9), 1), 119: 1}
 
 
 async def test_an_event_that_comes_twice_has_one_effect_in_one_batch_and_in_two(desk: Desk) -> None:

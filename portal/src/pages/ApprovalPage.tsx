@@ -4,11 +4,13 @@ import { data, provisioner, renewal } from "../api";
 import type { paths } from "../contracts/renewal";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
+import { named, useGroupChoices } from "../parts/choices";
 import { Detail, Halves } from "../parts/Detail";
 import { Facts } from "../parts/Facts";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
+import { Everybody } from "../parts/Who";
 import { plain } from "../words";
 
 type Approval = paths["/v1/approvals/{approval_id}"]["get"]["responses"][200]["content"]["application/json"];
@@ -38,6 +40,7 @@ interface ShownProps {
 }
 
 function Shown({ service, path, known }: ShownProps) {
+  const groups = useGroupChoices();
   // The digest of what is shown: had it changed meanwhile, the word would count for nothing.
   const say = (verdict: "grant" | "refuse") => (reason: string) => {
     const said = { params: { path }, body: { verdict, digest: known.digest, reason } };
@@ -76,8 +79,8 @@ function Shown({ service, path, known }: ShownProps) {
               of={{
                 Needed: known.needed,
                 Roles: known.approver_roles.join(", "),
-                Groups: known.approver_groups.join(", "),
-                "Asked by": known.requesters.join(", "),
+                Groups: named(known.approver_groups, groups),
+                "Asked by": <Everybody ids={known.requesters} />,
                 "Runs out": <When at={known.expires_at} />,
               }}
             />

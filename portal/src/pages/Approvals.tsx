@@ -8,6 +8,7 @@ import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
+import { Everybody } from "../parts/Who";
 import { plain } from "../words";
 
 export function Approvals() {
@@ -60,7 +61,7 @@ function Waiting({ of, show }: { of: "renewal" | "provisioner"; show: string }) 
           },
           { title: "State", cell: (each) => <State of={each.state} /> },
           { title: "Needed", cell: (each) => each.needed },
-          { title: "Asked by", cell: (each) => each.requesters.join(", ") },
+          { title: "Asked by", cell: (each) => <Everybody ids={each.requesters} /> },
           { title: "Asked", cell: (each) => <When at={each.created_at} /> },
           { title: "Runs out", cell: (each) => <When at={each.expires_at} /> },
         ]}

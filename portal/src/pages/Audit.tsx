@@ -65,16 +65,18 @@ export function Audit() {
             { title: "Did", cell: (each) => plain(each.action) },
             {
               title: "What",
+              width: 170,
               cell: (each) => (
                 <Text size="sm">
-                  {plain(each.object_kind)} {each.object_name ?? each.object_id}
+                  {plain(each.object_kind)}{" "}
+                  {each.object_name ?? <span className="mono">{each.object_id}</span>}
                 </Text>
               ),
             },
             {
               title: "Change",
               cell: (each) => (
-                <Code block tabIndex={0} mah={120} maw={420} className="scrolls">
+                <Code block tabIndex={0} mah={120} miw={260} maw={420} className="scrolls folds">
                   {changed(each.before, each.after)}
                 </Code>
               ),

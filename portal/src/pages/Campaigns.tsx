@@ -1,10 +1,14 @@
+import { Anchor } from "@mantine/core";
+import { Link } from "react-router";
 import { data, renewal } from "../api";
-import { Act } from "../parts/Act";
+import { useGroupChoices } from "../parts/choices";
 import { Empty } from "../parts/Empty";
+import { Form } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
+import { Steering } from "./CampaignPage";
 
 export function Campaigns() {
   return (
@@ -14,61 +18,25 @@ export function Campaigns() {
     >
       <Listing
         label="Campaigns"
+        actions={<Plan />}
         queryKey={["campaigns"]}
+        every={5_000}
         load={(cursor) => data(renewal.GET("/v1/campaigns", { params: { query: cursor ? { cursor } : {} } }))}
         rowKey={(each) => each.id}
         columns={[
-          { title: "Name", cell: (each) => each.name },
+          {
+            title: "Name",
+            cell: (each) => (
+              <Anchor component={Link} to={`/campaigns/${each.id}`} size="sm">
+                {each.name}
+              </Anchor>
+            ),
+          },
           { title: "What", cell: (each) => <span className="mono">{each.query}</span> },
           { title: "Until", cell: (each) => <When at={each.deadline} none="no deadline" /> },
           { title: "State", cell: (each) => <State of={each.state} /> },
-          { title: "Wave", cell: (each) => each.wave },
-          {
-            title: "",
-            cell: (each) =>
-              each.state === "running" ? (
-                <Act
-                  label="Pause"
-                  variant="default"
-                  what="Nothing more is ordered; what is under way goes on."
-                  reason
-                  run={(reason) =>
-                    data(
-                      renewal.POST("/v1/campaigns/{campaign_id}/pause", {
-                        params: { path: { campaign_id: each.id } },
-                        body: { reason },
-                      }),
-                    )
-                  }
-                />
-              ) : each.state === "paused" ? (
-                <Act
-                  label="Resume"
-                  what="The campaign goes on with its next wave."
-                  run={() =>
-                    data(
-                      renewal.POST("/v1/campaigns/{campaign_id}/resume", {
-                        params: { path: { campaign_id: each.id } },
-                        body: { retry_failed: false },
-                      }),
-                    )
-                  }
-                />
-              ) : each.state === "planned" && each.plan_digest ? (
-                <Act
-                  label="Start"
-                  what="The plan begins with its first wave, once it is approved."
-                  run={() =>
-                    data(
-                      renewal.POST("/v1/campaigns/{campaign_id}/start", {
-                        params: { path: { campaign_id: each.id } },
-                        body: { plan_digest: each.plan_digest ?? "" },
-                      }),
-                    )
-                  }
-                />
-              ) : null,
-          },
+          { title: "Wave", cell: (each) => each.wave + 1 },
+          { title: "", cell: (each) => <Steering of={each} /> },
         ]}
         empty={
           <Empty title="No campaign was planned">
@@ -78,5 +46,18 @@ export function Campaigns() {
         }
       />
     </Page>
+  );
+}
+
+function Plan() {
+  return (
+    <Form
+      label="Plan a campaign"
+      service="renewal"
+      path="/v1/campaigns"
+      fields={["name", "query", "reason", "deadline", "profiles", "not_from", "waves", "revoke", "groups"]}
+      choices={{ groups: useGroupChoices() }}
+      what="Nothing is ordered yet: first it is shown what would be replaced, by what, and what only people can do."
+    />
   );
 }

@@ -1,11 +1,12 @@
-import { Anchor, Button, Grid, Group, Menu, Paper, Stack, Text } from "@mantine/core";
+import { Anchor, Button, Grid, Group, Menu, Paper, Pill, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { Fragment, useState } from "react";
 import { Link, useSearchParams } from "react-router";
 import { data, inventory, renewal } from "../api";
 import type { components } from "../contracts/inventory";
 import { Act } from "../parts/Act";
-import { useGroupChoices, useTeamChoices } from "../parts/choices";
+import { named, useGroupChoices, useTeamChoices } from "../parts/choices";
+import { Edited } from "../parts/Edited";
 import { Empty } from "../parts/Empty";
 import { Form } from "../parts/Form";
 import { type Column, Listing } from "../parts/Listing";
@@ -14,7 +15,7 @@ import { Page } from "../parts/Page";
 import { QueryBox } from "../parts/QueryBox";
 import { TellMe } from "../parts/TellMe";
 import { When } from "../parts/When";
-import { count, keyOf, many, nameOf } from "../words";
+import { count, issuerOf, keyOf, many, nameOf } from "../words";
 
 type Certificate = components["schemas"]["CertificateView"];
 
@@ -25,8 +26,15 @@ const COLUMNS: Record<string, Column<Certificate>> = {
   name: {
     title: "Name",
     cell: (each) => (
-      <Anchor component={Link} to={`/certificates/${each.fingerprint}`} size="sm">
-        {nameOf(each)}
+      <Anchor
+        component={Link}
+        to={`/certificates/${each.fingerprint}`}
+        size="sm"
+        display="block"
+        miw={160}
+        className="breaks"
+      >
+        <Breakable name={nameOf(each)} />
         {each.names.length > 1 ? (
           <Text span c="dimmed" size="sm">
             {" "}
@@ -38,26 +46,58 @@ const COLUMNS: Record<string, Column<Certificate>> = {
   },
   expires: { title: "Ends", cell: (each) => <When at={each.not_after} /> },
   urgency: { title: "State", cell: (each) => <Standing of={each} /> },
-  issuer: { title: "Issuer", cell: (each) => <Text size="sm">{each.issuer}</Text> },
+  issuer: { title: "Issuer", cell: (each) => <Issuer name={each.issuer} /> },
   key: {
     title: "Key",
     cell: (each) => <Text size="sm">{keyOf(each)}</Text>,
   },
   owner: {
     title: "Owner",
-    cell: (each) => (each.owner ? <Text size="sm">{each.owner.name}</Text> : <Nobody />),
+    cell: (each) =>
+      each.owner ? (
+        <Text size="sm" miw={90} className="breaks">
+          {each.owner.name}
+        </Text>
+      ) : (
+        <Nobody />
+      ),
   },
   tags: { title: "Tags", cell: (each) => <Text size="sm">{each.tags.join(", ")}</Text> },
   first: { title: "Known since", cell: (each) => <When at={each.first_known_at} /> },
 };
-const DEFAULT = ["name", "expires", "urgency", "issuer", "key", "owner"];
+const SHOWN_AT_FIRST = ["name", "expires", "urgency", "issuer", "key", "owner"];
+
+/** What is shown where nothing is asked: what ended or was replaced long ago would come first otherwise. */
+const CURRENT = "current and expires > now";
+const ENDED = "current and expires <= now";
+
+/** A name that breaks after its dots, where it must. */
+function Breakable({ name }: { name: string }) {
+  const labels = name.split(/(?<=\.)/);
+  return labels.map((label, at) => (
+    <Fragment key={labels.slice(at).join("")}>
+      {label}
+      <wbr />
+    </Fragment>
+  ));
+}
+
+function Issuer({ name }: { name: string | null }) {
+  return name ? (
+    <Text size="sm" miw={100} className="breaks" title={name}>
+      {issuerOf(name)}
+    </Text>
+  ) : null;
+}
 
 export function Certificates() {
   const [params, setParams] = useSearchParams();
-  const query = params.get("query") ?? "";
-  const [columns, setColumns] = useState(DEFAULT);
+  // An empty question finds all there is; none at all finds what is current.
+  const question = params.get("query");
+  const query = question ?? CURRENT;
+  const [columns, setColumns] = useState(SHOWN_AT_FIRST);
   const [chosen, setChosen] = useState<string[]>([]);
-  const ask = (text: string) => setParams(text ? { query: text } : {});
+  const ask = (text: string) => setParams({ query: text });
   const asked = query ? { query } : {};
   const number = useQuery({
     queryKey: ["certificates", "count", query],
@@ -69,13 +109,14 @@ export function Certificates() {
       lead={number.data ? many(number.data.count, "certificate") : undefined}
       actions={
         <>
-          {query ? <TellMe query={query} /> : null}
+          {question ? <TellMe query={question} /> : null}
           <ColumnMenu chosen={columns} choose={setColumns} />
         </>
       }
     >
       <Stack>
-        <QueryBox value={query} onAsk={ask} refusal={number.error} />
+        <QueryBox value={question ?? ""} onAsk={ask} refusal={number.error} />
+        {question ? null : <Narrowed isNarrowed={question === null} ask={ask} />}
         <Grid>
           <Grid.Col span={{ base: 12, lg: 9 }} order={{ base: 2, lg: 1 }}>
             {number.error ? null : (
@@ -84,7 +125,7 @@ export function Certificates() {
                 chosen={{ keys: chosen, choose: setChosen }}
                 actions={
                   <Bulk
-                    query={query}
+                    query={question ?? ""}
                     all={number.data?.count ?? 0}
                     chosen={chosen}
                     done={() => setChosen([])}
@@ -102,11 +143,11 @@ export function Certificates() {
                 rowKey={(each) => each.fingerprint}
                 empty={
                   <Empty title="Nothing is found">
-                    {query ? (
+                    {question ? (
                       "No certificate answers this question."
                     ) : (
                       <>
-                        Nothing is known yet:{" "}
+                        {question === null ? "Nothing current is known yet:" : "Nothing is known yet:"}{" "}
                         <Anchor component={Link} to="/discovery">
                           scan a network
                         </Anchor>
@@ -124,6 +165,36 @@ export function Certificates() {
         </Grid>
       </Stack>
     </Page>
+  );
+}
+
+/** Says what is left out where nothing is asked, and lets it in. */
+function Narrowed({ isNarrowed, ask }: { isNarrowed: boolean; ask: (query: string) => void }) {
+  return (
+    <Group gap="sm">
+      {isNarrowed ? (
+        <Pill
+          bd="1px solid var(--mantine-color-default-border)"
+          withRemoveButton
+          onRemove={() => ask("")}
+          removeButtonProps={{
+            "aria-label": "Show all, also what has ended or was replaced",
+            // By itself it is for the mouse alone.
+            "aria-hidden": false,
+            tabIndex: 0,
+          }}
+        >
+          Current: in use, not replaced, not ended
+        </Pill>
+      ) : (
+        <Anchor component={Link} to="/certificates" size="sm">
+          Only what is current
+        </Anchor>
+      )}
+      <Anchor component={Link} to={`/certificates?query=${encodeURIComponent(ENDED)}`} size="sm">
+        Ended, and still in use
+      </Anchor>
+    </Group>
   );
 }
 
@@ -159,14 +230,7 @@ function Bulk({ query, all, chosen, done }: BulkProps) {
         choices={choices}
         what={`What is given here is changed of ${what}; what is left out stays.`}
         submit={`Change ${what}`}
-        shown={(edit) => (
-          <Text size="sm">
-            {edit.id
-              ? "It is under way: what becomes of it is under Audit."
-              : `Changed: ${String(edit.changed)}.`}
-          </Text>
-        )}
-        onDone={done}
+        shown={(edit) => <Edited id={String(edit.id)} />}
       />
       <Act
         label="Have the chosen renewed"
@@ -212,6 +276,7 @@ function ColumnMenu({ chosen, choose }: { chosen: string[]; choose: (names: stri
 }
 
 function Facets({ query, ask }: { query: string; ask: (query: string) => void }) {
+  const teams = useTeamChoices();
   const asked = useQuery({
     queryKey: ["certificates", "facets", query],
     queryFn: () =>
@@ -235,8 +300,15 @@ function Facets({ query, ask }: { query: string; ask: (query: string) => void })
             </Text>
             {facet.buckets.map((bucket) => (
               <Group key={String(bucket.value)} justify="space-between" wrap="nowrap" gap="xs">
-                <Anchor component="button" type="button" size="sm" truncate onClick={() => ask(bucket.query)}>
-                  {String(bucket.value)}
+                <Anchor
+                  component="button"
+                  type="button"
+                  size="sm"
+                  truncate
+                  title={String(bucket.value)}
+                  onClick={() => ask(bucket.query)}
+                >
+                  {facet.field === "owner" ? named([String(bucket.value)], teams) : String(bucket.value)}
                 </Anchor>
                 <Text size="sm" c="dimmed">
                   {count(bucket.count)}

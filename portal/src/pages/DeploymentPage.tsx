@@ -4,6 +4,7 @@ import { data, provisioner } from "../api";
 import type { paths } from "../contracts/provisioner";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
+import { CertificateName } from "../parts/CertificateName";
 import { Detail, Halves, Happenings } from "../parts/Detail";
 import { Facts } from "../parts/Facts";
 import { State } from "../parts/Marks";
@@ -59,8 +60,8 @@ function Shown({ id, known }: { id: string; known: Deployment }) {
             <Facts
               of={{
                 Certificate: (
-                  <Anchor component={Link} to={`/certificates/${known.fingerprint}`} className="mono">
-                    {known.fingerprint.slice(0, 16)}…
+                  <Anchor component={Link} to={`/certificates/${known.fingerprint}`} size="sm">
+                    <CertificateName query={`fingerprint = ${known.fingerprint}`} id={known.fingerprint} />
                   </Anchor>
                 ),
                 Order: (

@@ -9,7 +9,7 @@ import { Page } from "../parts/Page";
 import { nameOf } from "../words";
 import { NewScan } from "./Discovery";
 import { MakeAuthority, MakeProfile } from "./Renewal";
-import { MakeChannel, MakeOwnership, MakeTeam } from "./Settings";
+import { ApplyOwnership, MakeChannel, MakeOwnership, MakeTeam } from "./Settings";
 
 const ONE = { params: { query: { limit: 1 } } };
 const OFTEN_MS = 3_000;
@@ -60,11 +60,12 @@ export function Steps() {
       <Step number={2} title="Say who owns what" isDone={way?.isOwned}>
         <Text size="sm">
           A team, and a rule: <code>name under example.com</code>, say. What is found from then on has an
-          owner.
+          owner; applied now, what was found before has one too.
         </Text>
         <Group gap="xs">
           <MakeTeam />
           <MakeOwnership />
+          <ApplyOwnership />
         </Group>
       </Step>
       <Step number={3} title="Say who is told" isDone={way?.isTold}>
@@ -73,6 +74,10 @@ export function Steps() {
           warning or worse, until you make other rules; send a test through it under{" "}
           <Anchor component={Link} to="/settings">
             Settings
+          </Anchor>
+          . What is open already is under{" "}
+          <Anchor component={Link} to="/alerts">
+            Alerts
           </Anchor>
           .
         </Text>

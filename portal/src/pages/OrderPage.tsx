@@ -9,6 +9,7 @@ import { Facts } from "../parts/Facts";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
+import { Who } from "../parts/Who";
 import { plain, REASON } from "../words";
 
 type Order = paths["/v1/orders/{order_id}"]["get"]["responses"][200]["content"]["application/json"];
@@ -57,7 +58,7 @@ function Shown({ id, known }: { id: string; known: Order }) {
                 "Next step": known.next_step,
                 "Next attempt": known.next_attempt_at && <When at={known.next_attempt_at} />,
                 Ordered: <When at={known.created_at} />,
-                By: known.created_by,
+                By: <Who id={known.created_by} />,
                 Certificate: known.fingerprint && (
                   <Anchor component={Link} to={`/certificates/${known.fingerprint}`} className="mono">
                     {known.fingerprint.slice(0, 16)}…

@@ -1,15 +1,18 @@
-import { Anchor, Group, Select, Stack, Tabs } from "@mantine/core";
+import { Anchor, Group, Select, Stack, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "react-router";
 import { data, provisioner } from "../api";
 import { Act } from "../parts/Act";
+import { CertificateName } from "../parts/CertificateName";
+import { named, useGroupChoices } from "../parts/choices";
 import { Empty } from "../parts/Empty";
 import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
+import { Who } from "../parts/Who";
 import { plain } from "../words";
 
 export function Provisioning() {
@@ -59,10 +62,10 @@ function Deployments() {
       rowKey={(each) => each.id}
       columns={[
         {
-          title: "Deployment",
+          title: "Certificate",
           cell: (each) => (
-            <Anchor component={Link} to={`/deployments/${each.id}`} size="sm" className="mono">
-              {each.fingerprint.slice(0, 16)}…
+            <Anchor component={Link} to={`/deployments/${each.id}`} size="sm">
+              <CertificateName query={`fingerprint = ${each.fingerprint}`} id={each.fingerprint} />
             </Anchor>
           ),
         },
@@ -95,8 +98,8 @@ function Rollouts() {
         {
           title: "Certificate",
           cell: (each) => (
-            <Anchor component={Link} to={`/rollouts/${each.id}`} size="sm" className="mono">
-              {each.fingerprint.slice(0, 16)}…
+            <Anchor component={Link} to={`/rollouts/${each.id}`} size="sm">
+              <CertificateName query={`fingerprint = ${each.fingerprint}`} id={each.fingerprint} />
             </Anchor>
           ),
         },
@@ -124,8 +127,16 @@ function useTargets() {
   return asked.data?.items ?? [];
 }
 
+interface Scoped {
+  group: string | null;
+  target_id: string | null;
+}
+
 function Windows() {
   const choices = { target_id: useTargets().map((each) => ({ value: each.id, label: each.name })) };
+  const groups = useGroupChoices();
+  const scope = ({ group, target_id: target }: Scoped) =>
+    group ? named([group], groups) : target && named([target], choices.target_id);
   return (
     <Stack>
       <Listing
@@ -140,7 +151,7 @@ function Windows() {
         rowKey={(each) => each.id}
         columns={[
           { title: "Window", cell: (each) => each.name },
-          { title: "Of", cell: (each) => each.group ?? each.target_id },
+          { title: "Of", cell: scope },
           {
             title: "When",
             cell: (each) =>
@@ -171,7 +182,7 @@ function Windows() {
         rowKey={(each) => each.id}
         columns={[
           { title: "Why", cell: (each) => each.reason },
-          { title: "Of", cell: (each) => each.group ?? each.target_id ?? "all" },
+          { title: "Of", cell: (each) => scope(each) ?? "all" },
           { title: "From", cell: (each) => <When at={each.starts_at} /> },
           { title: "Until", cell: (each) => <When at={each.ends_at} /> },
           {
@@ -193,6 +204,7 @@ function Windows() {
 }
 
 function Targets() {
+  const groups = useGroupChoices();
   return (
     <Listing
       label="Targets"
@@ -204,7 +216,7 @@ function Targets() {
         { title: "Name", cell: (each) => each.name },
         { title: "Kind", cell: (each) => plain(each.kind) },
         { title: "Where", cell: (each) => (each.host ? `${each.username}@${each.host}:${each.port}` : "") },
-        { title: "Groups", cell: (each) => each.groups.join(", ") },
+        { title: "Groups", cell: (each) => named(each.groups, groups) },
         { title: "Changed", cell: (each) => <When at={each.updated_at} /> },
         {
           title: "",
@@ -310,18 +322,24 @@ function Bindings() {
               component={Link}
               to={`/certificates?query=${encodeURIComponent(`lineage = "${each.lineage_id}" and current`)}`}
               size="sm"
-              className="mono"
             >
-              {each.lineage_id.slice(0, 13)}…
+              <CertificateName query={`lineage = "${each.lineage_id}" and current`} id={each.lineage_id} />
             </Anchor>
           ),
         },
-        { title: "Slot", cell: (each) => <span className="mono">{JSON.stringify(each.slot)}</span> },
+        {
+          title: "Slot",
+          cell: (each) => (
+            <Text size="sm" className="mono" miw={220}>
+              {JSON.stringify(each.slot)}
+            </Text>
+          ),
+        },
         {
           title: "Proved at",
           cell: (each) => each.endpoints.map((at) => `${at.server_name ?? at.address}:${at.port}`).join(", "),
         },
-        { title: "By", cell: (each) => each.created_by },
+        { title: "By", cell: (each) => <Who id={each.created_by} /> },
         {
           title: "",
           cell: (each) => (

@@ -8,6 +8,7 @@ import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
+import { Who } from "../parts/Who";
 import { plain, REASON } from "../words";
 
 export function Renewal() {
@@ -110,7 +111,7 @@ function Orders() {
         { title: "State", cell: (each) => <State of={each.state} /> },
         { title: "Held by", cell: (each) => each.held_by },
         { title: "Ordered", cell: (each) => <When at={each.created_at} /> },
-        { title: "By", cell: (each) => each.created_by },
+        { title: "By", cell: (each) => <Who id={each.created_by} /> },
         { title: "Seen in place", cell: (each) => <When at={each.observed_at} none="not yet" /> },
       ]}
       empty={

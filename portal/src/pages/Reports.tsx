@@ -10,6 +10,7 @@ import { Failure } from "../parts/Failure";
 import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { Page } from "../parts/Page";
+import { save } from "../parts/save";
 import { When } from "../parts/When";
 import { plain } from "../words";
 
@@ -93,18 +94,10 @@ function Making() {
   const [format, setFormat] = useState<string>("pdf");
   const [query, setQuery] = useState("");
   const made = useMutation({
-    mutationFn: async () => {
+    mutationFn: () => {
       const wanted = { report, format, ...(query.trim() ? { query: query.trim() } : {}) } as Wanted;
-      const file = await data(
-        notifier.GET("/v1/reports", { params: { query: wanted }, parseAs: "blob" }) as Promise<{
-          data?: Blob;
-        }>,
-      );
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(file);
-      link.download = `everleaf-${report}.${format}`;
-      link.click();
-      URL.revokeObjectURL(link.href);
+      const asked = notifier.GET("/v1/reports", { params: { query: wanted }, parseAs: "blob" });
+      return save(asked, `everleaf-${report}.${format}`);
     },
   });
   return (

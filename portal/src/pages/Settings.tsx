@@ -1,7 +1,7 @@
 import { Alert, Code, Group, Stack, Tabs } from "@mantine/core";
 import { data, inventory, notifier, send } from "../api";
 import { Act } from "../parts/Act";
-import { useChannelChoices, useGroupChoices, useTeamChoices } from "../parts/choices";
+import { named, useChannelChoices, useGroupChoices, useTeamChoices } from "../parts/choices";
 import { Empty } from "../parts/Empty";
 import type { Values } from "../parts/Fields";
 import { Form, Remove } from "../parts/Form";
@@ -78,7 +78,7 @@ function People() {
         { title: "Name", cell: (each) => each.name },
         { title: "Kind", cell: (each) => each.kind },
         { title: "Roles", cell: (each) => each.roles.join(", ") },
-        { title: "Groups", cell: (each) => each.groups.join(", ") || "all" },
+        { title: "Groups", cell: (each) => named(each.groups, choices.groups) || "all" },
         { title: "State", cell: (each) => <State of={each.disabled_at ? "disabled" : "enabled"} /> },
         {
           title: "",
@@ -201,6 +201,17 @@ export function MakeOwnership() {
   );
 }
 
+export function ApplyOwnership() {
+  return (
+    <Act
+      label="Apply them now"
+      variant="default"
+      what="All rules are gone through for all certificates, also those that were there before."
+      run={() => send("inventory", "post", "/v1/assignment-rules/apply", { body: {} })}
+    />
+  );
+}
+
 function Ownership() {
   const choices = { owner: useTeamChoices(), add_groups: useGroupChoices() };
   return (
@@ -210,12 +221,7 @@ function Ownership() {
         queryKey={["assignment-rules"]}
         actions={
           <>
-            <Act
-              label="Apply them now"
-              variant="default"
-              what="All rules are gone through for all certificates, also those that were there before."
-              run={() => send("inventory", "post", "/v1/assignment-rules/apply", { body: {} })}
-            />
+            <ApplyOwnership />
             <MakeOwnership />
           </>
         }
@@ -224,8 +230,8 @@ function Ownership() {
         columns={[
           { title: "Rule", cell: (each) => each.name },
           { title: "What", cell: (each) => <span className="mono">{each.query}</span> },
-          { title: "Owner", cell: (each) => each.owner },
-          { title: "Groups", cell: (each) => each.add_groups.join(", ") },
+          { title: "Owner", cell: (each) => each.owner && named([each.owner], choices.owner) },
+          { title: "Groups", cell: (each) => named(each.add_groups, choices.add_groups) },
           { title: "Tags", cell: (each) => each.add_tags.join(", ") },
           { title: "State", cell: (each) => <State of={each.is_enabled ? "enabled" : "off"} /> },
           {
@@ -459,14 +465,9 @@ function Rules() {
         { title: "Problems", cell: (each) => each.problems.map(plain).join(", ") || "all" },
         {
           title: "Through",
-          cell: (each) =>
-            each.channels === null
-              ? "all channels"
-              : each.channels
-                  .map((id) => choices.channels.find((channel) => channel.value === id)?.label ?? id)
-                  .join(", "),
+          cell: (each) => (each.channels === null ? "all channels" : named(each.channels, choices.channels)),
         },
-        { title: "Groups", cell: (each) => each.groups.join(", ") || "all" },
+        { title: "Groups", cell: (each) => named(each.groups, choices.groups) || "all" },
         {
           title: "",
           cell: (each) => (

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { Failure } from "./Failure";
 import { Page } from "./Page";
 import { When } from "./When";
+import { Who } from "./Who";
 
 interface DetailProps<Thing> {
   /** What it is called before it is known. */
@@ -58,11 +59,11 @@ export function Happenings({ of }: { of: Step[] }) {
     <Timeline bulletSize={12} lineWidth={2}>
       {of.map((step) => (
         <Timeline.Item key={step.key} title={step.title} {...(step.isBad ? { color: "red" } : {})}>
-          <Text size="sm" component="div">
+          <Text size="sm" component="div" className="breaks">
             {step.text}
           </Text>
           <Text size="xs" c="dimmed" component="div">
-            <When at={step.at} /> {step.by}
+            <When at={step.at} /> {step.by ? <Who id={step.by} /> : null}
           </Text>
         </Timeline.Item>
       ))}

@@ -1,10 +1,12 @@
-import { Text, useMantineTheme, VisuallyHidden } from "@mantine/core";
+import { Loader, Text, useMantineTheme, VisuallyHidden } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Bar, BarChart, CartesianGrid, Legend, ResponsiveContainer, Tooltip, XAxis, YAxis } from "recharts";
 import { data, inventory } from "../api";
 import { Failure } from "./Failure";
 
 const WEEK = 7;
+/** There is no room for 80,000 beside the chart. */
+const compact = new Intl.NumberFormat("en", { notation: "compact" });
 
 /** What ends and what is renewed, week by week. */
 export function ExpiryTimeline() {
@@ -17,7 +19,11 @@ export function ExpiryTimeline() {
   if (asked.error) {
     return <Failure error={asked.error} />;
   }
-  const days = asked.data?.days ?? [];
+  // An empty chart would say that nothing ends.
+  if (asked.isPending) {
+    return <Loader size="sm" aria-label="Loading" />;
+  }
+  const { days } = asked.data;
   const weeks = [];
   for (let first = 0; first < days.length; first += WEEK) {
     const of = days.slice(first, first + WEEK);
@@ -27,7 +33,7 @@ export function ExpiryTimeline() {
       "renewed by itself": of.reduce((sum, day) => sum + day.renewals, 0),
     });
   }
-  if (asked.data && weeks.every((each) => !each["ends, by hand"] && !each["renewed by itself"])) {
+  if (weeks.every((each) => !each["ends, by hand"] && !each["renewed by itself"])) {
     return <Text size="sm">Nothing ends or is renewed within 90 days.</Text>;
   }
   return (
@@ -37,7 +43,7 @@ export function ExpiryTimeline() {
           <BarChart data={weeks} accessibilityLayer={false} margin={{ left: -18, right: 4, top: 4 }}>
             <CartesianGrid strokeDasharray="3 3" vertical={false} strokeOpacity={0.3} />
             <XAxis dataKey="week" fontSize={12} />
-            <YAxis allowDecimals={false} fontSize={12} />
+            <YAxis allowDecimals={false} fontSize={12} tickFormatter={compact.format} />
             <Tooltip
               contentStyle={{
                 background: "var(--mantine-color-body)",

@@ -77,8 +77,12 @@ function Rows<Row>({ label, queryKey, load, columns, rowKey, empty, every, chose
   return (
     <Paper withBorder pos="relative" mih={120}>
       <LoadingOverlay visible={asked.isPending} overlayProps={{ blur: 1 }} />
-      <ScrollArea type="auto" viewportProps={{ tabIndex: 0, role: "region", "aria-label": label }}>
-        <Table highlightOnHover verticalSpacing="xs" horizontalSpacing="md" miw={640}>
+      <ScrollArea
+        type="auto"
+        offsetScrollbars="present"
+        viewportProps={{ tabIndex: 0, role: "region", "aria-label": label }}
+      >
+        <Table highlightOnHover verticalSpacing="xs" horizontalSpacing="sm" miw={640}>
           <caption>
             <VisuallyHidden>{label}</VisuallyHidden>
           </caption>

@@ -15,6 +15,7 @@ import { type ReactNode, useEffect } from "react";
 import { Link, useLocation } from "react-router";
 import { useChanges } from "../changes";
 import { type Person, signOut } from "../session";
+import { Sound } from "./Sound";
 
 const ROOMS: [string, string][] = [
   ["/", "Overview"],
@@ -100,7 +101,7 @@ export function Shell({ who, children }: { who: Person; children: ReactNode }) {
         </ScrollArea>
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1}>
-        {children}
+        <Sound key={pathname}>{children}</Sound>
       </AppShell.Main>
     </AppShell>
   );

@@ -2,6 +2,16 @@
 import { useQuery } from "@tanstack/react-query";
 import { data, inventory, notifier } from "../api";
 
+export interface Choice {
+  value: string;
+  label: string;
+}
+
+/** Return the names of ids, with a comma between them; an id that is not known stays as it is. */
+export function named(ids: string[], choices: Choice[]): string {
+  return ids.map((id) => choices.find((each) => each.value === id)?.label ?? id).join(", ");
+}
+
 /** Groups by name, for forms that take their ids. */
 export function useGroupChoices() {
   const asked = useQuery({

@@ -28,6 +28,8 @@ from shared.errors import Invalid
 
 F = TypeVar("F", bound=Callable[..., Any])
 USUAL_ROWS = 50
+USUAL_WAIT = timedelta(hours=1)
+"""A pipeline that nobody looks at must not wait for ever."""
 
 Profile = Annotated[
     str | None,
@@ -44,7 +46,11 @@ FailIfAny = Annotated[bool, typer.Option("--fail-if-any", help="End with 3 where
 WaitToo = Annotated[bool, typer.Option("--wait", help="Wait for its end: 4 where it ends badly.")]
 Timeout = Annotated[
     timedelta | None,
-    typer.Option(parser=duration, metavar="DURATION", help="How long to wait, as 10m: 5 when it is over."),
+    typer.Option(
+        parser=duration,
+        metavar="DURATION",
+        help="How long to wait, as 10m: 5 when it is over. An hour where it is left out.",
+    ),
 ]
 
 Options = dict[str, tuple[Any, Any]]
@@ -114,7 +120,7 @@ def waits(app: typer.Typer, name: str) -> Callable[[F], F]:
 
 def follow(client: Client, wait: Wait[Any], *, within: timedelta | None) -> Any:
     """Wait and show how far it is; end the program where it does not end well."""
-    seconds = within.total_seconds() if within is not None else None
+    seconds = (USUAL_WAIT if within is None else within).total_seconds()
     try:
         with Following(wait) as following:
             return client.wait(wait, every=1, within=seconds, seen=following.see)

@@ -5,8 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from everleaf import Wait
-from services.cli.shown import plain
-from services.cli.terminal import say
+from services.cli.terminal import plain, say, unmarked
 
 
 class Following:
@@ -25,7 +24,7 @@ class Following:
 
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task(plain(self._wait.what), total=None)
+            self._task = self._bar.add_task(unmarked(self._wait.what), total=None)
             self._bar.start()
         return self
 
@@ -35,7 +34,7 @@ class Following:
         line = plain(f"{self._wait.what}: {state}" + (f", {share:.0%}" if share is not None else ""))
         if self._bar is not None:
             done = {} if share is None else {"total": 1, "completed": share}
-            self._bar.update(self._task, description=line, **done)
+            self._bar.update(self._task, description=unmarked(line), **done)
         elif line != self._said:
             say(line)
         self._said = line

@@ -5,14 +5,14 @@ from base64 import b64decode
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from services.discovery.actions.uploads import Batch, Endpoint, State, Uploads
 from services.discovery.domain.holdings import Holding, Key, Listener, Use
 from services.discovery.domain.targets import is_address
 from shared import partial, x509
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Moment
 from shared.errors import Fault, Invalid
 from shared.events.discovery import Place
 from shared.http import MAX_BODY, Body, Routes, View
@@ -95,7 +95,7 @@ class SentEndpoint(ChainBody):
     starttls: _Text | None = None
     tls_version: _Text | None = None
     cipher_suite: _Text | None = None
-    observed_at: AwareDatetime
+    observed_at: Moment
 
 
 class UploadBody(Body):

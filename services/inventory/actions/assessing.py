@@ -73,10 +73,6 @@ class Assessing:
             await tls_facts.keep_looked(tx, place, seen.tls, digest=news.looked, at=seen.observed_at)
         await assessments.make_due(tx, [place], at=now)
 
-    def is_news(self, seen: CertificateFound, touched: Touched) -> bool:
-        """Return whether a look at a place that serves what it served tells something new of TLS."""
-        return _news(seen, touched).is_any
-
     async def changed(self, tx: Transaction, places: Sequence[str], *, now: datetime) -> None:
         """Have places judged anew."""
         await assessments.make_due(tx, places, at=now)

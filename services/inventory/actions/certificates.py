@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from services.inventory.actions.organising import inherit
 from services.inventory.domain.certificates import Reading, have_same_names, read
@@ -26,7 +27,11 @@ class Chain:
     @property
     def fingerprints(self) -> list[str]:
         """Return the fingerprints, leaf first."""
-        return [self.fingerprint, *(fingerprint_of(der) for der in self.ders[1:])]
+        return [self.fingerprint, *map(_above, self.ders[1:])]
+
+
+_above = lru_cache(maxsize=1_000)(fingerprint_of)
+"""Of authorities, of which there are few above many certificates."""
 
 
 def chain_of(fingerprint: str, ders: Sequence[bytes]) -> Chain:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.inventory.actions.certificates import chain_of
 from services.inventory.domain.assessment import digests
@@ -18,8 +18,7 @@ from shared.store import Transaction
 Found = Event[CertificateFound]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """An event, the key of its place, and what it says of an endpoint in the forms that are kept."""
 
     event: Found
@@ -63,6 +62,7 @@ def _told(event: Found, key: str) -> Told:
         digest=chain_digest(chain),
         has_bytes=bool(seen.chain),
         negotiated=digests.negotiated(seen),
+        looked=digests.looked(seen.tls) if seen.tls is not None else None,
     )
     return Told(event, key, look)
 

@@ -62,16 +62,11 @@ class Observations:
         latest: dict[str, Told] = {}
         for each in every:
             if each.event.data.place.kind == "endpoint":
-                latest[each.key] = max(latest.get(each.key, each), each, key=_when)
+                known = latest.get(each.key)
+                latest[each.key] = each if known is None else max(known, each, key=_when)
         looks = {each.look.place_id: each for each in latest.values() if each.look is not None}
         touched = await places.touch_all(tx, [each.look for each in looks.values() if each.look is not None])
-        settled = {
-            looks[at].event.id
-            for at, what in touched.items()
-            if not what.is_watched
-            and not what.is_awaited
-            and not self._assessing.is_news(looks[at].event.data, what)
-        }
+        settled = {looks[at].event.id for at in touched}
         return [each.event for each in every if each.event.id not in settled]
 
     async def usual(

@@ -54,6 +54,10 @@ class CertificateView(Labelled):
     first_known_at: datetime
 
 
+_OF_ROW = tuple(name for name in CertificateView.model_fields if name not in Labelled.model_fields)
+"""What a certificate shows that is not how it is organised."""
+
+
 class CrossedView(View):
     """A threshold that was crossed."""
 
@@ -159,8 +163,8 @@ def _written(page: Page[Any], labels: Mapping[str, Labels]) -> Response:
     What the database gives has the types of the model already; to make fifty of them, and to check those again, costs as
     much as all the rest of the answer.
     """
-    said = ({**vars(row), **vars(labels[row.fingerprint])} for row in page.items)
-    items = [{name: each[name] for name in CertificateView.model_fields} for each in said]
+    said = [(vars(row), vars(labels[row.fingerprint])) for row in page.items]
+    items = [{**{name: row[name] for name in _OF_ROW}, **labelled} for row, labelled in said]
     return Response(to_json({"items": items, "next_cursor": page.next_cursor}), media_type="application/json")
 
 

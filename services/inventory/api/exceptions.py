@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.inventory.actions.exceptions import Exceptions, NewException
 from services.inventory.domain.assessment.exceptions import ExceptionState, ScopeKind
 from services.inventory.store.assessment_tables import ExceptionRow
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Moment
 from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
 
@@ -40,7 +40,7 @@ class ExceptionBody(Body):
     reason: str = Field(
         min_length=10, max_length=2000, examples=["The till terminals of 2014 speak TLS 1.0 only."]
     )
-    ends_at: AwareDatetime = Field(description="At most 366 days ahead; afterwards the failure counts again.")
+    ends_at: Moment = Field(description="At most 366 days ahead; afterwards the failure counts again.")
 
 
 class ScopeView(View):

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from services.inventory.actions.principals import MadeKey, NewPrincipal, Principals
 from services.inventory.domain.credentials import Kind
@@ -12,13 +12,13 @@ from services.inventory.domain.rights import Rights
 from services.inventory.store.tables import PrincipalRow
 from shared.access import Principal, base64url, requires
 from shared.clock import Clock
+from shared.groups import GroupId
 from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
 from shared.idempotency import IdempotencyKey, Once
 
 Admin = Annotated[Principal, requires("principals:admin")]
 AllPages = Annotated[Paging, Depends()]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
-GroupId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s*]+$")]
 Roles = Annotated[list[str], Field(max_length=20, examples=[["viewer"]])]
 Permissions = Annotated[list[str], Field(max_length=100, examples=[["scans:write"]])]
 Groups = Annotated[

@@ -14,6 +14,7 @@ from services.inventory.store.certificates import CertificateFilter
 from services.inventory.store.queries.sorts import place_in
 from services.inventory.store.visibility import Scope
 from shared.access import Principal
+from shared.clock import WrittenOut
 from shared.http import Paging
 
 
@@ -21,7 +22,7 @@ def _in_utc(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
+Moment = Annotated[datetime, WrittenOut, AfterValidator(_in_utc)]
 """An instant; one without an offset is in UTC."""
 QueryText = Annotated[
     str | None,

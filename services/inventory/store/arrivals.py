@@ -44,6 +44,8 @@ class Look:
     """Whether the certificate itself came with the event."""
     negotiated: int | None
     """A number for how TLS was spoken."""
+    looked: int | None
+    """A number for what a look at depth `full` has found."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -76,33 +76,50 @@ def _touched(row: Any) -> Touched:
     return Touched(**{name: getattr(row, name) for name in _TOLD})
 
 
-async def touch_all(tx: Transaction, looks: Sequence[Look]) -> dict[str, Touched]:
-    """Note that places serve what they served before: one UPDATE for all. Returns what that means, by place.
+_LOOKS = {
+    "place_id": sa.Text,
+    "fingerprint": sa.Text,
+    "chain_digest": sa.Text,
+    "at": Instant,
+    "negotiated": sa.BigInteger,
+    "looked": sa.BigInteger,
+}
+_SIGHTINGS = cast(sa.Table, sa.inspect(Sighting).local_table)
 
-    A place that is not in the answer was left as it was. Each place may be given once.
+
+async def touch_all(tx: Transaction, looks: Sequence[Look]) -> set[str]:
+    """Note that places serve what they served before, as they did, and that it means nothing: one UPDATE for all.
+
+    Returns those places; one that is not in the answer was left as it was. Each place may be given once.
     """
-    columns = {"place_id": sa.Text, "fingerprint": sa.Text, "chain_digest": sa.Text, "at": Instant}
     # In one order, so that replicas do not wait for each other in a circle.
-    ordered = sorted(looks, key=lambda look: look.place_id)
-    given = table_of(
-        tx,
-        columns,
-        [(look.place_id, look.seen.fingerprint, look.digest, look.seen.observed_at) for look in ordered],
+    rows = sorted(
+        (
+            look.place_id,
+            look.seen.fingerprint,
+            look.digest,
+            look.seen.observed_at,
+            look.negotiated,
+            look.looked,
+        )
+        for look in looks
     )
+    given, seen = table_of(tx, _LOOKS, rows), _SIGHTINGS.c
     query = (
-        sa.update(Sighting)
+        sa.update(_SIGHTINGS)
         .where(
-            col(Sighting.place_id) == given.c.place_id,
-            col(Sighting.fingerprint) == given.c.fingerprint,
-            col(Sighting.chain_digest) == given.c.chain_digest,
-            col(Sighting.last_seen) <= given.c.at,
+            seen.place_id == given.c.place_id,
+            seen.fingerprint == given.c.fingerprint,
+            seen.chain_digest == given.c.chain_digest,
+            seen.last_seen <= given.c.at,
+            sa.not_(sa.or_(seen.is_watched, seen.is_awaited)),
+            sa.or_(given.c.negotiated.is_(None), given.c.negotiated == seen.negotiated_digest),
+            sa.or_(given.c.looked.is_(None), given.c.looked == seen.tls_digest),
         )
         .values(last_seen=given.c.at)
-        .returning(col(Sighting.place_id), *_told())
-        .execution_options(synchronize_session=False)
+        .returning(seen.place_id)
     )
-    rows = (await tx.session.execute(query)).all()
-    return {row.place_id: _touched(row) for row in rows}
+    return set((await tx.session.scalars(query)).all())
 
 
 async def keep_place(tx: Transaction, place: Place) -> str:

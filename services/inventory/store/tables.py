@@ -117,7 +117,8 @@ class CertificateName(Table, table=True):
 
     __tablename__ = "certificate_names"
 
-    fingerprint: str = Field(primary_key=True, max_length=64, foreign_key="certificates.fingerprint")
+    # No foreign key: it is written with its certificate, which is never deleted, and each would be looked for again.
+    fingerprint: str = Field(primary_key=True, max_length=64)
     name: str = Field(sa_type=_BY_CODE_POINTS, primary_key=True, index=True)
     backwards: str = Field(sa_type=_BY_CODE_POINTS, index=True)
 

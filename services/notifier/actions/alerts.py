@@ -45,6 +45,10 @@ class Alerts:
         """Take in evidence of a problem."""
         await turns.tell(tx, evidence, now=now)
 
+    async def tell_all(self, tx: Transaction, evidence: Sequence[Evidence], *, now: datetime) -> None:
+        """Take in evidence about different subjects."""
+        await turns.tell_all(tx, [turns.News(evidence=each) for each in evidence], now=now)
+
     async def grouped(self, tx: Transaction, told: LineagesGrouped, *, at: datetime, now: datetime) -> None:
         """Remember which groups lineages are in: who may see the alerts about them, and is told.
 

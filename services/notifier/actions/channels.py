@@ -39,6 +39,8 @@ from shared.store import Database, Transaction
 log = structlog.get_logger(__name__)
 
 Secrets = Mapping[str, SecretStr]
+MOST_READY = 200
+"""Channels that are kept ready to be used."""
 EVERYBODY = Audience()
 """Whomever a channel's options name."""
 
@@ -78,6 +80,7 @@ class Channels:
         self._sealer = sealer
         self._network = network
         self._portal_url = portal_url
+        self._ready: dict[tuple[str, int, bytes, Audience], Channel[Any, Any]] = {}
 
     async def create(self, new: NewChannel, *, caller: Principal, now: datetime) -> store.Channel:
         """Make a channel. Raises `Forbidden`, `Invalid` where it cannot work so, `Conflict` where the name is taken."""
@@ -206,10 +209,20 @@ class Channels:
         return await channel.carry(letter, progress=progress)
 
     def opened(self, row: store.Channel, *, audience: Audience = EVERYBODY) -> Channel[Any, Any]:
-        """Return what a row says, ready to be used for an audience. Raises `Invalid`, or what opening its secrets raises."""
-        kind = channel_kind(row.kind)
-        options = _parse(kind.options_type, readdressed(kind, row.options, audience), part="options")
-        return self._open(kind, options, secrets=self._unseal(row))
+        """Return what a row says, ready to be used for an audience. Raises `Invalid`, or what opening its secrets raises.
+
+        It is kept as long as the row is as it is: to open its secrets for each notice costs as much as to send it.
+        """
+        key = (row.id, row.version, row.secrets, audience)
+        channel = self._ready.pop(key, None)
+        if channel is None:
+            kind = channel_kind(row.kind)
+            options = _parse(kind.options_type, readdressed(kind, row.options, audience), part="options")
+            channel = self._open(kind, options, secrets=self._unseal(row))
+        self._ready[key] = channel  # the last that was used is the last to go
+        if len(self._ready) > MOST_READY:
+            del self._ready[next(iter(self._ready))]
+        return channel
 
     def _open(self, kind: Kind, options: BaseModel, *, secrets: Mapping[str, str]) -> Channel[Any, Any]:
         return kind.open(

@@ -5,7 +5,7 @@ runs out and the same notice, with the same id, goes out again.
 """
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,6 +33,13 @@ log = structlog.get_logger(__name__)
 TOLD_AS_THEY_ARE = (Turn.OPENED, Turn.RAISED, Turn.ACKNOWLEDGED, Turn.RESOLVED)
 """Channels know these; whatever else is told of an alert is one of them to whom it is told."""
 
+MOST = 100
+"""Deliveries that are claimed in one transaction."""
+
+
+def _one(_channel_id: str) -> int:
+    return 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -49,6 +56,7 @@ class Job:
 
     delivery_id: str
     attempts: int
+    claimed_at: datetime
     channel: store.Channel
     notice: Notice
     progress: Progress
@@ -74,49 +82,72 @@ class Deliveries:
             async with self._database.transaction() as tx:
                 await store.end_all_leases(tx)
 
-    async def claim(self, *, busy: Collection[str], now: datetime) -> Job | None:
-        """Take a due delivery through a channel that is not busy, or return None."""
+    async def claim(
+        self, *, busy: Collection[str], now: datetime, room: Callable[[str], int] = _one
+    ) -> Sequence[Job]:
+        """Take due deliveries through channels that are not busy, up to `room` through each; none where none is due.
+
+        Through a channel with a pace it is one at a time.
+        """
         # Where one was due there are often more: who looks first, so as to hold no lock for nothing, asks twice then.
         if not self._was_any_due and not await self._is_any_due(now, busy=busy):
-            return None
+            return ()
         async with self._database.transaction() as tx:
-            delivery = await store.claim(tx, until=now + self._schedule.lease, busy=busy, now=now)
-            self._was_any_due = delivery is not None
-            job = await self._job(tx, delivery) if delivery is not None else None
-            if delivery is not None and job is not None and not await _keeps_pace(tx, job, now=now):
-                # Another process of ours has sent something through it meanwhile.
-                delivery.attempts, delivery.lease_until = delivery.attempts - 1, None
-                return None
-            return job
+            due = await store.due_by_channel(tx, busy=busy, most=MOST, now=now)
+            self._was_any_due = bool(due)
+            channels = await store.channels_of(tx.session, due)
+            mine = [
+                delivery_id
+                for channel in channels.values()
+                for delivery_id in await _share(tx, channel, due[channel.id], room=room, now=now)
+            ]
+            claimed = await store.claim(tx, mine, until=now + self._schedule.lease) if mine else ()
+            return await self._jobs(tx, claimed, channels=channels, now=now)
 
     async def _is_any_due(self, now: datetime, *, busy: Collection[str]) -> bool:
         async with self._database.read() as session:
             return await store.is_any_due(session, now, busy=busy)
 
-    async def _job(self, tx: Transaction, delivery: store.Delivery) -> Job:
-        return Job(
-            delivery_id=delivery.id,
-            attempts=delivery.attempts,
-            channel=await tx.session.get_one(store.Channel, delivery.channel_id),
-            notice=await self._notice(tx, delivery),
-            progress=Progress(
-                told=tuple(delivery.told),
-                refused=delivery.refused,
-                ticket=await store.ticket_of(tx.session, delivery.alert_id, channel_id=delivery.channel_id)
-                if delivery.alert_id is not None
-                else None,
-            ),
-            audience=Audience(is_own=delivery.is_own, addressed=tuple(delivery.addressed)),
-            is_digest=delivery.digest is not None,
-        )
+    async def _jobs(
+        self,
+        tx: Transaction,
+        claimed: Sequence[store.Delivery],
+        *,
+        channels: Mapping[str, store.Channel],
+        now: datetime,
+    ) -> list[Job]:
+        alerts = {each.alert_id for each in claimed if each.alert_id is not None}
+        told = await store.turns_of(tx.session, claimed)
+        tickets = await store.tickets_of(tx.session, alerts)
+        return [
+            Job(
+                delivery_id=delivery.id,
+                attempts=delivery.attempts,
+                claimed_at=now,
+                channel=channels[delivery.channel_id],
+                notice=await self._notice(tx, delivery, told),
+                progress=Progress(
+                    told=tuple(delivery.told),
+                    refused=delivery.refused,
+                    ticket=tickets.get((delivery.alert_id or "", delivery.channel_id)),
+                ),
+                audience=Audience(is_own=delivery.is_own, addressed=tuple(delivery.addressed)),
+                is_digest=delivery.digest is not None,
+            )
+            for delivery in claimed
+        ]
 
-    async def _notice(self, tx: Transaction, delivery: store.Delivery) -> Notice:
+    async def _notice(
+        self,
+        tx: Transaction,
+        delivery: store.Delivery,
+        told: Mapping[tuple[str, int], tuple[store.Alert, store.Entry]],
+    ) -> Notice:
         if delivery.alert_id is None:
             return Digest.model_validate(delivery.digest).notice(
                 delivery.id, link=_link(self._portal_url, "alerts?state=open")
             )
-        alert = await tx.session.get_one(store.Alert, delivery.alert_id)
-        entry = await tx.session.get_one(store.Entry, (delivery.alert_id, delivery.number))
+        alert, entry = told[delivery.alert_id, delivery.number]
         turn = Turn(entry.turn)
         if turn not in TOLD_AS_THEY_ARE:
             # To a channel that has heard nothing of it, it is opened now.
@@ -125,32 +156,63 @@ class Deliveries:
         link = _link(self._portal_url, f"alerts/{alert.id}")
         return _notice(delivery.id, alert=alert, entry=entry, turn=turn, link=link)
 
+    def is_late(self, job: Job, *, now: datetime) -> bool:
+        """Return whether so much of a lease is gone that sending now could take longer than what is left of it."""
+        return now > job.claimed_at + self._schedule.lease / 4
+
     async def send(self, job: Job, *, now: datetime) -> Sent:
         """Send it once."""
         return await self._channels.send(
             job.channel, job.notice, progress=job.progress, audience=job.audience, now=now
         )
 
-    async def record(self, job: Job, *, sent: Sent, now: datetime) -> None:
-        """Remember what became of it; nothing where another process has taken it up meanwhile."""
+    async def record(
+        self, channel: store.Channel, outcomes: Sequence[tuple[Job, Sent | None]], *, now: datetime
+    ) -> None:
+        """Remember what became of deliveries through one channel; nothing where another process has taken one up meanwhile.
+
+        None: it was not tried, and is due again.
+        """
         async with self._database.transaction() as tx:
             # First of all locks, in every transaction that takes several.
-            await store.lock_subject(tx, channel_subject(job.channel.id), name=job.channel.name, now=now)
-            delivery = await store.still_ours(tx, job.delivery_id, attempts=job.attempts)
-            if delivery is None:
-                log.warning("delivery.overtaken", delivery=job.delivery_id)
-                return
-            delivery.lease_until = None
-            delivery.told = list(sent.progress.told)
-            delivery.refused = dict(sent.progress.refused)
-            await _keep_ticket(tx, job, sent=sent, now=now)
-            match sent:
-                case Delivered():
-                    await self._delivered(tx, delivery, job=job, sent=sent, now=now)
-                case Later():
-                    await self._postponed(tx, delivery, job=job, sent=sent, now=now)
-                case Never():
-                    await self._refused(tx, delivery, job=job, sent=sent, now=now)
+            await store.lock_subject(tx, channel_subject(channel.id), name=channel.name, now=now)
+            ours = await store.still_ours(tx, {job.delivery_id: job.attempts for job, _ in outcomes})
+            is_alive: bool | None = None  # as the alert about the channel says it, once this transaction has
+            for job, sent in outcomes:
+                delivery = ours.get(job.delivery_id)
+                if delivery is None:
+                    log.warning("delivery.overtaken", delivery=job.delivery_id)
+                    continue
+                delivery.lease_until = None
+                if sent is None:
+                    delivery.attempts -= 1
+                    continue
+                if isinstance(sent, Delivered) and is_alive is not True:
+                    await turns.clear_channel(tx, channel, answer=sent.answer, now=now)
+                    is_alive = True
+                await self._settle(tx, delivery, job=job, sent=sent, now=now)
+                if not isinstance(sent, Delivered) and is_alive is not False and self._tells(delivery):
+                    await _report(tx, job, reason=sent.reason, now=now)
+                    is_alive = False
+
+    def _tells(self, delivery: store.Delivery) -> bool:
+        """Return whether what became of a delivery that was not taken is reason to report its channel."""
+        has_failed = delivery.state == DeliveryState.FAILED
+        return has_failed or delivery.attempts >= self._schedule.report_after
+
+    async def _settle(
+        self, tx: Transaction, delivery: store.Delivery, *, job: Job, sent: Sent, now: datetime
+    ) -> None:
+        delivery.told = list(sent.progress.told)
+        delivery.refused = dict(sent.progress.refused)
+        await _keep_ticket(tx, job, sent=sent, now=now)
+        match sent:
+            case Delivered():
+                await self._delivered(tx, delivery, job=job, sent=sent, now=now)
+            case Later():
+                await self._postponed(tx, delivery, job=job, sent=sent, now=now)
+            case Never():
+                await self._refused(tx, delivery, job=job, sent=sent, now=now)
 
     async def _delivered(
         self, tx: Transaction, delivery: store.Delivery, *, job: Job, sent: Delivered, now: datetime
@@ -161,8 +223,7 @@ class Deliveries:
         took = (now - delivery.created_at).total_seconds()
         tx.after_commit(partial(ALERTS_TOLD.labels(job.channel.kind).observe, took))
         delivery.next_attempt_at = None
-        await _settle(tx, job, DeliveryState.DELIVERED, text=sent.answer, now=now)
-        await turns.clear_channel(tx, job.channel, answer=sent.answer, now=now)
+        await _settle_gathered(tx, job, DeliveryState.DELIVERED, text=sent.answer, now=now)
 
     async def _postponed(
         self, tx: Transaction, delivery: store.Delivery, *, job: Job, sent: Later, now: datetime
@@ -178,12 +239,9 @@ class Deliveries:
             jitter=random.random(),  # noqa: S311 - it spreads load and protects nothing
             now=now,
         )
-        is_last = delivery.next_attempt_at is None
-        if is_last:
+        if delivery.next_attempt_at is None:
             delivery.state = DeliveryState.FAILED
-            await _settle(tx, job, DeliveryState.FAILED, text=sent.reason, now=now)
-        if is_last or delivery.attempts >= self._schedule.report_after:
-            await _report(tx, job, reason=sent.reason, now=now)
+            await _settle_gathered(tx, job, DeliveryState.FAILED, text=sent.reason, now=now)
 
     async def _refused(
         self, tx: Transaction, delivery: store.Delivery, *, job: Job, sent: Never, now: datetime
@@ -191,7 +249,7 @@ class Deliveries:
         delivery.state = DeliveryState.FAILED
         delivery.last_error = sent.reason
         delivery.next_attempt_at = None
-        await _settle(tx, job, DeliveryState.FAILED, text=sent.reason, now=now)
+        await _settle_gathered(tx, job, DeliveryState.FAILED, text=sent.reason, now=now)
         if sent.is_gone:
             channel = await tx.session.get_one(store.Channel, job.channel.id)
             channel.enabled, channel.disabled_because = False, sent.reason
@@ -199,7 +257,6 @@ class Deliveries:
             channel.updated_at = now
             await tx.session.flush()
             await store.give_up_pending(tx, channel_id=channel.id, reason=sent.reason)
-        await _report(tx, job, reason=sent.reason, now=now)
 
     async def page(
         self, *, only: Mapping[str, str], after: str | None, limit: int, caller: Principal
@@ -253,13 +310,16 @@ class Deliveries:
         return count
 
 
-async def _keeps_pace(tx: Transaction, job: Job, *, now: datetime) -> bool:
-    """Let the channel rest for as long as its pace asks; return False where it rests already."""
-    per_minute = job.channel.options.get("per_minute")
+async def _share(
+    tx: Transaction, channel: store.Channel, due: Sequence[str], *, room: Callable[[str], int], now: datetime
+) -> Sequence[str]:
+    """Return those of due deliveries that may go through a channel now, and let it rest for as long as its pace asks."""
+    per_minute = channel.options.get("per_minute")
     if per_minute is None:
-        return True
-    until = rested(job.channel.rests_until, per_minute=per_minute, now=now)
-    return await store.keep_pace(tx, job.channel.id, until=until, now=now)
+        return due[: room(channel.id)]
+    until = rested(channel.rests_until, per_minute=per_minute, now=now)
+    # None where another process of ours has sent something through it meanwhile.
+    return due[:1] if await store.keep_pace(tx, channel.id, until=until, now=now) else ()
 
 
 async def _keep_ticket(tx: Transaction, job: Job, *, sent: Sent, now: datetime) -> None:
@@ -283,7 +343,9 @@ async def _report(tx: Transaction, job: Job, *, reason: str, now: datetime) -> N
     )
 
 
-async def _settle(tx: Transaction, job: Job, state: DeliveryState, *, text: str, now: datetime) -> None:
+async def _settle_gathered(
+    tx: Transaction, job: Job, state: DeliveryState, *, text: str, now: datetime
+) -> None:
     if job.is_digest:
         await store.settle_gathered(tx, job.delivery_id, state=state, text=text, now=now)
 

@@ -5,11 +5,13 @@ All of it is for a transaction that holds the alert's subject (`store.lock_subje
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Self
 
 from services.notifier import store
 from services.notifier.connectors.registry import channel_kind, gathering, reaches, takes_acknowledgements
 from services.notifier.domain.deliveries import DeliveryState
 from services.notifier.domain.evidence import channel_subject
+from services.notifier.domain.facts import Facts
 from services.notifier.domain.hours import next_multiple
 from services.notifier.domain.plans import Level, Plan
 from services.notifier.domain.routing import (
@@ -28,13 +30,25 @@ from shared.store import Transaction
 
 async def concern_of(tx: Transaction, alert: store.Alert) -> Concern:
     """Return what rules ask of an alert."""
-    return Concern(
-        problem=alert.problem,
-        severity=Severity(alert.severity),
-        groups=await store.groups_of(tx.session, alert),
-        facts=await store.facts_of(tx.session, alert.lineage_id),
-        is_late=alert.lineage_id is not None and await store.is_late(tx.session, alert.lineage_id),
-    )
+    return (await _concerns_of(tx, [alert]))[alert.id]
+
+
+async def _concerns_of(tx: Transaction, alerts: Sequence[store.Alert]) -> dict[str, Concern]:
+    """Return what rules ask of alerts, by their ids."""
+    lineages = {alert.lineage_id for alert in alerts if alert.lineage_id is not None}
+    groups = await store.SUBJECTS.of_each(tx.session, {store.about(alert) for alert in alerts})
+    facts = await store.facts_of(tx.session, lineages)
+    late = await store.late_among(tx.session, lineages)
+    return {
+        alert.id: Concern(
+            problem=alert.problem,
+            severity=Severity(alert.severity),
+            groups=groups[store.about(alert)],
+            facts=facts.get(alert.lineage_id or "", Facts()),
+            is_late=alert.lineage_id in late,
+        )
+        for alert in alerts
+    }
 
 
 def routing(rule: store.Rule) -> Routing:
@@ -49,38 +63,44 @@ def routing(rule: store.Rule) -> Routing:
     )
 
 
-async def tell_first(
-    tx: Transaction, alert: store.Alert, *, number: int, crossed: Collection[str] = (), now: datetime
-) -> None:
-    """Tell a turn to whom rules tell first, and let them pursue the alert from now on."""
-    rules = [routing(rule) for rule in await store.all_rules(tx.session)]
-    await _tell(tx, alert, rules, number=number, crossed=crossed, now=now)
+Opened = tuple[store.Alert, Collection[str]]
+"""An alert, and the ids of rules of which a threshold was crossed."""
+
+
+async def tell_first(tx: Transaction, alerts: Sequence[Opened], *, now: datetime) -> None:
+    """Tell the last turn of alerts to whom rules tell first, and let them pursue the alerts from now on."""
+    rules = await _rules(tx) if alerts else []
+    await _tell(tx, alerts, rules, now=now)
 
 
 async def tell_crossed(
-    tx: Transaction, alert: store.Alert, *, number: int, crossed: Collection[str], now: datetime
+    tx: Transaction, alert: store.Alert, *, crossed: Collection[str], now: datetime
 ) -> None:
-    """Tell a turn by the rules of which a threshold was crossed, and by no others."""
-    rules = [routing(rule) for rule in await store.all_rules(tx.session) if rule.id in crossed]
-    await _tell(tx, alert, rules, number=number, crossed=crossed, now=now)
+    """Tell the last turn by the rules of which a threshold was crossed, and by no others."""
+    rules = [rule for rule in await _rules(tx) if rule.id in crossed]
+    await _tell(tx, [(alert, crossed)], rules, now=now)
+
+
+async def _rules(tx: Transaction) -> list[Routing]:
+    return [routing(rule) for rule in await store.all_rules(tx.session)]
 
 
 async def _tell(
-    tx: Transaction,
-    alert: store.Alert,
-    rules: Sequence[Routing],
-    *,
-    number: int,
-    crossed: Collection[str],
-    now: datetime,
+    tx: Transaction, alerts: Sequence[Opened], rules: Sequence[Routing], *, now: datetime
 ) -> None:
-    if alert.muted_at is not None:
+    audible = [each for each in alerts if each[0].muted_at is None]
+    if not audible or not rules:
         return
-    concern = await concern_of(tx, alert)
-    telling = matching(rules, concern, crossed=crossed)
-    steps = [(rule, first_level(rule)) for rule in telling]
-    await tell_steps(tx, alert, steps, concern=concern, number=number, now=now)
-    await _pursue(tx, alert, telling, now=now)
+    concerns = await _concerns_of(tx, [alert for alert, _ in audible])
+    desk = await Desk.opened(tx, now=now)
+    pursuits: list[store.Pursuit] = []
+    for alert, crossed in audible:
+        telling = matching(rules, concerns[alert.id], crossed=crossed)
+        steps = [(rule, first_level(rule)) for rule in telling]
+        await desk.tell(alert, steps, concern=concerns[alert.id], number=alert.turns)
+        pursuits += _pursuits(alert, telling, now=now)
+    await tx.session.flush()
+    await store.begin_pursuits(tx, pursuits)
 
 
 async def tell_newcomers(tx: Transaction, alert: store.Alert, *, number: int, now: datetime) -> None:
@@ -89,11 +109,12 @@ async def tell_newcomers(tx: Transaction, alert: store.Alert, *, number: int, no
         return
     concern = await concern_of(tx, alert)
     began = {each.rule_id for each in await store.pursuits_of(tx, alert.id)}
-    rules = matching(map(routing, await store.all_rules(tx.session)), concern, crossed=began)
+    rules = matching(await _rules(tx), concern, crossed=began)
     told = await store.channels_told(tx.session, alert.id)
     steps = [(rule, first_level(rule)) for rule in rules]
     await tell_steps(tx, alert, steps, concern=concern, number=number, but=told, now=now)
-    await _pursue(tx, alert, [rule for rule in rules if rule.id not in began], now=now)
+    new = [rule for rule in rules if rule.id not in began]
+    await store.begin_pursuits(tx, _pursuits(alert, new, now=now))
 
 
 async def tell_steps(
@@ -107,16 +128,14 @@ async def tell_steps(
     now: datetime,
 ) -> None:
     """Tell a turn to whom these rules name at these levels, but not through the channels `but`."""
-    enabled = await _enabled(tx, alert) if steps else {}
-    told = tellings(steps, concern, enabled=enabled, now=now)
-    for channel_id, telling in told.items():
-        if channel_id not in but:
-            bounded = await _bounded(tx, channel_id, telling, enabled[channel_id], now=now)
-            tx.session.add(_delivery(alert, channel_id, bounded, number=number, now=now))
+    if steps:
+        desk = await Desk.opened(tx, now=now)
+        await desk.tell(alert, steps, concern=concern, number=number, but=but)
     await tx.session.flush()
 
 
-async def _pursue(tx: Transaction, alert: store.Alert, rules: Sequence[Routing], *, now: datetime) -> None:
+def _pursuits(alert: store.Alert, rules: Sequence[Routing], *, now: datetime) -> list[store.Pursuit]:
+    """Return what rules do about an alert from now on."""
     rows = []
     for rule in rules:
         began_at = rule.plan.when(now, severity=Severity(alert.severity))
@@ -128,7 +147,77 @@ async def _pursue(tx: Transaction, alert: store.Alert, rules: Sequence[Routing],
                 alert_id=alert.id, rule_id=rule.id, began_at=began_at, told_at=began_at, next_at=next_at
             )
         )
-    await store.begin_pursuits(tx, rows)
+    return rows
+
+
+class Desk:
+    """The channels that may be used, and how much each has taken lately: read once for all that a transaction tells."""
+
+    def __init__(self, tx: Transaction, channels: Mapping[str, Reachable], *, now: datetime) -> None:
+        self._tx = tx
+        self._channels = channels
+        self._lately: dict[str, int] = {}
+        self._now = now
+
+    @classmethod
+    async def opened(cls, tx: Transaction, *, now: datetime) -> Self:
+        """Return it as it is in this transaction."""
+        channels = {
+            channel_id: Reachable(
+                groups=groups,
+                reaches=reaches(channel_kind(kind)),
+                gathering=gathering(channel_kind(kind), options),
+            )
+            for channel_id, kind, groups, options in await store.enabled_channels(tx.session)
+        }
+        return cls(tx, channels, now=now)
+
+    async def tell(
+        self,
+        alert: store.Alert,
+        steps: Sequence[tuple[Routing, Level]],
+        *,
+        concern: Concern,
+        number: int,
+        but: Collection[str] = (),
+    ) -> None:
+        """Tell a turn to whom these rules name at these levels, but not through the channels `but`."""
+        for channel_id, telling in tellings(steps, concern, enabled=self._for(alert), now=self._now).items():
+            if channel_id not in but:
+                await self._add(alert, channel_id, telling, number=number)
+
+    async def tell_end(self, alert: store.Alert, told: Mapping[str, store.Told], *, number: int) -> None:
+        """Tell a turn to who was told of the alert."""
+        for channel_id in self._for(alert):
+            if channel_id in told:
+                await self._add(alert, channel_id, _end(told[channel_id], now=self._now), number=number)
+
+    def _for(self, alert: store.Alert) -> Mapping[str, Reachable]:
+        """Return the channels but that which an alert is about: it would not hear of it."""
+        return {
+            channel_id: channel
+            for channel_id, channel in self._channels.items()
+            if channel_subject(channel_id) != alert.subject
+        }
+
+    async def _add(self, alert: store.Alert, channel_id: str, telling: Telling, *, number: int) -> None:
+        bounded = await self._bounded(channel_id, telling)
+        self._tx.session.add(_delivery(alert, channel_id, bounded, number=number, now=self._now))
+
+    async def _bounded(self, channel_id: str, telling: Telling) -> Telling:
+        """Return a telling, or where very many come at once the same as part of a digest."""
+        bounds = self._channels[channel_id].gathering
+        if bounds is None or telling.digest_every is not None:
+            return telling
+        if channel_id not in self._lately:
+            self._lately[channel_id] = await store.count_since(
+                self._tx.session, channel_id, since=self._now - bounds.window, most=bounds.burst
+            )
+        if self._lately[channel_id] < bounds.burst:
+            self._lately[channel_id] += 1
+            return telling
+        at = max(telling.at, next_multiple(self._now, every=bounds.window))
+        return Telling(at=at, is_own=telling.is_own, addressed=telling.addressed, digest_every=bounds.window)
 
 
 async def tell_end(tx: Transaction, alert: store.Alert, *, number: int, now: datetime) -> None:
@@ -139,10 +228,9 @@ async def tell_end(tx: Transaction, alert: store.Alert, *, number: int, now: dat
     await store.end_pursuits(tx, alert_id=alert.id)
     await store.withdraw(tx, alert.id, now=now)
     told = await store.channels_told(tx.session, alert.id)
-    for channel_id, channel in (await _enabled(tx, alert)).items():
-        if channel_id in told:
-            telling = await _bounded(tx, channel_id, _end(told[channel_id], now=now), channel, now=now)
-            tx.session.add(_delivery(alert, channel_id, telling, number=number, now=now))
+    if told:
+        desk = await Desk.opened(tx, now=now)
+        await desk.tell_end(alert, told, number=number)
     await tx.session.flush()
 
 
@@ -165,33 +253,6 @@ def _end(told: store.Told, *, now: datetime) -> Telling:
         addressed=told.addressed,
         digest_every=every,
     )
-
-
-async def _enabled(tx: Transaction, alert: store.Alert) -> Mapping[str, Reachable]:
-    return {
-        channel_id: Reachable(
-            groups=groups,
-            reaches=reaches(channel_kind(kind)),
-            gathering=gathering(channel_kind(kind), options),
-        )
-        for channel_id, kind, groups, options in await store.enabled_channels(tx.session)
-        if channel_subject(channel_id) != alert.subject
-    }
-
-
-async def _bounded(
-    tx: Transaction, channel_id: str, telling: Telling, channel: Reachable, *, now: datetime
-) -> Telling:
-    """Return a telling, or where very many come at once the same as part of a digest."""
-    bounds = channel.gathering
-    if bounds is None or telling.digest_every is not None:
-        return telling
-    since = now - bounds.window
-    lately = await store.count_since(tx.session, channel_id, since=since, most=bounds.burst)
-    if lately < bounds.burst:
-        return telling
-    at = max(telling.at, next_multiple(now, every=bounds.window))
-    return Telling(at=at, is_own=telling.is_own, addressed=telling.addressed, digest_every=bounds.window)
 
 
 def _delivery(

@@ -5,6 +5,7 @@ What is due is a row with an instant, so a restart loses nothing; what was cross
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from services.notifier import store
 from services.notifier.actions import turns
@@ -14,11 +15,13 @@ from services.notifier.domain.evidence import of_ending
 from services.notifier.domain.facts import facts_of
 from services.notifier.domain.ladders import Rung, ladder, next_look, passed
 from services.notifier.domain.routing import Concern, Routing
+from shared.events import Event
 from shared.events.inventory import CertificateAging, CertificateExpiring, Urgency
 from shared.events.notifier import Severity
 from shared.store import Database, Transaction
 
 BATCH = 100
+Ending = TypeVar("Ending", CertificateExpiring, CertificateAging)
 _LATE = (Urgency.ERROR, Urgency.CRITICAL, Urgency.EXPIRED)
 """From `error` on renewal orders a certificate whatever its schedule says: what works by itself would have been done."""
 
@@ -29,34 +32,20 @@ class Thresholds:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def watch(
-        self,
-        tx: Transaction,
-        event: CertificateExpiring | CertificateAging,
-        *,
-        told_at: datetime,
-        now: datetime,
-    ) -> None:
-        """Take in that a certificate in use comes to its end, and what is known of it."""
-        await store.lock_subject(tx, event.lineage_id, name=None, now=now)
-        facts = facts_of(event, before=await store.facts_of(tx.session, event.lineage_id))
-        await store.keep_facts(tx, event.lineage_id, facts, now=now)
-        evidence = of_ending(event, severity=Severity.INFO, told_at=told_at)
-        if any(
-            each.outgoing == event.fingerprint
-            for each in await store.replacements_of(tx.session, event.lineage_id)
-        ):
-            return
-        watched = store.Watched(
-            lineage_id=event.lineage_id,
-            fingerprint=event.fingerprint,
-            not_before=event.not_before,
-            not_after=event.not_after,
-            evidence=evidence.model_dump(mode="json"),
-            is_late=isinstance(event, CertificateExpiring) and event.urgency in _LATE,
-            due_at=now,
-        )
-        await store.watch(tx, watched)
+    async def watch(self, tx: Transaction, events: Sequence[Event[Ending]], *, now: datetime) -> None:
+        """Take in that certificates in use, of different lineages, come to their ends, and what is known of them."""
+        ending = {event.data.lineage_id: event.data for event in events}
+        await store.lock_subjects(tx, dict.fromkeys(ending), now=now)
+        known = await store.facts_of(tx.session, ending)
+        facts = {lineage: facts_of(ending[lineage], before=known[lineage]) for lineage in ending}
+        await store.keep_facts(tx, facts, now=now)
+        gone = {(each.subject, each.outgoing) for each in await store.replacements_of(tx.session, ending)}
+        rows = [
+            _watched(event, now=now)
+            for event in events
+            if (event.data.lineage_id, event.data.fingerprint) not in gone
+        ]
+        await store.watch(tx, rows)
 
     async def unwatch(
         self, tx: Transaction, lineage_id: str, fingerprint: str | None, *, now: datetime
@@ -74,9 +63,9 @@ class Thresholds:
     async def automate(self, tx: Transaction, lineage_id: str, *, is_automated: bool, now: datetime) -> None:
         """Take in whether renewal renews a lineage by itself."""
         await store.lock_subject(tx, lineage_id, name=None, now=now)
-        facts = await store.facts_of(tx.session, lineage_id)
-        told = facts.model_copy(update={"is_automated": is_automated})
-        await store.keep_facts(tx, lineage_id, told, now=now)
+        facts = await store.facts_of(tx.session, [lineage_id])
+        told = facts[lineage_id].model_copy(update={"is_automated": is_automated})
+        await store.keep_facts(tx, {lineage_id: told}, now=now)
         await store.look_again(tx, lineage_ids=[lineage_id], now=now)
 
     async def cross_due(self, now: datetime) -> bool:
@@ -89,53 +78,77 @@ class Thresholds:
         return len(lineages) > 0
 
     async def _look(self, tx: Transaction, lineages: Sequence[str], *, now: datetime) -> None:
-        # In the order of their ids, as everybody locks them.
-        for lineage_id in lineages:
-            await store.lock_subject(tx, lineage_id, name=None, now=now)
+        await store.lock_subjects(tx, dict.fromkeys(lineages), now=now)
         rules = [rule for rule in map(routing, await store.all_rules(tx.session)) if rule.has_ladder]
         known: dict[tuple[str, str, str], set[str]] = {}
         for row in await store.crossed(tx, lineages):
             known.setdefault((row.lineage_id, row.fingerprint, row.rule_id), set()).add(row.threshold)
+        groups = await store.SUBJECTS.of_each(tx.session, lineages)
+        facts = await store.facts_of(tx.session, lineages)
+        news: list[dict[str, turns.News]] = []
         for watched in await store.watched(tx, lineages):
+            concern = Concern(
+                problem=Problem.EXPIRING,
+                severity=Severity.INFO,
+                groups=groups[watched.lineage_id],
+                facts=facts[watched.lineage_id],
+                is_late=watched.is_late,
+            )
             mine = {
                 rule.id: known.get((watched.lineage_id, watched.fingerprint, rule.id), set())
                 for rule in rules
             }
-            await self._look_at(tx, watched, rules, known=mine, now=now)
-
-    async def _look_at(
-        self,
-        tx: Transaction,
-        watched: store.Watched,
-        rules: Sequence[Routing],
-        *,
-        known: Mapping[str, Collection[str]],
-        now: datetime,
-    ) -> None:
-        concern = await _concern(tx, watched) if rules else None
-        ladders = {
-            rule.id: ladder(rule.plan.ladder(), not_before=watched.not_before, not_after=watched.not_after)
-            for rule in rules
-            # What does not concern a rule now may later: a group or an owner can change, so it is looked at again then.
-            if concern is not None and rule.is_for(concern) and not rule.is_waiting(concern)
-        }
-        found = {rule_id: passed(rungs, known=known[rule_id], now=now) for rule_id, rungs in ladders.items()}
-        news = {rule_id: rungs for rule_id, rungs in found.items() if rungs}
-        watched.due_at = min(
-            (at for rungs in ladders.values() if (at := next_look(rungs, now=now)) is not None), default=None
-        )
-        if news:
-            await store.keep_crossed(tx, _records(watched, news, now=now))
-            await turns.tell(tx, _evidence(watched, news, now=now), crossed=set(news), now=now)
+            crossed = _look_at(watched, rules, concern, known=mine, now=now)
+            if crossed:
+                await store.keep_crossed(tx, _records(watched, crossed, now=now))
+                evidence = _evidence(watched, crossed, now=now)
+                _put(news, turns.News(evidence=evidence, crossed=set(crossed)))
+        for some in news:
+            await turns.tell_all(tx, list(some.values()), now=now)
 
 
-async def _concern(tx: Transaction, watched: store.Watched) -> Concern:
-    return Concern(
-        problem=Problem.EXPIRING,
-        severity=Severity.INFO,
-        groups=await store.SUBJECTS.of(tx.session, watched.lineage_id),
-        facts=await store.facts_of(tx.session, watched.lineage_id),
-        is_late=watched.is_late,
+def _put(news: list[dict[str, turns.News]], new: turns.News) -> None:
+    """Put news where there is none of its subject: two certificates of a lineage are told one after the other."""
+    subject = new.evidence.subject
+    for some in news:
+        if subject not in some:
+            some[subject] = new
+            return
+    news.append({subject: new})
+
+
+def _look_at(
+    watched: store.Watched,
+    rules: Sequence[Routing],
+    concern: Concern,
+    *,
+    known: Mapping[str, Collection[str]],
+    now: datetime,
+) -> dict[str, Sequence[Rung]]:
+    """Return what a certificate has crossed of which rules, and say when to look at it again."""
+    ladders = {
+        rule.id: ladder(rule.plan.ladder(), not_before=watched.not_before, not_after=watched.not_after)
+        for rule in rules
+        # What does not concern a rule now may later: a group or an owner can change, so it is looked at again then.
+        if rule.is_for(concern) and not rule.is_waiting(concern)
+    }
+    watched.due_at = min(
+        (at for rungs in ladders.values() if (at := next_look(rungs, now=now)) is not None), default=None
+    )
+    found = {rule_id: passed(rungs, known=known[rule_id], now=now) for rule_id, rungs in ladders.items()}
+    return {rule_id: rungs for rule_id, rungs in found.items() if rungs}
+
+
+def _watched(event: Event[Ending], *, now: datetime) -> store.Watched:
+    data = event.data
+    return store.Watched(
+        lineage_id=data.lineage_id,
+        fingerprint=data.fingerprint,
+        not_before=data.not_before,
+        not_after=data.not_after,
+        evidence=of_ending(data, severity=Severity.INFO, told_at=event.time).model_dump(mode="json"),
+        is_late=isinstance(data, CertificateExpiring) and data.urgency in _LATE,
+        due_at=now,
     )
 
 

@@ -80,7 +80,7 @@ class TrailWatch:
 
     async def _is_open(self, subject: str) -> bool:
         async with self._database.read() as session:
-            return bool(await alerts.open_alerts(session, subject))
+            return bool(await alerts.open_alerts(session, [subject]))
 
     async def _read_again(self, now: datetime) -> None:
         """Read the newest segment, and those that come next in turn, from the first to the last and from the first again."""

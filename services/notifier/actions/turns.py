@@ -4,6 +4,7 @@ All of it is for a transaction that holds the alert's subject (`store.lock_subje
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.notifier import store
@@ -27,21 +28,55 @@ from shared.store import Transaction
 _TELLING = (Turn.OPENED, Turn.RAISED)
 
 
-async def tell(tx: Transaction, evidence: Evidence, *, crossed: Collection[str] = (), now: datetime) -> None:
-    """Let evidence open an alert or raise its severity; nothing where an observation has overtaken it.
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """Evidence, and the ids of rules of which a threshold was crossed: they tell of it, even if it is no more severe."""
 
-    `crossed` are the ids of rules of which a threshold was crossed: they tell of it, even if it is no more severe.
-    """
-    name = await store.lock_subject(tx, evidence.subject, name=evidence.name, now=now)
-    if is_over(evidence, await store.replacements_of(tx.session, evidence.subject)):
-        return
-    stands = merged(evidence, await store.earlier_evidence(tx.session, evidence))
-    await store.keep_evidence(tx, stands)
-    words = headline(stands.problem, name=name or _nameless(stands.subject), details=stands.details, now=now)
-    alert = await store.open_alert(tx.session, subject=stands.subject, problem=stands.problem)
-    if alert is None:
-        await _open(tx, stands, words=words, crossed=crossed, now=now)
-    elif is_worse(stands.severity, Severity(alert.severity)):
+    evidence: Evidence
+    crossed: Collection[str] = ()
+
+
+async def tell(tx: Transaction, evidence: Evidence, *, now: datetime) -> None:
+    """Let evidence open an alert or raise its severity; nothing where an observation has overtaken it."""
+    await tell_all(tx, [News(evidence=evidence)], now=now)
+
+
+async def tell_all(tx: Transaction, news: Sequence[News], *, now: datetime) -> None:
+    """Let evidence about different subjects do what `tell` says, all at once: what is read, is read once for all."""
+    names = await store.lock_subjects(
+        tx, {each.evidence.subject: each.evidence.name for each in news}, now=now
+    )
+    replacements = await store.replacements_of(tx.session, names)
+    news = [each for each in news if not is_over(each.evidence, replacements)]
+    earlier = await store.earlier_evidence(tx.session, [each.evidence for each in news])
+    news = [
+        replace(each, evidence=merged(each.evidence, earlier.get(store.identity(each.evidence))))
+        for each in news
+    ]
+    await store.keep_evidence(tx, [each.evidence for each in news])
+    subjects = {each.evidence.subject for each in news}
+    alerts = {
+        (alert.subject, alert.problem): alert for alert in await store.open_alerts(tx.session, subjects)
+    }
+    opened = []
+    for each in news:
+        stands = each.evidence
+        name = names[stands.subject] or _nameless(stands.subject)
+        words = headline(stands.problem, name=name, details=stands.details, now=now)
+        alert = alerts.get((stands.subject, stands.problem))
+        if alert is None:
+            opened.append((_opened(tx, stands, words=words, now=now), each.crossed))
+        else:
+            await _go_on(tx, alert, each, words=words, now=now)
+    await tx.session.flush()
+    await telling.tell_first(tx, opened, now=now)
+    for alert, _ in opened:
+        _emit(tx, alert, turn=Turn.OPENED, now=now)
+
+
+async def _go_on(tx: Transaction, alert: store.Alert, news: News, *, words: str, now: datetime) -> None:
+    stands, crossed = news.evidence, news.crossed
+    if is_worse(stands.severity, Severity(alert.severity)):
         _update(alert, stands, words=words, now=now)
         alert.severity = stands.severity
         # What was acknowledged, or put off, was less than this.
@@ -55,9 +90,7 @@ async def tell(tx: Transaction, evidence: Evidence, *, crossed: Collection[str] 
         await take_turn(tx, alert, turn=Turn.NOTED, text=words, now=now)
 
 
-async def _open(
-    tx: Transaction, evidence: Evidence, *, words: str, crossed: Collection[str], now: datetime
-) -> None:
+def _opened(tx: Transaction, evidence: Evidence, *, words: str, now: datetime) -> store.Alert:
     alert = store.Alert(
         id=new_id(),
         subject=evidence.subject,
@@ -68,12 +101,13 @@ async def _open(
         summary=words,
         details=evidence.details.model_dump(mode="json"),
         state=AlertState.OPEN,
+        turns=0,
         opened_at=now,
         updated_at=now,
     )
     tx.session.add(alert)
-    await tx.session.flush()
-    await take_turn(tx, alert, turn=Turn.OPENED, text=words, crossed=crossed, now=now)
+    remember(tx, alert, turn=Turn.OPENED, text=words, now=now)
+    return alert
 
 
 def _update(alert: store.Alert, evidence: Evidence, *, words: str, now: datetime) -> None:
@@ -87,7 +121,7 @@ async def end(tx: Transaction, replacement: Replacement, *, reason: str, now: da
     """Take away what a replacement has ended, and resolve the alerts that nothing stands for any more: for this reason."""
     name = await store.lock_subject(tx, replacement.subject, name=None, now=now)
     await store.keep_replacement(tx, replacement)
-    for alert in await store.open_alerts(tx.session, replacement.subject):
+    for alert in await store.open_alerts(tx.session, [replacement.subject]):
         standing = await store.standing_evidence(tx.session, subject=alert.subject, problem=alert.problem)
         left = [evidence for evidence in standing if not is_over(evidence, [replacement])]
         if len(left) == len(standing):
@@ -122,7 +156,7 @@ async def resolve(
 async def note(tx: Transaction, subject: str, *, name: str | None, text: str, now: datetime) -> None:
     """Write a line into the history of every open alert of a subject; nobody is told."""
     await store.lock_subject(tx, subject, name=name, now=now)
-    for alert in await store.open_alerts(tx.session, subject):
+    for alert in await store.open_alerts(tx.session, [subject]):
         await take_turn(tx, alert, turn=Turn.NOTED, text=text, now=now)
 
 
@@ -140,9 +174,9 @@ async def take_turn(
     remember(tx, alert, turn=turn, text=text, now=now, by=by)
     await tx.session.flush()
     if turn in _TELLING:
-        await telling.tell_first(tx, alert, number=alert.turns, crossed=crossed, now=now)
+        await telling.tell_first(tx, [(alert, crossed)], now=now)
     elif turn is Turn.CROSSED and alert.snoozed_until is None:
-        await telling.tell_crossed(tx, alert, number=alert.turns, crossed=crossed, now=now)
+        await telling.tell_crossed(tx, alert, crossed=crossed, now=now)
     elif turn is Turn.ACKNOWLEDGED:
         await telling.tell_acknowledged(tx, alert, number=alert.turns, now=now)
     elif turn is Turn.RESOLVED:

@@ -19,12 +19,13 @@ Reader = Annotated[Principal, requires("channels:read")]
 Writer = Annotated[Principal, requires("channels:write")]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 
-_OPTIONS = [
+_OPTIONS: list[dict[str, Any]] = [
     {"host": "mail.example.test", "from": "everleaf@example.test", "to": ["operators@example.test"]},
     {"url": "https://hooks.example.test/everleaf"},
 ]
-_SECRETS: list[dict[str, str]] = [{"signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"}, {}]
-"""An example for documents; no receiver has it."""
+"""Of a channel by mail, and of a webhook, as the kinds of the examples are."""
+_SECRETS: list[dict[str, str]] = [{}, {"signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAA"}]
+"""Examples for documents, in the same order; nobody has them."""
 
 Secrets = Annotated[
     dict[str, SecretStr],

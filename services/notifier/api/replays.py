@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.notifier.actions.deliveries import Deliveries
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Moment
 from shared.http import Body, Routes, View
 
 Writer = Annotated[Principal, requires("deliveries:write")]
@@ -16,7 +16,7 @@ Writer = Annotated[Principal, requires("deliveries:write")]
 class ReplayBody(Body):
     """From when on."""
 
-    since: AwareDatetime = Field(examples=["2026-11-23T00:00:00Z"])
+    since: Moment = Field(examples=["2026-11-23T00:00:00Z"])
     include_delivered: bool = Field(
         False, description="Also what the other side has taken: it gets that a second time."
     )

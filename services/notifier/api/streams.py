@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from services.notifier.actions.streams import NewStream, Streams
 from services.notifier.actions.subscriptions import Made
 from services.notifier.api.subscriptions import WebhookBody
-from services.notifier.connectors.consumers.formats import Format
+from services.notifier.connectors.siem import Format
 from services.notifier.domain.subscriptions import State, Way
 from services.notifier.store.subscriptions import Subscription
 from shared.access import Principal, requires

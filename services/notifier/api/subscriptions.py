@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Depends, Query
-from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from services.notifier.actions.subscriptions import Batch, Made, NewSubscription, Subscriptions
 from services.notifier.connectors.webhook import Options as WebhookOptions
 from services.notifier.domain.subscriptions import State, Way
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Moment
 from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View
 
@@ -99,7 +99,7 @@ class MadeView(SubscriptionView):
 class ReplayBody(Body):
     """From when on."""
 
-    since: AwareDatetime = Field(examples=["2026-11-27T08:00:00Z"])
+    since: Moment = Field(examples=["2026-11-27T08:00:00Z"])
 
 
 class EventsView(View):

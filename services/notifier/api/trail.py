@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.notifier.actions.trail import Trail
 from services.notifier.store.trail import TrailCheckpoint, TrailCosignature, TrailEntry, TrailSource, Wanted
 from shared.access import Principal, requires
 from shared.audit.keys import PUBLISHED, AuditKeysView
-from shared.clock import Clock
+from shared.clock import Clock, Moment
 from shared.http import Page, Paging, Routes, View, public
 
 Auditor = Annotated[Principal, requires("audit-trail:audit")]
@@ -125,8 +125,8 @@ class Sought:
         trace_id: Annotated[
             str | None, Query(max_length=32, description="Of one request and all it caused.")
         ] = None,
-        since: Annotated[AwareDatetime | None, Query(description="Not before.")] = None,
-        until: Annotated[AwareDatetime | None, Query(description="Before.")] = None,
+        since: Annotated[Moment | None, Query(description="Not before.")] = None,
+        until: Annotated[Moment | None, Query(description="Before.")] = None,
     ) -> None:
         named = {
             "actor_id": actor_id,

@@ -106,9 +106,13 @@ def retry_after(header: str | None, *, now: datetime) -> timedelta | None:
     return max(until - now, timedelta())
 
 
-def fitted(document: dict[str, Any], *, most: int, lists: tuple[str, ...]) -> bytes:
-    """Return a document in at most so many bytes: the longest of these lists of it is cut until it fits."""
+def fitted(
+    document: Mapping[str, Any], *, most: int, lists: tuple[str, ...], part: str | None = None
+) -> bytes:
+    """Return a document in at most so many bytes: the longest of these lists of it, or of a part of it, is cut until it fits."""
     while len(content := json.dumps(document, separators=(",", ":")).encode()) > most:
-        longest = max(lists, key=lambda name: len(json.dumps(document[name])))
-        document = {**document, longest: document[longest][: len(document[longest]) // 2]}
+        whole = document if part is None else document[part]
+        longest = max(lists, key=lambda name: len(json.dumps(whole[name])))
+        shorter = {**whole, longest: whole[longest][: len(whole[longest]) // 2]}
+        document = shorter if part is None else {**document, part: shorter}
     return content

@@ -1,6 +1,5 @@
 """Signed webhooks as the Standard Webhooks specification has them (https://www.standardwebhooks.com)."""
 
-import json
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from services.notifier.connectors import Delivered, Later, Network, Never, Paced, Part, Progress, Sent
 from services.notifier.connectors.addresses import Url
 from services.notifier.connectors.trust import trusting
-from services.notifier.connectors.web import retry_after
+from services.notifier.connectors.web import fitted, retry_after
 from services.notifier.domain.notices import Notice, Turn
 from shared.webhooks import Signer, signed, signer_of
 
@@ -119,16 +118,12 @@ async def _let_end(response: httpx.Response) -> None:
 
 def body(notice: Notice) -> bytes:
     """Return `{type, timestamp, data}` in at most 20,000 bytes: long lists are cut, and counted whole."""
-    data = _data(notice)
     document = {
         "type": _TEST if notice.turn is Turn.TEST else f"alert.{notice.turn}",
         "timestamp": notice.at.isoformat(),
-        "data": data,
+        "data": _data(notice),
     }
-    while len(content := json.dumps(document, separators=(",", ":")).encode()) > LIMIT:
-        longest = max(("names", "places"), key=lambda name: len(json.dumps(data[name])))
-        data[longest] = data[longest][: len(data[longest]) // 2]
-    return content
+    return fitted(document, most=LIMIT, lists=("names", "places"), part="data")
 
 
 def _data(notice: Notice) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -16,6 +17,9 @@ from shared.events.notifier import Severity
 
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=90)
+Span = Annotated[
+    timedelta, Field(ge=SHORTEST, le=LONGEST, description="ISO 8601: at least a minute, at most 90 days.")
+]
 Patterns = tuple[str, ...]
 
 
@@ -58,7 +62,7 @@ class Address(StrEnum):
 class Level(Part):
     """Who is told when nobody has taken it up for so long."""
 
-    after: timedelta = Field(ge=SHORTEST, le=LONGEST, examples=["PT4H"])
+    after: Span = Field(examples=["PT4H"])
     """Since the rule told it first."""
     channels: tuple[str, ...] | None = Field(default=None, max_length=1000)
     """Ids; null: every enabled channel."""
@@ -72,9 +76,9 @@ class Plan(Part):
     match: Match = Match()
     address: Address = Address.CHANNEL
     escalation: tuple[Level, ...] = Field(default=(), max_length=10)
-    repeat_every: timedelta | None = Field(default=None, ge=SHORTEST, le=LONGEST)
+    repeat_every: Span | None = None
     hours: Hours | None = None
-    digest_every: timedelta | None = Field(default=None, ge=SHORTEST, le=LONGEST)
+    digest_every: Span | None = None
     is_quiet_while_automated: bool = False
 
     @field_validator("thresholds")

@@ -10,18 +10,34 @@ from sqlmodel import col
 from services.notifier.domain.alerts import AlertState, Evidence, Problem, Replacement
 from services.notifier.store.pages import page
 from services.notifier.store.tables import SUBJECTS, Alert, Entry, Replaced, Said, Subject
-from shared.store import Transaction, insert
+from shared.store import Instant, Transaction, insert, write_rows
+from shared.store.parameters import among, table_of
 from shared.store.scopes import Scope
+
+Identity = tuple[str, str, str]
+"""Subject, problem and key."""
 
 
 async def lock_subject(tx: Transaction, subject: str, *, name: str | None, now: datetime) -> str | None:
     """Hold a subject until the transaction ends, learn its name where given, and return the name known."""
-    values = {"id": subject, "name": name, "touched_at": now}
-    row = insert(tx, Subject).values(values)
+    return (await lock_subjects(tx, {subject: name}, now=now))[subject]
+
+
+async def lock_subjects(
+    tx: Transaction, names: Mapping[str, str | None], *, now: datetime
+) -> dict[str, str | None]:
+    """Hold subjects until the transaction ends, in the order of their ids; learn and return their names as `lock_subject`."""
+    given = table_of(tx, {"id": sa.Text, "name": sa.Text}, sorted(names.items()))
+    at = sa.literal(now, type_=Instant)
+    # SQLite takes ON CONFLICT behind a SELECT for a join where no WHERE is between.
+    rows = sa.select(given.c.id, given.c.name, at).where(sa.true()).order_by(given.c.id)
+    row = insert(tx, Subject).from_select(["id", "name", "touched_at"], rows)
     known = sa.func.coalesce(row.excluded.name, col(Subject.name))
-    row = row.on_conflict_do_update(index_elements=["id"], set_={"name": known, "touched_at": now})
-    found: str | None = await tx.session.scalar(row.returning(col(Subject.name)))
-    return found
+    row = row.on_conflict_do_update(
+        index_elements=["id"], set_={"name": known, "touched_at": row.excluded.touched_at}
+    )
+    held = await tx.session.execute(row.returning(col(Subject.id), col(Subject.name)))
+    return {row.id: row.name for row in held.all()}
 
 
 async def open_alert(session: AsyncSession, *, subject: str, problem: Problem) -> Alert | None:
@@ -35,9 +51,10 @@ async def open_alert(session: AsyncSession, *, subject: str, problem: Problem) -
     return found
 
 
-async def open_alerts(session: AsyncSession, subject: str) -> Sequence[Alert]:
-    """Return the open alerts of a subject."""
-    query = sa.select(Alert).where(col(Alert.subject) == subject, col(Alert.state) == AlertState.OPEN)
+async def open_alerts(session: AsyncSession, subjects: Collection[str]) -> Sequence[Alert]:
+    """Return the open alerts of subjects."""
+    mine = among(session, col(Alert.subject), subjects)
+    query = sa.select(Alert).where(mine, col(Alert.state) == AlertState.OPEN)
     return (await session.scalars(query.order_by(col(Alert.id)))).all()
 
 
@@ -61,23 +78,34 @@ async def last_told(session: AsyncSession, alert_id: str, *, turns: Collection[s
     return found
 
 
-async def earlier_evidence(session: AsyncSession, new: Evidence) -> Evidence | None:
-    """Return what was said before of the same key."""
-    mine = (
-        col(Said.subject) == new.subject,
-        col(Said.problem) == new.problem,
-        col(Said.key) == new.key,
-    )
-    document = await session.scalar(sa.select(col(Said.evidence)).where(*mine))
-    return Evidence.model_validate(document) if document else None
+async def earlier_evidence(session: AsyncSession, new: Collection[Evidence]) -> dict[Identity, Evidence]:
+    """Return what was said before of the same keys."""
+    wanted = {identity(evidence) for evidence in new}
+    columns = (col(Said.subject), col(Said.problem), col(Said.key), col(Said.evidence))
+    subjects = {evidence.subject for evidence in new}
+    query = sa.select(*columns).where(among(session, col(Said.subject), subjects))
+    return {
+        (subject, problem, key): Evidence.model_validate(document)
+        for subject, problem, key, document in (await session.execute(query)).all()
+        if (subject, problem, key) in wanted
+    }
 
 
-async def keep_evidence(tx: Transaction, evidence: Evidence) -> None:
-    """Keep evidence in the place of what was said before of the same key."""
-    identity = {"subject": evidence.subject, "problem": evidence.problem, "key": evidence.key}
-    document = {"evidence": evidence.model_dump(mode="json")}
-    row = insert(tx, Said).values({**identity, **document})
-    await tx.session.execute(row.on_conflict_do_update(index_elements=list(identity), set_=document))
+async def keep_evidence(tx: Transaction, evidence: Collection[Evidence]) -> None:
+    """Keep evidence in the place of what was said before of the same keys."""
+    names = ("subject", "problem", "key")
+    row = insert(tx, Said)
+    row = row.on_conflict_do_update(index_elements=list(names), set_={"evidence": row.excluded.evidence})
+    rows = [
+        dict(zip(names, identity(each), strict=True)) | {"evidence": each.model_dump(mode="json")}
+        for each in evidence
+    ]
+    await write_rows(tx, row, rows)
+
+
+def identity(evidence: Evidence) -> Identity:
+    """Return what evidence is known by."""
+    return evidence.subject, evidence.problem, evidence.key
 
 
 async def standing_evidence(session: AsyncSession, *, subject: str, problem: str) -> list[Evidence]:
@@ -105,10 +133,10 @@ async def keep_replacement(tx: Transaction, replacement: Replacement) -> None:
     await tx.session.execute(row)
 
 
-async def replacements_of(session: AsyncSession, subject: str) -> list[Replacement]:
-    """Return what was seen to be gone of a subject."""
+async def replacements_of(session: AsyncSession, subjects: Collection[str]) -> list[Replacement]:
+    """Return what was seen to be gone of subjects."""
     columns = (Replaced.subject, Replaced.outgoing, Replaced.fingerprint, Replaced.observed_at)
-    query = sa.select(*map(col, columns)).where(col(Replaced.subject) == subject)
+    query = sa.select(*map(col, columns)).where(among(session, col(Replaced.subject), subjects))
     return [Replacement(**row) for row in (await session.execute(query)).mappings()]
 
 
@@ -140,4 +168,9 @@ def alerts_within(scope: Scope) -> sa.ColumnElement[bool]:
 
 async def groups_of(session: AsyncSession, alert: Alert) -> frozenset[str]:
     """Return the groups of what an alert is about."""
-    return await SUBJECTS.of(session, alert.lineage_id or alert.subject)
+    return await SUBJECTS.of(session, about(alert))
+
+
+def about(alert: Alert) -> str:
+    """Return what an alert is about, as groups are told of it."""
+    return alert.lineage_id or alert.subject

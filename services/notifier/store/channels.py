@@ -11,6 +11,7 @@ from sqlmodel import col
 from services.notifier.store.pages import page
 from services.notifier.store.tables import Channel, Rule
 from shared.store import Transaction
+from shared.store.parameters import among
 from shared.store.scopes import Scope, within
 
 
@@ -22,6 +23,12 @@ async def enabled_channels(
     query = sa.select(*columns).where(col(Channel.enabled))
     rows = (await session.execute(query.order_by(col(Channel.id)))).all()
     return [(channel_id, kind, frozenset(groups), options) for channel_id, kind, groups, options in rows]
+
+
+async def channels_of(session: AsyncSession, ids: Collection[str]) -> dict[str, Channel]:
+    """Return channels by their ids."""
+    query = sa.select(Channel).where(among(session, col(Channel.id), ids)).order_by(col(Channel.id))
+    return {row.id: row for row in (await session.scalars(query)).all()}
 
 
 async def all_rules(session: AsyncSession) -> Sequence[Rule]:

@@ -12,8 +12,9 @@ from sqlmodel import col
 from services.notifier.domain.deliveries import WAITING, DeliveryState
 from services.notifier.store.alerts import alerts_within
 from services.notifier.store.pages import page
-from services.notifier.store.tables import Alert, Channel, Delivery
+from services.notifier.store.tables import Alert, Channel, Delivery, Entry
 from shared.store import Transaction
+from shared.store.parameters import among
 from shared.store.scopes import Scope, within
 
 
@@ -47,7 +48,7 @@ async def deliveries_of(session: AsyncSession, alert_id: str, *, scope: Scope) -
     return (await session.scalars(query.order_by(col(Delivery.number), col(Delivery.id)))).all()
 
 
-def _due(now: datetime, *, busy: Collection[str]) -> sa.Select[Delivery]:
+def _due(now: datetime, *, busy: Collection[str]) -> sa.Select[str, str]:
     # What was told first arrives first: a resolution waits for the telling that it resolves.
     earlier = aliased(Delivery)
     waits_for_earlier = sa.exists().where(
@@ -57,7 +58,7 @@ def _due(now: datetime, *, busy: Collection[str]) -> sa.Select[Delivery]:
         col(earlier.state).in_(WAITING),
     )
     return (
-        sa.select(Delivery)
+        sa.select(col(Delivery.id), col(Delivery.channel_id))
         .join(Channel, sa.and_(col(Channel.id) == col(Delivery.channel_id), col(Channel.enabled)))
         .where(
             col(Delivery.state) == DeliveryState.PENDING,
@@ -69,34 +70,43 @@ def _due(now: datetime, *, busy: Collection[str]) -> sa.Select[Delivery]:
             ~waits_for_earlier,
         )
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
-        .limit(1)
     )
 
 
 async def is_any_due(session: AsyncSession, now: datetime, *, busy: Collection[str]) -> bool:
     """Return whether there is something to claim, without locking anything."""
-    return (await session.execute(_due(now, busy=busy))).first() is not None
+    return (await session.execute(_due(now, busy=busy).limit(1))).first() is not None
 
 
-async def claim(tx: Transaction, *, until: datetime, busy: Collection[str], now: datetime) -> Delivery | None:
-    """Take the most overdue delivery through a channel that is not busy; count the attempt before it is made."""
-    query = _due(now, busy=busy).with_for_update(of=Delivery, skip_locked=True)
-    found: Delivery | None = await tx.session.scalar(query)
-    if found is not None:
-        found.attempts += 1
-        found.lease_until = until
+async def due_by_channel(
+    tx: Transaction, *, busy: Collection[str], most: int, now: datetime
+) -> dict[str, list[str]]:
+    """Return the most overdue deliveries through channels that are not busy, held, by the ids of their channels."""
+    query = _due(now, busy=busy).limit(most).with_for_update(of=Delivery, skip_locked=True)
+    found: dict[str, list[str]] = {}
+    for delivery_id, channel_id in (await tx.session.execute(query)).all():
+        found.setdefault(channel_id, []).append(delivery_id)
     return found
 
 
-async def still_ours(tx: Transaction, delivery_id: str, *, attempts: int) -> Delivery | None:
-    """Return a claimed delivery, held, where no other process has taken it up since."""
+async def claim(tx: Transaction, delivery_ids: Collection[str], *, until: datetime) -> Sequence[Delivery]:
+    """Lease deliveries that are held, and count the attempt before it is made; return them, the most overdue first."""
+    query = sa.select(Delivery).where(among(tx.session, col(Delivery.id), delivery_ids))
+    query = query.order_by(col(Delivery.next_attempt_at), col(Delivery.id))
+    found = (await tx.session.scalars(query)).all()
+    for delivery in found:
+        delivery.attempts += 1
+        delivery.lease_until = until
+    return found
+
+
+async def still_ours(tx: Transaction, attempts: Mapping[str, int]) -> dict[str, Delivery]:
+    """Return those of some claimed deliveries, held, that no other process has taken up since; `attempts` by their ids."""
     query = sa.select(Delivery).where(
-        col(Delivery.id) == delivery_id,
-        col(Delivery.attempts) == attempts,
-        col(Delivery.state) == DeliveryState.PENDING,
+        among(tx.session, col(Delivery.id), attempts), col(Delivery.state) == DeliveryState.PENDING
     )
-    found: Delivery | None = await tx.session.scalar(query.with_for_update())
-    return found
+    held = await tx.session.scalars(query.order_by(col(Delivery.id)).with_for_update())
+    return {row.id: row for row in held.all() if row.attempts == attempts[row.id]}
 
 
 async def held_delivery(tx: Transaction, delivery_id: str) -> Delivery | None:
@@ -169,6 +179,23 @@ async def withdraw(tx: Transaction, alert_id: str, *, now: datetime) -> None:
     )
     values = {"state": DeliveryState.WITHDRAWN, "next_attempt_at": None}
     await tx.session.execute(sa.update(Delivery).where(*chosen).values(values))
+
+
+async def turns_of(
+    session: AsyncSession, deliveries: Collection[Delivery]
+) -> dict[tuple[str, int], tuple[Alert, Entry]]:
+    """Return the alerts that deliveries are about, and the turns that they tell, by the ids of both."""
+    query = (
+        sa.select(Alert, Entry)
+        .join(Entry, col(Entry.alert_id) == col(Alert.id))
+        .join(
+            Delivery,
+            sa.and_(col(Delivery.alert_id) == col(Entry.alert_id), col(Delivery.number) == col(Entry.number)),
+        )
+        .where(among(session, col(Delivery.id), {each.id for each in deliveries}))
+    )
+    rows = (await session.execute(query)).all()
+    return {(alert.id, entry.number): (alert, entry) for alert, entry in rows}
 
 
 async def was_told_before(session: AsyncSession, delivery: Delivery) -> bool:

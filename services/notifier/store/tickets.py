@@ -1,6 +1,6 @@
 """What outside systems have of alerts, and when to look at it next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from services.notifier.store.alerts import alerts_within
 from services.notifier.store.hooks import ApprovalHook
 from services.notifier.store.tables import Alert, Channel, Table
 from shared.store import Instant, Json, Transaction, insert
+from shared.store.parameters import among
 from shared.store.scopes import Scope, within
 
 
@@ -44,10 +45,10 @@ class KeptTicket(Table, table=True):
         return Ticket(key=self.key, ref=self.ref, link=self.link, state=TicketState(self.state))
 
 
-async def ticket_of(session: AsyncSession, alert_id: str, *, channel_id: str) -> Ticket | None:
-    """Return what is kept of an alert beyond a channel."""
-    row = await session.get(KeptTicket, (alert_id, channel_id))
-    return row.told() if row is not None else None
+async def tickets_of(session: AsyncSession, alert_ids: Collection[str]) -> dict[tuple[str, str], Ticket]:
+    """Return what is kept of alerts beyond channels, by the ids of both."""
+    query = sa.select(KeptTicket).where(among(session, col(KeptTicket.alert_id), alert_ids))
+    return {(row.alert_id, row.channel_id): row.told() for row in (await session.scalars(query)).all()}
 
 
 async def keep_ticket(

@@ -1,6 +1,6 @@
 """Queries on what is known of lineages, on the certificates that are watched, and on thresholds that were crossed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,31 +10,35 @@ from sqlmodel import col
 from services.notifier.domain.facts import Facts
 from services.notifier.store.tables import Crossed, Lineage, Watched
 from shared.store import Transaction, insert, write_rows
+from shared.store.parameters import among
 
 
-async def facts_of(session: AsyncSession, lineage_id: str | None) -> Facts:
-    """Return what is known of a lineage; of none, nothing is."""
-    if lineage_id is None:
-        return Facts()
-    document = await session.scalar(sa.select(col(Lineage.facts)).where(col(Lineage.id) == lineage_id))
-    return Facts.model_validate(document) if document else Facts()
+async def facts_of(session: AsyncSession, lineage_ids: Collection[str]) -> dict[str, Facts]:
+    """Return what is known of each of some lineages."""
+    query = sa.select(col(Lineage.id), col(Lineage.facts))
+    query = query.where(among(session, col(Lineage.id), lineage_ids))
+    known = {row[0]: Facts.model_validate(row[1]) for row in (await session.execute(query)).all()}
+    return {lineage_id: known.get(lineage_id) or Facts() for lineage_id in lineage_ids}
 
 
-async def keep_facts(tx: Transaction, lineage_id: str, facts: Facts, *, now: datetime) -> None:
-    """Keep what is known of a lineage."""
-    values = {"facts": facts.model_dump(mode="json"), "told_at": now}
-    row = insert(tx, Lineage).values(id=lineage_id, **values)
-    await tx.session.execute(row.on_conflict_do_update(index_elements=["id"], set_=values))
+async def keep_facts(tx: Transaction, facts: Mapping[str, Facts], *, now: datetime) -> None:
+    """Keep what is known of lineages."""
+    row = insert(tx, Lineage)
+    said = {name: row.excluded[name] for name in ("facts", "told_at")}
+    rows = [
+        {"id": lineage_id, "facts": known.model_dump(mode="json"), "told_at": now}
+        for lineage_id, known in facts.items()
+    ]
+    await write_rows(tx, row.on_conflict_do_update(index_elements=["id"], set_=said), rows)
 
 
-async def watch(tx: Transaction, new: Watched) -> None:
-    """Watch a certificate from now on; one that is late stays so."""
-    row = insert(tx, Watched).values(new.model_dump())
+async def watch(tx: Transaction, new: Sequence[Watched]) -> None:
+    """Watch certificates from now on; one that is late stays so."""
+    row = insert(tx, Watched)
     said = {name: row.excluded[name] for name in ("not_before", "not_after", "evidence", "due_at")}
     said["is_late"] = sa.or_(col(Watched.is_late), row.excluded.is_late)
-    await tx.session.execute(
-        row.on_conflict_do_update(index_elements=["lineage_id", "fingerprint"], set_=said)
-    )
+    row = row.on_conflict_do_update(index_elements=["lineage_id", "fingerprint"], set_=said)
+    await write_rows(tx, row, [each.model_dump() for each in new])
 
 
 async def unwatch(tx: Transaction, lineage_id: str, fingerprint: str) -> None:
@@ -77,10 +81,11 @@ async def watched(tx: Transaction, lineage_ids: Collection[str]) -> Sequence[Wat
     return (await tx.session.scalars(query)).all()
 
 
-async def is_late(session: AsyncSession, lineage_id: str | None) -> bool:
-    """Return whether some certificate of a lineage is late."""
-    query = sa.select(sa.literal(1)).where(col(Watched.lineage_id) == lineage_id, col(Watched.is_late))
-    return (await session.execute(query.limit(1))).first() is not None
+async def late_among(session: AsyncSession, lineage_ids: Collection[str]) -> set[str]:
+    """Return those of some lineages of which some certificate is late."""
+    mine = among(session, col(Watched.lineage_id), lineage_ids)
+    query = sa.select(col(Watched.lineage_id)).where(mine, col(Watched.is_late))
+    return set((await session.scalars(query)).all())
 
 
 async def crossed(tx: Transaction, lineage_ids: Collection[str]) -> Sequence[Crossed]:

@@ -2,8 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -60,6 +60,19 @@ class Means:
     """How often it is looked whether what was put in place is still there; None for never."""
 
 
+class NotKept(Exception):
+    """The database was not reached: the target is as it was, and what was remembered last still holds."""
+
+
+@contextmanager
+def _our_own_trouble() -> Iterator[None]:
+    # Not an error of the target, which nothing is to be put back for.
+    try:
+        yield
+    except OSError as error:
+        raise NotKept(str(error)) from error
+
+
 class Attempt:
     """Takes a deployment from where it stands as far as it goes.
 
@@ -73,7 +86,7 @@ class Attempt:
         self._lease = lease
         self._means = means
         self._clock = clock
-        self._steps: list[store.Step] = []
+        self._steps: list[store.Noted] = []
         self._job = job
         self.has_let_go = False
         """Whether the lease was ended with the last change."""
@@ -102,7 +115,7 @@ class Attempt:
     async def _tried(self, work: Callable[[], Awaitable[None]]) -> DeploymentError | None:
         try:
             await work()
-        except (store.LeaseLost, SQLAlchemyError, NotYet):
+        except (store.LeaseLost, NotKept, SQLAlchemyError, NotYet):
             raise  # that is our own trouble, or none
         except Exception as error:  # noqa: BLE001 - whatever it was, the target must not be left as it is
             failed = _as_failure(error, deployment_id=self.deployment_id)
@@ -132,11 +145,11 @@ class Attempt:
     async def _stage(self, target: AnyTarget) -> None:
         sealed, material = await self._material()
         before = await asyncio.gather(*(self._means.wire.served(each) for each in self._job.endpoints))
-        async with self._change() as change:
-            change.begin_staging(sealed)
+        self._job.begin_staging(sealed)
+        await self._go_on()
         undo = await target.stage(self._job.slot, material=material, report=self._note)
-        async with self._change() as change:
-            change.begin_binding(undo, served_before=before)
+        self._job.begin_binding(undo, served_before=before)
+        await self._go_on()
 
     async def _material(self) -> tuple[bytes | None, Material]:
         """Return the key as it came, if it did, and what is put in place: neither is kept beyond the staging."""
@@ -206,9 +219,18 @@ class Attempt:
                 await self._succeed(target)
 
     async def _succeed(self, target: AnyTarget) -> None:
-        async with self._change() as change:
-            await change.succeed(look_every=self._means.look_every)
+        row = self._job.row
+        with _our_own_trouble():
+            await self._keep_in_place(row)
         await self._tidy(target)
+
+    async def _keep_in_place(self, row: store.Deployment) -> None:
+        async with self._database.transaction() as tx:
+            await store.hold(tx, row, lease=self._lease)
+            change = Change(tx=tx, row=row, job=self._job, now=self._clock())
+            await change.succeed(look_every=self._means.look_every)
+            await store.keep_steps(tx, self._steps)
+        self._steps = []
 
     async def _see_new(self) -> None:
         job = self._job
@@ -224,9 +246,10 @@ class Attempt:
 
     async def _tidy(self, target: AnyTarget) -> None:
         await target.tidy(undo=self._job.undo)
-        async with self._change() as change:
-            change.end()
-            await store.let_go(change.tx, change.row, lease=self._lease, now=change.now)
+        self._job.end(now=self._clock())
+        with _our_own_trouble():
+            await store.end(self._database, self._job.row, lease=self._lease, steps=self._steps)
+        self._steps = []
         self.has_let_go = True
 
     async def _put_back(self) -> None:
@@ -263,7 +286,7 @@ class Attempt:
 
     def _note(self, step: str, text: str, *, ok: bool = True) -> None:
         self._steps.append(
-            store.Step(
+            store.Noted(
                 id=new_id(),
                 deployment_id=self.deployment_id,
                 attempt=self._job.row.attempt + 1,
@@ -273,6 +296,14 @@ class Attempt:
                 text=text,
             )
         )
+
+    async def _go_on(self) -> None:
+        """Keep how far it has come, and the steps since the last time, before anything more is done."""
+        row = self._job.row
+        row.updated_at = self._clock()
+        with _our_own_trouble():
+            await store.go_on(self._database, row, lease=self._lease, steps=self._steps)
+        self._steps = []
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[Change]:

@@ -32,18 +32,11 @@ class Held:
     """What its target wants approved, and has not been yet."""
 
 
-async def is_free(session: AsyncSession, row: store.Deployment, binding: store.Binding) -> bool:
-    """Return whether there is nothing at all that could keep a deployment from beginning: of most it is so.
-
-    Whatever `held` comes to ask about is to be looked for here too.
-    """
-    if row.rollout_id is not None or binding.after:
-        return False
-    return await store.is_alone(session, row)
-
-
 async def held(session: AsyncSession, row: store.Deployment, *, now: datetime) -> Held | None:
-    """Return what keeps a deployment from beginning, None where nothing does."""
+    """Return what keeps a deployment from beginning, None where nothing does.
+
+    Whatever this comes to ask about is to be looked for in `store.claim` too, which lets begin what nothing can keep.
+    """
     return (
         await _by_slot(session, row, now=now)
         or await _by_rollout(session, row)

@@ -4,6 +4,7 @@ import base64
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic_core import to_jsonable_python
 
@@ -24,6 +25,9 @@ from services.provisioner.domain import (
     needs_a_person,
     next_step,
 )
+from services.provisioner.store.audited import AUDITED
+from shared.audit import BOOKKEEPING
+from shared.audit import Change as Audited
 from shared.documents import holds_secret, revealed
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.sealing import Sealer
@@ -68,6 +72,24 @@ class Job:
             document = json.loads(self.sealer.open(row.sealed_undo, row=_undo_row(row.id)))
         return self.kind.undo_type.model_validate(document)
 
+    def begin_staging(self, sealed_key: bytes | None) -> None:
+        """New files may lie on the target from now on; there is no key where that was made there."""
+        self.row.phase, self.row.sealed_key = Phase.STAGING, sealed_key
+
+    def begin_binding(self, undo: Part, *, served_before: list[str | None]) -> None:
+        """The new files may be in force from now on, and this is the way back."""
+        self.row.phase, self.row.served_before = Phase.BINDING, served_before
+        if holds_secret(undo):
+            document = json.dumps(revealed(undo), default=to_jsonable_python).encode()
+            self.row.sealed_undo = self.sealer.seal(document, row=_undo_row(self.row.id))
+        else:
+            self.row.undo = undo.model_dump(mode="json")
+
+    def end(self, *, now: datetime) -> None:
+        """It was seen in place and tidied up after: it is over."""
+        self.row.undo = self.row.sealed_undo = self.row.served_before = None
+        store.finish(self.row, state=State.DEPLOYED, now=now)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
@@ -77,19 +99,6 @@ class Change:
     row: store.Deployment
     job: Job
     now: datetime
-
-    def begin_staging(self, sealed_key: bytes | None) -> None:
-        """Remember that new files may lie on the target from now on; there is no key where that was made there."""
-        self.row.phase, self.row.sealed_key = Phase.STAGING, sealed_key
-
-    def begin_binding(self, undo: Part, *, served_before: list[str | None]) -> None:
-        """Remember that the new files may be in force from now on, and the way back."""
-        self.row.phase, self.row.served_before = Phase.BINDING, served_before
-        if holds_secret(undo):
-            document = json.dumps(revealed(undo), default=to_jsonable_python).encode()
-            self.row.sealed_undo = self.job.sealer.seal(document, row=_undo_row(self.row.id))
-        else:
-            self.row.undo = undo.model_dump(mode="json")
 
     def begin_watching(self, span: timedelta, *, every: timedelta) -> None:
         """Remember that the certificate was seen in place, and until when that has to last."""
@@ -104,11 +113,7 @@ class Change:
         self.row.next_attempt_at = min(self.now + every, until)
 
     async def succeed(self, *, look_every: timedelta | None = None) -> None:
-        """Remember, and tell, that the certificate was seen in place."""
-        with self.tx.session.no_autoflush:  # else each question in between would write the row once more
-            await self._succeed(look_every=look_every)
-
-    async def _succeed(self, *, look_every: timedelta | None) -> None:
+        """Remember, and tell, that the certificate was seen in place; the row is held."""
         row = self.row
         look_at = self.now + look_every if look_every is not None else None
         await store.is_in_place(
@@ -118,13 +123,16 @@ class Change:
             self.tx.emit(settled(self.job.binding, at=self.now), now=self.now)
         # Held, so that of two deployments that end at once one is the last.
         await store.lock_renewal(self.tx, row.order_id)
-        rest = await store.rest_of(self.tx.session, row)
-        row.state, row.phase = State.DEPLOYED, Phase.TIDYING
+        rest = await store.rest_of(self.tx, row)
+        before = _shown(row)
+        row.state, row.phase, row.updated_at = State.DEPLOYED, Phase.TIDYING, self.now
         row.watch_until = row.discovery = row.discovered_at = None
         row.deployed_at, row.repairs = self.now, 0
         if rest.keys:
             await self._be_done_with_keys()
         row.sealed_key = row.failure = row.failed_step = row.reason = row.restored = None
+        await store.keep_in_place(self.tx, row)
+        self._record(before)
         places = [place_of(each) for each in self.job.endpoints]
         event = CertificateDeployed(
             lineage_id=row.lineage_id,
@@ -139,16 +147,26 @@ class Change:
         )
         self.tx.emit(event, now=self.now)
 
+    def _record(self, before: dict[str, Any]) -> None:
+        """Have the change in the audit trail, as the session would that had written the row."""
+        row, after = self.row, _shown(self.row)
+        changed = [name for name, value in after.items() if value != before[name]]
+        self.tx.record(
+            Audited(
+                kind=AUDITED[store.Deployment].kind,
+                verb="changed",
+                id=row.id,
+                before={name: before[name] for name in changed},
+                after={name: after[name] for name in changed},
+                lineage_id=row.lineage_id,
+            )
+        )
+
     async def _be_done_with_keys(self) -> None:
         row = self.row
         await store.key_is_bound(self.tx, order_id=row.order_id, now=self.now)
         # Keys that were made for older certificates of this slot wait in vain.
         await store.clear_keys(self.tx, binding_id=row.binding_id, older_than=row.renewed_at, now=self.now)
-
-    def end(self) -> None:
-        """Let a deployment that was seen in place and tidied up after be over."""
-        self.row.undo = self.row.sealed_undo = self.row.served_before = None
-        store.finish(self.row, state=State.DEPLOYED, now=self.now)
 
     def turn_back(self, error: DeploymentError) -> None:
         """Remember why, and that the target is to become as it was before."""
@@ -220,6 +238,12 @@ class Change:
             old_fingerprint=self.job.renewal.old_fingerprint,
         )
         self.tx.emit(event, now=self.now)
+
+
+def _shown(row: store.Deployment) -> dict[str, Any]:
+    """Return what the audit trail shows of what changes of a deployment that was seen in place."""
+    hidden = AUDITED[store.Deployment].leave_out | BOOKKEEPING
+    return {name: getattr(row, name) for name in store.IN_PLACE if name not in hidden}
 
 
 def _undo_row(deployment_id: str) -> str:

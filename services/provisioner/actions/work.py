@@ -1,6 +1,6 @@
 """The work on deployments: which one is taken up by whom, and that it is let go of again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import anyio
@@ -8,7 +8,7 @@ import structlog
 
 from services.provisioner import store
 from services.provisioner.actions.attempt import Attempt, Means
-from services.provisioner.actions.gates import held, is_called_off, is_free
+from services.provisioner.actions.gates import held, is_called_off
 from services.provisioner.actions.outcomes import Job
 from services.provisioner.actions.permits import Permits
 from services.provisioner.actions.rollouts import Rollouts
@@ -67,21 +67,32 @@ class Work:
     async def claim(self, *, now: datetime) -> Claim | None:
         """Take a due deployment whose target nobody works on, and that nothing holds; None where there is none."""
         while await self._is_any_due(now):
-            async with self._database.transaction() as tx:
-                lease = new_id()
-                whole = await store.claim(
-                    tx, lease=lease, until=now + self._lease, now=now, per_network=self._per_network
-                )
-                if whole is None:
-                    return None
-                row = whole.deployment
-                if row.phase != Phase.START or await self._may_begin(tx, whole, now=now):
-                    if row.phase not in (Phase.TIDYING, Phase.WATCHING):
-                        row.state, row.updated_at = State.RUNNING, now
-                    return Claim(whole=whole, lease=lease)
-                await store.end_lease(tx, lease=lease)
-            if row.rollout_id is not None:
-                await self._rollouts.judge(row.rollout_id, now=now)
+            lease = new_id()
+            until = now + self._lease
+            claimed = await store.claim(
+                self._database, lease=lease, until=until, now=now, per_network=self._per_network
+            )
+            if claimed is None:
+                return None
+            whole = claimed.whole
+            if claimed.has_begun:
+                return Claim(whole=whole, lease=lease)
+            row = await self._taken_up(whole, lease=lease, now=now)
+            if row is not None:
+                return Claim(whole=replace(whole, deployment=row), lease=lease)
+            if whole.deployment.rollout_id is not None:
+                await self._rollouts.judge(whole.deployment.rollout_id, now=now)
+        return None
+
+    async def _taken_up(self, whole: store.Whole, *, lease: str, now: datetime) -> store.Deployment | None:
+        """Return a deployment that goes on, or may begin; None where not, and its target is let go of."""
+        async with self._database.transaction() as tx:
+            row = await store.held(tx, whole.deployment.id, lease=lease)
+            if row.phase != Phase.START or await self._may_begin(tx, row, now=now):
+                if row.phase not in (Phase.TIDYING, Phase.WATCHING):
+                    row.state, row.updated_at = State.RUNNING, now
+                return row
+            await store.end_lease(tx, lease=lease)
         return None
 
     async def _is_any_due(self, now: datetime) -> bool:
@@ -90,12 +101,8 @@ class Work:
         async with self._database.read() as session:
             return await store.is_any_due(session, now, per_network=self._per_network)
 
-    async def _may_begin(self, tx: Transaction, whole: store.Whole, *, now: datetime) -> bool:
+    async def _may_begin(self, tx: Transaction, row: store.Deployment, *, now: datetime) -> bool:
         """Return whether a deployment begins; where not, it is over, or remembers what it waits for."""
-        row = whole.deployment
-        if await is_free(tx.session, row, whole.binding):
-            row.hold = row.hold_reason = None
-            return True
         if await store.newer_deployment(tx.session, row):
             store.finish(row, state=State.SUPERSEDED, now=now)
             await store.wake_those_after(tx, order_id=row.order_id, binding_id=row.binding_id, now=now)

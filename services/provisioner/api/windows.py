@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.provisioner import store
 from services.provisioner.actions.scopes import Scope
@@ -18,7 +18,7 @@ from services.provisioner.actions.windows import (
 )
 from services.provisioner.domain.windows import Weekly
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Moment
 from shared.http import Body, Page, Paging, Routes, View, etag
 from shared.idempotency import IdempotencyKey, Once
 from shared.local_time import LocalTime
@@ -94,16 +94,16 @@ class FreezeBody(Body):
     reason: str = Field(min_length=3, max_length=2000, examples=["Black Friday"])
     target_id: TargetId = None
     group: Group = None
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime
+    starts_at: Moment
+    ends_at: Moment
 
 
 class FreezeChangeBody(Body):
     """What is to be changed; what is left out stays, as does for which targets it is."""
 
     reason: str | None = Field(None, min_length=3, max_length=2000)
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
 
 
 class FreezeView(View):

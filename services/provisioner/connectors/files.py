@@ -16,7 +16,8 @@ from services.provisioner.connectors.formats import Content, Lacks, contents, le
 from services.provisioner.connectors.host_keys import HostKey
 from services.provisioner.connectors.host_stores import HostStore
 from services.provisioner.connectors.planning import Coming, PlannedStep
-from services.provisioner.connectors.ssh import Attributes, Session, connect, ssh_of
+from services.provisioner.connectors.sftp import Attributes
+from services.provisioner.connectors.ssh import Session, connect, ssh_of
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
 
@@ -155,8 +156,7 @@ class Files:
 
     async def _stage(self, wanted: Content, *, waiting: HostKey | None) -> KeptFile:
         session = self._session
-        path = await session.real_path(wanted.path)
-        present = await session.attributes(path)
+        path, present = await session.find(wanted.path)
         if waiting is not None and wanted.lacks_key is not None:
             key_first = wanted.lacks_key is Lacks.AT_ITS_HEAD
             await waiting.join(wanted.content, to=path + NEW, key_first=key_first, like=present)
@@ -209,10 +209,8 @@ class Files:
             if not file.existed and await session.attributes(file.path + NEW) is None:
                 await session.remove(file.path)
         await session.replace([(file.path + OLD, file.path) for file in undo.files if file.existed])
-        for file in undo.files:
-            # A rename between two links of one file does nothing (POSIX), so the kept name may be left.
-            await session.remove(file.path + OLD)
-            await session.remove(file.path + NEW)
+        # A rename between two links of one file does nothing (POSIX), so the kept name may be left.
+        await session.remove(*(file.path + beside for file in undo.files for beside in (OLD, NEW)))
         report("restore", f"Put {', '.join(file.path for file in undo.files)} back as before.")
         try:
             await self._reload(slot, report=report)
@@ -225,17 +223,14 @@ class Files:
         """Remove the staged files, and the second names of the present ones."""
         for path in slot.paths:
             real = await self._session.real_path(path)
-            await self._session.remove(real + NEW)
-            await self._session.remove(real + OLD)
+            await self._session.remove(real + NEW, real + OLD)
 
     async def tidy(self, *, undo: FilesUndo) -> None:
         """Remove the kept files, and what a key that was made on the host has waited as."""
-        for file in undo.files:
-            await self._session.remove(file.path + OLD)
-            if undo.waiting is not None:
-                await self._session.remove(file.path + NEW)
+        litter = [file.path + OLD for file in undo.files]
         if undo.waiting is not None:
-            await self._session.remove(undo.waiting)
+            litter += [*(file.path + NEW for file in undo.files), undo.waiting]
+        await self._session.remove(*litter)
 
     async def _test(self, slot: FilesSlot, *, step: str, report: Report) -> None:
         command = slot.test_command or self._options.test_command

@@ -14,7 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from services.provisioner.connectors import WantedKey
-from services.provisioner.connectors.ssh import Attributes, Session
+from services.provisioner.connectors.sftp import Attributes
+from services.provisioner.connectors.ssh import Session
 from services.provisioner.domain import DeploymentError, Failure
 from shared.x509 import key_fingerprint, load
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import shlex
+import struct
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import asyncssh
-from asyncssh.sftp import MIN_SFTP_VERSION, start_sftp_client
 
-from services.provisioner.connectors import Access, Limits, SshAccess
-from services.provisioner.connectors.ssh_failures import Absent, Unexplained, named, within
+from services.provisioner.connectors import Access, Limits, SshAccess, sftp
+from services.provisioner.connectors.sftp import PIECE, Attributes, Sftp
+from services.provisioner.connectors.ssh_failures import Absent, Unexplained, named, sftp_failure, within
 from services.provisioner.domain import DeploymentError, Failure
 from shared.errors import Refused, Unavailable
 from shared.ssh import Credential, HostKeyChanged, Login, OutOfReach, Reach, log_in, reachable_addresses
@@ -23,10 +24,6 @@ OUTPUT = 1000
 SELINUX = "/sys/fs/selinux/enforce"
 """A file that is there where the kernel keeps to the labels of files (selinux(8))."""
 _PRIVATE = 0o600
-_PIECE = 32 * 1024
-"""Bytes of a file that every server takes, and gives, at a time (draft-ietf-secsh-filexfer-02 §3)."""
-_AS_ASKED = 0
-"""Each read and write is one request: files of one piece need no tasks that see to several at once."""
 _SFTP_SERVERS = (
     "/usr/lib/openssh/sftp-server",
     "/usr/libexec/openssh/sftp-server",
@@ -34,15 +31,6 @@ _SFTP_SERVERS = (
     "/usr/libexec/sftp-server",
 )
 """Where Debian, Red Hat, Alpine and Arch, and the BSDs put it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attributes:
-    """Whose a file is, and what may be done with it."""
-
-    mode: int
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,41 +47,49 @@ class Session:
     def __init__(
         self,
         connection: asyncssh.SSHClientConnection,
-        sftp: asyncssh.SFTPClient,
+        files: Sftp,
         *,
         limits: Limits,
         prefix: str = "",
     ) -> None:
         """`prefix` stands before the programs that handle files (`sudo -n`)."""
         self._connection = connection
-        self._sftp = sftp
+        self._files = files
         self._limits = limits
         self._prefix = prefix
 
     async def real_path(self, path: str) -> str:
         """Return the path with symbolic links followed, whether or not there is such a file."""
-        found = await self._do(self._sftp.realpath(path), what=f"find {path}", path=path)
+        [found] = await self._all(sftp.real_path(path), what=f"find {path}", path=path)
         return str(found)
 
     async def attributes(self, path: str) -> Attributes | None:
         """Return a file's attributes, or None where there is no such file."""
-        try:
-            found = await self._do(self._sftp.stat(path), what=f"look at {path}", path=path)
-        except Absent:
-            return None
-        return Attributes(mode=(found.permissions or 0) & 0o7777, uid=found.uid or 0, gid=found.gid or 0)
+        [found] = await self._each(sftp.look(path), what=f"look at {path}", path=path)
+        return None if isinstance(found, Absent) else _or_raise(found)
+
+    async def find(self, path: str) -> tuple[str, Attributes | None]:
+        """Return what `real_path` and `attributes` do, asked at once."""
+        asked = (sftp.real_path(path), sftp.look(path))
+        real, found = await self._each(*asked, what=f"look at {path}", path=path)
+        return str(_or_raise(real)), None if isinstance(found, Absent) else _or_raise(found)
 
     async def read(self, path: str) -> bytes:
         """Return a file's content."""
+        return await self._do(self._read(path), what=f"read {path}", path=path)
 
-        async def reading() -> bytes:
-            async with self._sftp.open(path, "rb", block_size=_AS_ASKED) as file:
-                pieces = []
-                while piece := cast("bytes", await file.read(_PIECE)):
-                    pieces.append(piece)
-                return b"".join(pieces)
-
-        return await self._do(reading(), what=f"read {path}", path=path)
+    async def _read(self, path: str) -> bytes:
+        handle = await self._files.one(sftp.open_file(path))
+        pieces: list[bytes] = []
+        while not pieces or len(pieces[-1]) == PIECE:
+            [piece] = await self._files.each(sftp.read(handle, at=len(pieces) * PIECE))
+            if isinstance(piece, asyncssh.SFTPEOFError):
+                break
+            if isinstance(piece, asyncssh.SFTPError):
+                raise piece
+            pieces.append(piece)
+        await self._files.one(sftp.close(handle))
+        return b"".join(pieces)
 
     async def write(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
         """Make a new file, on the disk before this returns, with the owner and mode of `like`, else `mode`.
@@ -113,16 +109,16 @@ class Session:
 
     async def _write(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
         # Nobody else may read it before owner and mode are what they shall be.
-        closed = asyncssh.SFTPAttrs(permissions=_PRIVATE)
-        async with self._sftp.open(path, "xb", closed, block_size=_AS_ASKED) as file:
-            for at in range(0, len(content), _PIECE):
-                await file.write(content[at : at + _PIECE])
-            if like is not None:
-                made = await file.stat()
-                if (made.uid, made.gid) != (like.uid, like.gid):
-                    await file.chown(like.uid, like.gid)
-            await file.chmod(like.mode if like is not None else mode)
-            await file.fsync()
+        handle = await self._files.one(sftp.make(path, mode=_PRIVATE))
+        pieces = (sftp.write(handle, content[at : at + PIECE], at=at) for at in range(0, len(content), PIECE))
+        made, *written = await self._files.each(sftp.look_at(handle), *pieces)
+        owner = _given(handle, made, like=like) if like is not None else []
+        allowed = sftp.allow(handle, mode=like.mode if like is not None else mode)
+        # Closed whatever comes of the others: they are answered one after another.
+        done = await self._files.each(*owner, allowed, sftp.sync(handle), sftp.close(handle))
+        for outcome in (made, *written, *done):
+            if isinstance(outcome, asyncssh.SFTPError):
+                raise outcome
 
     async def link_or_copy(self, path: str, beside: str) -> None:
         """Keep a file under a second name: as a hard link, or where those are refused, as a copy."""
@@ -144,7 +140,7 @@ class Session:
         """Make a hard link, in the place of what an attempt that was cut short has left; return whether it was made."""
         while True:
             try:
-                await self._do(self._sftp.link(path, beside), what=f"link {path}", path=path)
+                await self._all(sftp.link(path, beside), what=f"link {path}", path=path)
             except DeploymentError as error:
                 if error.failure not in (Failure.WRITE_FAILED, Failure.PERMISSION_DENIED):
                     raise
@@ -166,33 +162,27 @@ class Session:
 
     async def give(self, path: str, *, like: Attributes) -> None:
         """Give a file the owner and mode of `like`."""
-
-        async def giving() -> None:
-            made = await self._sftp.stat(path)
-            if (made.uid, made.gid) != (like.uid, like.gid):
-                await self._sftp.chown(path, like.uid, like.gid)
-            await self._sftp.chmod(path, like.mode)
-
-        await self._do(giving(), what=f"give {path} its owner", path=path)
+        what = f"give {path} its owner"
+        [made] = await self._all(sftp.look(path), what=what, path=path)
+        owner = _given(path, made, like=like)
+        await self._all(*owner, sftp.allow(path, mode=like.mode), what=what, path=path)
 
     async def replace(self, moves: list[tuple[str, str]]) -> None:
         """Rename files over others, each atomically, all requests sent at once; what was renamed before stays as it is."""
-        # The requests leave in one write, so a connection that is cut has hardly ever cut between them.
-        done = await asyncio.gather(*(self._rename(old, new) for old, new in moves), return_exceptions=True)
-        for result in done:
-            if isinstance(result, BaseException) and not isinstance(result, Absent):
-                raise result
+        # A connection that is cut has hardly ever cut between them.
+        requests = [sftp.rename(old, new) for old, new in moves]
+        olds, news = zip(*moves, strict=True) if moves else ((), ())
+        what = f"rename {', '.join(olds)}"
+        for result in await self._each(*requests, what=what, path=next(iter(news), "/")):
+            if not isinstance(result, Absent):
+                _or_raise(result)
 
-    async def _rename(self, old: str, new: str) -> None:
-        await self._do(self._sftp.posix_rename(old, new), what=f"rename {old}", path=new)
-
-    async def remove(self, path: str) -> bool:
-        """Remove a file; return whether there was one."""
-        try:
-            await self._do(self._sftp.remove(path), what=f"remove {path}", path=path)
-        except Absent:
-            return False
-        return True
+    async def remove(self, *paths: str) -> bool:
+        """Remove files, all requests sent at once; return whether there was one."""
+        what = f"remove {', '.join(paths)}"
+        results = await self._each(*map(sftp.remove, paths), what=what, path=next(iter(paths), "/"))
+        there = [_or_raise(result) for result in results if not isinstance(result, Absent)]
+        return bool(there)
 
     async def script(self, text: str, *, given: str | None = None, keep: int = OUTPUT) -> Ran:
         """Run a shell's script of our own, with the rights that files are handled with."""
@@ -217,6 +207,20 @@ class Session:
             )
         return Ran(status=done.exit_status, output=_shortened(_text(done.stdout) + _text(done.stderr), keep))
 
+    async def _all(self, *requests: sftp.Request, what: str, path: str) -> list[Any]:
+        """Return the answers to requests that all have to be granted."""
+        return await self._do(self._files.all(*requests), what=what, path=path)
+
+    async def _each(self, *requests: sftp.Request, what: str, path: str) -> list[Any]:
+        """Return the answers to requests, a `DeploymentError` for each that was refused."""
+        answers = await self._do(self._files.each(*requests), what=what, path=path) if requests else []
+        return [
+            await self._named(answer, what=what, path=path)
+            if isinstance(answer, asyncssh.SFTPError)
+            else answer
+            for answer in answers
+        ]
+
     async def _do(self, work: Awaitable[T], *, what: str, path: str) -> T:
         try:
             with named(what):
@@ -224,18 +228,37 @@ class Session:
         except Unexplained as error:
             raise await self._explained(error, path=path) from error
 
+    async def _named(self, error: asyncssh.SFTPError, *, what: str, path: str) -> DeploymentError:
+        failed = sftp_failure(error, what=what)
+        return await self._explained(failed, path=path) if isinstance(failed, Unexplained) else failed
+
     async def _explained(self, error: Unexplained, *, path: str) -> DeploymentError:
         # SFTP version 3 says only "Failure" of a full disk, so the file system is asked.
         try:
-            space = await self._sftp.statvfs(path.rpartition("/")[0] or "/")
-        except (asyncssh.Error, OSError):
+            folder = path.rpartition("/")[0] or "/"
+            space = sftp.Space.of(await self._files.one(sftp.space(folder)))
+        except (asyncssh.Error, OSError, struct.error, TypeError):
             return DeploymentError(error.failure, error.detail, step=error.step)
-        full = space.bavail == 0 or (space.favail == 0 and space.files > 0)
+        full = space.blocks == 0 or (space.files == 0 and space.all_files > 0)
         return DeploymentError(
             Failure.DISK_FULL if full else error.failure,
             f"{error.detail} The file system has no space left." if full else error.detail,
             step=error.step,
         )
+
+
+def _given(file: str | bytes, made: Any, *, like: Attributes) -> list[sftp.Request]:
+    """Return what gives a file the owner of another, where it has not got it."""
+    if isinstance(made, Attributes) and (made.uid, made.gid) == (like.uid, like.gid):
+        return []
+    return [sftp.give(file, uid=like.uid, gid=like.gid)]
+
+
+def _or_raise(answer: Any) -> Any:
+    """Return an answer, or raise what is one of our errors."""
+    if isinstance(answer, DeploymentError):
+        raise answer
+    return answer
 
 
 def _input(given: str | None) -> dict[str, Any]:
@@ -266,27 +289,22 @@ async def connect(access: Access, *, prefix: str = "") -> AsyncIterator[Session]
     limit = access.limits.connect
     async with logged_in(access) as connection:
         with named("open SFTP"):
-            opening = _sftp_after(connection, prefix) if prefix else connection.start_sftp_client()
-            sftp = await within(opening, limit, what="open SFTP")
-        async with sftp:
-            yield Session(connection, sftp, limits=access.limits, prefix=prefix)
+            files = await within(_sftp(connection, prefix), limit, what="open SFTP")
+        try:
+            yield Session(connection, files, limits=access.limits, prefix=prefix)
+        finally:
+            files.end()
 
 
-async def _sftp_after(connection: asyncssh.SSHClientConnection, prefix: str) -> asyncssh.SFTPClient:
-    """Open SFTP as a command, not as sshd's own subsystem, which has no more rights than the account."""
+async def _sftp(connection: asyncssh.SSHClientConnection, prefix: str) -> Sftp:
+    """Open SFTP: after a prefix as a command, as sshd's own subsystem has no more rights than the account."""
+    if not prefix:
+        writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None)
+        return await Sftp.start(writer, reader)
     found = " ".join(f"if [ -x {each} ]; then exec {prefix} {each}; fi;" for each in _SFTP_SERVERS)
     writer, reader, errors = await connection.open_session(f"{found} exit 127", encoding=None)
     try:
-        return await start_sftp_client(
-            connection,
-            asyncio.get_running_loop(),
-            "replace",
-            reader,
-            writer,
-            "utf-8",
-            "strict",
-            MIN_SFTP_VERSION,
-        )
+        return await Sftp.start(writer, reader)
     except asyncssh.SFTPError as error:
         if connection.is_closed():
             raise

@@ -39,12 +39,13 @@ def named(what: str) -> Iterator[None]:
     try:
         yield
     except asyncssh.SFTPError as error:
-        raise _sftp_failure(error, what=what) from error
+        raise sftp_failure(error, what=what) from error
     except (asyncssh.Error, OSError) as error:
         raise DeploymentError(Failure.UNREACHABLE, f"Could not {what}: {error}.", step="connect") from error
 
 
-def _sftp_failure(error: asyncssh.SFTPError, *, what: str) -> DeploymentError:
+def sftp_failure(error: asyncssh.SFTPError, *, what: str) -> DeploymentError:
+    """Return what SFTP refused as a failure with a name."""
     reason = f"Could not {what}: {error.reason}."
     if isinstance(error, asyncssh.SFTPNoSuchFile | asyncssh.SFTPNoSuchPath):
         return Absent(Failure.NO_SUCH_FOLDER, reason, step="files")

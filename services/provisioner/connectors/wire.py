@@ -1,10 +1,10 @@
-"""What is really served: a TLS handshake with an endpoint, and the fingerprint of the leaf it sends."""
+"""What is really served: a TLS handshake with an endpoint, or a look at how it begins, and the fingerprint of the leaf."""
 
 import asyncio
 import ssl
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from services.provisioner.connectors.hello import NotShown, client_hello, leaf_in
 from services.provisioner.domain import DeploymentError, Failure
 from shared import x509
 from shared.starttls import PROTOCOLS, Framing, OtherProtocol, Refused
@@ -61,6 +62,12 @@ class Wire(Protocol):
     async def served(self, endpoint: Endpoint) -> str | None:
         """Return the fingerprint of the leaf that is served, or None where there is no handshake."""
 
+    async def shown(self, endpoint: Endpoint) -> str | None:
+        """Return the fingerprint of the leaf that a handshake would begin with, or None where that is not to be seen.
+
+        It costs a fraction of a handshake, and proves less: what was not to be seen so is asked for with `served`.
+        """
+
 
 class Handshakes:
     """Looks at endpoints by TLS handshakes. They are not verified: the leaf is compared, not trusted."""
@@ -73,23 +80,39 @@ class Handshakes:
     async def served(self, endpoint: Endpoint) -> str | None:
         """Return the fingerprint of the leaf that is served, or None where there is no handshake."""
         try:
-            async with asyncio.timeout(_HANDSHAKE):
-                return x509.fingerprint(await self._leaf(endpoint))
+            async with asyncio.timeout(_HANDSHAKE), _connected(endpoint) as connection:
+                # An address as the name means that no SNI is sent (RFC 6066 §3 allows only host names).
+                name = endpoint.server_name or endpoint.address
+                return x509.fingerprint(await connection.shake_hands(self._context, server_hostname=name))
         except (OSError, EOFError, OtherProtocol, Refused):
             return None
 
-    async def _leaf(self, endpoint: Endpoint) -> bytes:
-        reader, writer = await asyncio.open_connection(endpoint.address, endpoint.port)
+    async def shown(self, endpoint: Endpoint) -> str | None:
+        """Return the fingerprint of the leaf that a handshake would begin with, or None where that is not to be seen.
+
+        Behind STARTTLS it is not looked for: a mail server (Postfix) takes a handshake that is broken off for an error, and
+        lets the next one wait.
+        """
+        if endpoint.starttls is not None:
+            return None
         try:
-            connection = _Connection(reader, writer)
-            await connection.speak(endpoint)
-            # An address as the name means that no SNI is sent (RFC 6066 §3 allows only host names).
-            name = endpoint.server_name or endpoint.address
-            return await connection.shake_hands(self._context, server_hostname=name)
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            async with asyncio.timeout(_HANDSHAKE), _connected(endpoint) as connection:
+                return x509.fingerprint(await connection.begin(endpoint.server_name))
+        except (OSError, EOFError, OtherProtocol, Refused, NotShown, UnicodeEncodeError):
+            return None
+
+
+@asynccontextmanager
+async def _connected(endpoint: Endpoint) -> AsyncIterator["_Connection"]:
+    reader, writer = await asyncio.open_connection(endpoint.address, endpoint.port)
+    try:
+        connection = _Connection(reader, writer)
+        await connection.speak(endpoint)
+        yield connection
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 class _Connection:
@@ -128,6 +151,14 @@ class _Connection:
             msg = "no certificate was sent"
             raise ConnectionError(msg)
         return der
+
+    async def begin(self, server_name: str | None) -> bytes:
+        """Return the leaf that is shown in clear, as DER, and leave it at that. Raises `NotShown` too."""
+        self._send(client_hello(server_name))
+        answer = b""
+        while (leaf := leaf_in(answer)) is None:
+            answer += await self._arrived()
+        return leaf
 
     async def _arrived(self) -> bytes:
         data = await self._reader.read(_PIECE)
@@ -169,14 +200,16 @@ async def until_served(
     that had to be started anew (Tomcat, say) takes its time, and serves nothing wrong meanwhile.
 
     After a reload, old and new workers of a server (nginx, say) take turns for a moment: one
-    handshake with the new leaf does not mean that the next one gets it too.
+    handshake with the new leaf does not mean that the next one gets it too. The last look is always a handshake to its
+    end; of those before it, one that sees the right leaf begin is enough.
 
     Raises `DeploymentError`: still_old where another one is served at the end, not_served where none is.
     """
     began = time.monotonic()
     in_a_row = 0
     while True:
-        seen = await asyncio.gather(*(wire.served(each.endpoint) for each in expected))
+        is_last = in_a_row == _IN_A_ROW - 1
+        seen = await asyncio.gather(*(_seen(wire, each, is_last=is_last) for each in expected))
         wrong = [pair for pair in zip(expected, seen, strict=True) if pair[0].fingerprint != pair[1]]
         in_a_row = 0 if wrong else in_a_row + 1
         if in_a_row == _IN_A_ROW:
@@ -186,6 +219,12 @@ async def until_served(
         if wrong and time.monotonic() - began >= patience.total_seconds():
             raise _not_there(wrong[0][0].endpoint, seen=wrong[0][1])
         await asyncio.sleep(_PAUSE)
+
+
+async def _seen(wire: Wire, expected: Expected, *, is_last: bool) -> str | None:
+    if not is_last and await wire.shown(expected.endpoint) == expected.fingerprint:
+        return expected.fingerprint
+    return await wire.served(expected.endpoint)
 
 
 def _not_there(endpoint: Endpoint, *, seen: str | None) -> DeploymentError:

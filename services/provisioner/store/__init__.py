@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,14 +19,12 @@ from services.provisioner.store.approvals import (
     rules_for,
     wake_those_unapproved,
 )
+from services.provisioner.store.claims import Claimed, Whole, claim, is_any_due
 from services.provisioner.store.holds import (
-    busy_networks,
     half_done,
-    is_alone,
     not_yet_deployed,
     unfinished_of_binding,
     wake_dependants,
-    wake_those_after,
 )
 from services.provisioner.store.key_requests import (
     claim_key,
@@ -47,6 +44,19 @@ from services.provisioner.store.places import (
     is_on_its_way,
     keep_places,
     last_deployed,
+)
+from services.provisioner.store.progress import (
+    IN_PLACE,
+    LeaseLost,
+    Noted,
+    end,
+    end_lease,
+    go_on,
+    hold,
+    keep_in_place,
+    keep_steps,
+    let_go,
+    wake_those_after,
 )
 from services.provisioner.store.proposals import (
     Bound,
@@ -108,12 +118,13 @@ from services.provisioner.store.windows import (
     timings_of,
     wake_timed,
 )
-from shared.store import Transaction, insert, write_rows
+from shared.store import Transaction, insert
 from shared.store.reader import Fixed
 from shared.store.scopes import Scope, within
 from shared.store.traces import remember
 
 __all__ = [
+    "IN_PLACE",
     "LINEAGES",
     "SEALING_KEY",
     "ApprovalRule",
@@ -121,9 +132,12 @@ __all__ = [
     "BindingPlace",
     "Bound",
     "ChangeWindow",
+    "Claimed",
     "Deployment",
     "Freeze",
     "KeyRequest",
+    "LeaseLost",
+    "Noted",
     "Proposal",
     "PullOffer",
     "PullToken",
@@ -135,11 +149,13 @@ __all__ = [
     "Table",
     "Target",
     "Timing",
+    "Whole",
     "approval_rules",
     "bindings_at",
     "bindings_of_order",
     "bindings_to_look_at",
     "bound",
+    "claim",
     "claim_key",
     "clear_keys",
     "delete_rules_of",
@@ -147,26 +163,33 @@ __all__ = [
     "deployment_at_work",
     "deployments_of_rollout",
     "due_rollouts",
+    "end",
     "end_all_key_leases",
+    "end_lease",
     "end_what_has_not_begun",
     "failed_of_rollout",
     "forget_places",
     "forget_pulls",
+    "go_on",
     "half_done",
     "held_for_approval",
     "held_key",
     "held_rollout",
+    "hold",
     "hold_rollout",
-    "is_alone",
     "is_any_binding_due",
     "is_any_bound_at",
+    "is_any_due",
     "is_any_key_due",
     "is_in_place",
     "is_on_its_way",
+    "keep_in_place",
     "keep_places",
     "keep_proposal",
+    "keep_steps",
     "key_is_bound",
     "last_deployed",
+    "let_go",
     "let_waves_go",
     "live_rollouts",
     "not_begun_of_order",
@@ -196,7 +219,6 @@ __all__ = [
 ]
 
 
-_NEW_STEP = sa.insert(Step)
 SEALING_KEY = Fixed(
     sa.select(col(SealingKey.public_key), col(SealingKey.private_key)).where(
         col(SealingKey.name) == sa.bindparam("name")
@@ -205,21 +227,20 @@ SEALING_KEY = Fixed(
 """The sealing key of a name."""
 
 
+_DEPLOYMENTS, _KEYS, _RENEWALS = table_of(Deployment), table_of(KeyRequest), table_of(Renewal)
 _LOCKED = (
-    sa.select(col(Renewal.order_id))
-    .where(col(Renewal.order_id) == sa.bindparam("order_id"))
-    .with_for_update()
+    sa.select(_RENEWALS.c.order_id).where(_RENEWALS.c.order_id == sa.bindparam("of_order")).with_for_update()
 )
 _REST = sa.select(
     sa.exists().where(
-        col(Deployment.order_id) == sa.bindparam("order_id"),
-        col(Deployment.id) != sa.bindparam("id"),
-        col(Deployment.state).in_(OPEN),
+        _DEPLOYMENTS.c.order_id == sa.bindparam("of_order"),
+        _DEPLOYMENTS.c.id != sa.bindparam("of_deployment"),
+        _DEPLOYMENTS.c.state.in_(OPEN),
     ),
     sa.exists().where(
         sa.or_(
-            col(KeyRequest.order_id) == sa.bindparam("order_id"),
-            col(KeyRequest.binding_id) == sa.bindparam("binding_id"),
+            _KEYS.c.order_id == sa.bindparam("of_order"),
+            _KEYS.c.binding_id == sa.bindparam("of_binding"),
         )
     ),
 )
@@ -308,67 +329,11 @@ async def keep_deployments(tx: Transaction, deployments: Sequence[Deployment]) -
         await remember(tx, deployment.id, now=deployment.created_at)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Whole:
-    """A deployment with all that it is about."""
-
-    deployment: Deployment
-    target: Target
-    binding: Binding
-    renewal: Renewal
-
-
-def _due(*wanted: Any, now: datetime, per_network: int | None) -> sa.Select[*tuple[Any, ...]]:
-    free = sa.or_(col(Target.lease_until).is_(None), col(Target.lease_until) <= now)
-    query = (
-        sa.select(*wanted)
-        .select_from(Deployment)
-        .join(Target, col(Target.id) == col(Deployment.target_id))
-        .join(Binding, col(Binding.id) == col(Deployment.binding_id))
-        .join(Renewal, col(Renewal.order_id) == col(Deployment.order_id))
-        .where(col(Deployment.next_attempt_at) <= now, free)
-    )
-    if per_network is not None:
-        busy = col(Deployment.network).in_(busy_networks(now, most=per_network))
-        query = query.where(sa.or_(col(Deployment.network).is_(None), ~busy))
-    return query.order_by(_unfinished_first(), col(Deployment.next_attempt_at), col(Deployment.id)).limit(1)
-
-
-def _unfinished_first() -> sa.Case[int]:
-    # What is in force by half comes before what has not begun: it may be of the same slot.
-    return sa.case((col(Deployment.phase) == Phase.START, 1), else_=0)
-
-
-async def claim(
-    tx: Transaction, *, lease: str, until: datetime, now: datetime, per_network: int | None = None
-) -> Whole | None:
-    """Take the lease on the target of a due deployment; return that deployment and what it is about, or None."""
-    due = _due(Deployment, Target, Binding, Renewal, now=now, per_network=per_network)
-    # What may change is locked, and so is read as it is now; what others are just changing is due a moment later.
-    mine = due.with_for_update(of=(Target, Binding, Deployment), skip_locked=True)
-    found = (await tx.session.execute(mine)).first()
-    if found is None:
-        return None
-    deployment, target, binding, renewal = found
-    target.lease, target.lease_until = lease, until
-    return Whole(deployment=deployment, target=target, binding=binding, renewal=renewal)
-
-
-async def is_any_due(session: AsyncSession, now: datetime, *, per_network: int | None = None) -> bool:
-    """Return whether there is something to claim, without locking anything."""
-    due = _due(col(Deployment.id), now=now, per_network=per_network)
-    return (await session.execute(due)).first() is not None
-
-
 async def extend_lease(tx: Transaction, *, lease: str, until: datetime) -> bool:
     """Keep the lease for longer; return False where it is no longer ours."""
     extended = sa.update(Target).where(col(Target.lease) == lease).values(lease_until=until)
     result = await tx.session.execute(extended.returning(col(Target.id)))
     return result.first() is not None
-
-
-class LeaseLost(Exception):
-    """Another process works on the target now: whatever we know of it is no longer true."""
 
 
 _HELD = (
@@ -389,25 +354,6 @@ async def held(tx: Transaction, deployment_id: str, *, lease: str) -> Deployment
     if row is None:
         raise LeaseLost
     return row
-
-
-_TARGETS = table_of(Target)
-_END_LEASE = (
-    sa.update(_TARGETS)
-    .where(_TARGETS.c.lease == sa.bindparam("ended"))
-    .values(lease=sa.null(), lease_until=sa.null())
-)
-
-
-async def end_lease(tx: Transaction, *, lease: str) -> None:
-    """Let others work on the target."""
-    await tx.session.execute(_END_LEASE, {"ended": lease})
-
-
-async def let_go(tx: Transaction, deployment: Deployment, *, lease: str, now: datetime) -> None:
-    """Let others work on the target, and have looked at again what waits for the deployment."""
-    await end_lease(tx, lease=lease)
-    await wake_those_after(tx, order_id=deployment.order_id, binding_id=deployment.binding_id, now=now)
 
 
 async def end_all_leases(tx: Transaction) -> None:
@@ -444,13 +390,7 @@ async def renewal_in_place(session: AsyncSession, deployment: Deployment) -> Ren
 
 async def lock_renewal(tx: Transaction, order_id: str) -> None:
     """Hold a renewal until the transaction ends."""
-    await tx.session.execute(_LOCKED, {"order_id": order_id})
-
-
-async def keep_steps(tx: Transaction, steps: Sequence[Step]) -> None:
-    """Keep what was done."""
-    # Not by the session, which takes several times as long for each row.
-    await write_rows(tx, _NEW_STEP, [step.model_dump() for step in steps])
+    await (await tx.session.connection()).execute(_LOCKED, {"of_order": order_id})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -463,14 +403,15 @@ class Rest:
     """Something was asked to be made on a target for the order, or for the binding."""
 
 
-async def rest_of(session: AsyncSession, deployment: Deployment) -> Rest:
+async def rest_of(tx: Transaction, deployment: Deployment) -> Rest:
     """Return what is there beside a deployment that is in place."""
     about = {
-        "id": deployment.id,
-        "order_id": deployment.order_id,
-        "binding_id": deployment.binding_id,
+        "of_deployment": deployment.id,
+        "of_order": deployment.order_id,
+        "of_binding": deployment.binding_id,
     }
-    others, keys = (await session.execute(_REST, about)).one()
+    connection = await tx.session.connection()
+    others, keys = (await connection.execute(_REST, about)).one()
     return Rest(others=others, keys=keys)
 
 

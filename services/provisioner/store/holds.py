@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,34 +14,36 @@ from services.provisioner.store.tables import Binding, Deployment, Target, table
 from services.provisioner.store.windows import ChangeWindow, Freeze
 from shared.store import Instant, Transaction
 
-_OTHERS = sa.exists().where(
-    col(Deployment.binding_id) == sa.bindparam("binding_id"),
-    col(Deployment.id) != sa.bindparam("id"),
-    sa.or_(
-        col(Deployment.phase).not_in((Phase.START, Phase.OVER)),
-        col(Deployment.renewed_at) > sa.bindparam("renewed_at", type_=Instant()),
-    ),
-)
-_RULES = (col(ApprovalRule.id), col(ChangeWindow.id), col(Freeze.id))
-_NOT_ALONE = sa.select(sa.or_(_OTHERS, *(sa.exists(sa.select(each)) for each in _RULES)))
+_DEPLOYMENTS, _TARGETS = table_of(Deployment), table_of(Target)
+_RULES = tuple(table_of(kind).c.id for kind in (ApprovalRule, ChangeWindow, Freeze))
 
 
-_DEPLOYMENTS = table_of(Deployment)
-_WAKE_THOSE_AFTER = (
-    sa.update(_DEPLOYMENTS)
-    .where(
+def not_alone() -> sa.ColumnElement[bool]:
+    """Say that another deployment into the slot is newer or under way, or that some target has rules, windows or freezes.
+
+    Where it is not so, which is nearly always, nobody has to ask what exactly is in the way.
+    """
+    other = _DEPLOYMENTS.alias("other")
+    others = sa.exists(sa.select(other.c.id)).where(
+        other.c.binding_id == sa.bindparam("of_binding", type_=sa.String()),
+        other.c.id != sa.bindparam("of_deployment", type_=sa.String()),
         sa.or_(
-            sa.and_(
-                _DEPLOYMENTS.c.order_id == sa.bindparam("of_order"), _DEPLOYMENTS.c.hold == Hold.DEPENDENCY
-            ),
-            sa.and_(
-                _DEPLOYMENTS.c.binding_id == sa.bindparam("of_binding"), _DEPLOYMENTS.c.hold == Hold.SLOT
-            ),
+            sa.and_(other.c.phase != Phase.START, other.c.phase != Phase.OVER),
+            other.c.renewed_at > sa.bindparam("of_time", type_=Instant()),
         ),
-        _DEPLOYMENTS.c.phase == Phase.START,
     )
-    .values(next_attempt_at=sa.bindparam("at"))
-)
+    return sa.or_(others, *(sa.exists(sa.select(each)) for each in _RULES))
+
+
+def waits_after(only_if: sa.ColumnElement[bool]) -> sa.Update:
+    """Return what has looked at again what waits for a deployment: of its order, or of its slot."""
+    of_order, of_binding = (sa.bindparam(name, type_=sa.String()) for name in ("of_order", "of_binding"))
+    waits = sa.or_(
+        sa.and_(_DEPLOYMENTS.c.order_id == of_order, _DEPLOYMENTS.c.hold == Hold.DEPENDENCY),
+        sa.and_(_DEPLOYMENTS.c.binding_id == of_binding, _DEPLOYMENTS.c.hold == Hold.SLOT),
+    )
+    woken = sa.update(_DEPLOYMENTS).where(waits, _DEPLOYMENTS.c.phase == Phase.START, only_if)
+    return woken.values(next_attempt_at=sa.bindparam("at", type_=Instant()))
 
 
 async def half_done(session: AsyncSession, deployment: Deployment) -> str | None:
@@ -52,21 +55,6 @@ async def half_done(session: AsyncSession, deployment: Deployment) -> str | None
     )
     found: str | None = await session.scalar(query.limit(1))
     return found
-
-
-async def is_alone(session: AsyncSession, deployment: Deployment) -> bool:
-    """Return whether no other deployment into the slot is newer or under way, and no target has rules, windows or freezes.
-
-    One question, and nearly always the answer: then nobody has to ask what exactly is in the way.
-    """
-    return not await session.scalar(
-        _NOT_ALONE,
-        {
-            "id": deployment.id,
-            "binding_id": deployment.binding_id,
-            "renewed_at": deployment.renewed_at,
-        },
-    )
 
 
 async def not_yet_deployed(
@@ -88,24 +76,15 @@ async def not_yet_deployed(
     return [(slot, State(state), name) for slot, state, name in await session.execute(query)]
 
 
-async def wake_those_after(tx: Transaction, *, order_id: str, binding_id: str, now: datetime) -> None:
-    """Have looked at again what waits for a deployment: of its order, or of its slot."""
-    about = {"of_order": order_id, "of_binding": binding_id, "at": now}
-    await tx.session.execute(_WAKE_THOSE_AFTER, about)
-
-
-def busy_networks(now: datetime, *, most: int) -> sa.Select[str | None]:
-    """Return the networks in which as many targets are worked on as may be."""
+def busy_networks(now: Any, *, most: Any) -> sa.Select[*tuple[Any, ...]]:
+    """Return the networks in which as many targets are worked on as may be; both may be parameters."""
+    other = _DEPLOYMENTS.alias("busy")
     return (
-        sa.select(col(Deployment.network))
-        .join(Target, col(Target.id) == col(Deployment.target_id))
-        .where(
-            col(Deployment.state) == State.RUNNING,
-            col(Deployment.network).is_not(None),
-            col(Target.lease_until) > now,
-        )
-        .group_by(col(Deployment.network))
-        .having(sa.func.count(sa.distinct(col(Target.id))) >= most)
+        sa.select(other.c.network)
+        .join(_TARGETS, _TARGETS.c.id == other.c.target_id)
+        .where(other.c.state == State.RUNNING, other.c.network.is_not(None), _TARGETS.c.lease_until > now)
+        .group_by(other.c.network)
+        .having(sa.func.count(sa.distinct(_TARGETS.c.id)) >= most)
     )
 
 

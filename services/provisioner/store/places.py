@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from services.provisioner.domain import OPEN
 from services.provisioner.store.tables import Binding, BindingPlace, Deployment, table_of
-from shared.store import Transaction
+from shared.store import Transaction, write_rows
 
 _BINDINGS = table_of(Binding)
 _IS_IN_PLACE = (
@@ -91,4 +91,4 @@ async def is_in_place(
 ) -> None:
     """Remember what was seen in the slot of a binding by our doing, and when it is looked at again."""
     seen = {"of_binding": binding_id, "seen": fingerprint, "at": now, "next_look": look_at}
-    await tx.session.execute(_IS_IN_PLACE, seen)
+    await write_rows(tx, _IS_IN_PLACE, [seen])

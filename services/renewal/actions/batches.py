@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import anyio.to_thread
+import sqlalchemy as sa
 import structlog
 
 from services.renewal import store
-from services.renewal.actions.attempt import Means, conclude
 from services.renewal.actions.authorities import roots_of
 from services.renewal.actions.budgets import budget_of
 from services.renewal.actions.keys import key_row
+from services.renewal.actions.means import Means
 from services.renewal.actions.order_approvals import named_authorities, terms_digest
-from services.renewal.actions.orders import add_step, distrusted_authorities
+from services.renewal.actions.outcomes import Obtained, conclude, step_row
 from services.renewal.actions.profiles import terms_of
 from services.renewal.connectors import Issued, IssuesAtOnce, Request
 from services.renewal.domain.budgets import UNLIMITED
@@ -27,7 +28,7 @@ from services.renewal.domain.validation import ASKED_FOR, Passed, check_usage
 from shared import x509
 from shared.clock import Clock
 from shared.errors import EverleafError
-from shared.store import Database, Transaction
+from shared.store import Database, Transaction, write_rows
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,7 @@ async def may_be_batched(tx: Transaction, order: store.Order, *, means: Means) -
     is_free = authority.trust == Trust.PRIVATE and budget_of(authority) == UNLIMITED
     if not (is_plain and is_free and means.authorities.issues_at_once(authority)):
         return False
-    return authority.id not in await distrusted_authorities(tx.session)
+    return authority.id not in await store.distrusted_authorities(tx.session)
 
 
 @dataclass(kw_only=True)
@@ -101,7 +102,9 @@ class Batch:
                 order = held[one.row.id]
                 order.private_key, order.csr, order.placed_at = one.private_key, one.csr, now
                 order.terms = terms_digest(order, profile, authorities=authorities)
-                add_step(tx, order, "key", f"A fresh {profile.key_type} key is made.", now=now)
+            text = f"A fresh {profile.key_type} key is made."
+            steps = [step_row(one.row, "key", text, now=now) for one in ones]
+            await write_rows(tx, sa.insert(store.Step), steps)
 
     async def _issued(
         self, ones: Sequence[_One], profile: store.Profile, authority: store.Authority
@@ -138,9 +141,8 @@ class Batch:
         now, roots = self._clock(), roots_of(authority)
         async with self._database.transaction() as tx:
             held = await self._held(tx, done)
-            for one in done:
-                order = held[one.row.id]
-                await conclude(tx, order, authority, chain=one.chain, passed=one.passed, roots=roots, now=now)
+            obtained = [Obtained(order=held[one.row.id], chain=one.chain, passed=one.passed) for one in done]
+            await conclude(tx, obtained, authority, roots=roots, now=now)
 
     async def _held(self, tx: Transaction, ones: Sequence[_One]) -> dict[str, store.Order]:
         held = {row.id: row for row in await store.held_orders(tx, lease=self._lease)}

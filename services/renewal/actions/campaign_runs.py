@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.renewal import store
 from services.renewal.actions.campaigns import forecast_of, tell, waves_of
-from services.renewal.actions.orders import new_orders
+from services.renewal.actions.placing import new_orders
 from services.renewal.actions.revocations import Revocations
 from services.renewal.domain.campaigns import (
     CampaignState,

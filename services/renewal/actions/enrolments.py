@@ -5,7 +5,9 @@ from datetime import datetime
 from functools import partial
 
 from services.renewal import store
-from services.renewal.actions.orders import Orders, add_step, end_without, is_open, judged
+from services.renewal.actions.orders import Orders, is_open
+from services.renewal.actions.outcomes import add_step, end_without
+from services.renewal.actions.placing import judged
 from services.renewal.actions.profiles import profile_named
 from services.renewal.actions.schedules import OURSELVES, Schedules
 from services.renewal.actions.scopes import require_lineage, sees_lineage

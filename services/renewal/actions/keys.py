@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.renewal import store
-from services.renewal.actions.orders import add_step, seen
+from services.renewal.actions.orders import seen
+from services.renewal.actions.outcomes import add_step
 from services.renewal.domain.orders import State
 from shared.access import Principal
 from shared.audit import Change

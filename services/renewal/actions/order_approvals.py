@@ -7,7 +7,7 @@ from typing import Any
 from cryptography import x509
 
 from services.renewal import store
-from services.renewal.actions.orders import add_step, give_up
+from services.renewal.actions.outcomes import add_step, give_up
 from services.renewal.actions.schedules import OURSELVES
 from services.renewal.domain.approvals import Kind
 from services.renewal.domain.campaigns import by_campaign

@@ -1,6 +1,5 @@
 """The verbs on orders, but for the work itself: begin, look at, try again."""
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,27 +7,26 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.renewal import store
-from services.renewal.actions.profiles import profile_named, rules_of
+from services.renewal.actions.outcomes import add_step, give_up, tell_failed
+from services.renewal.actions.placing import (
+    authority_for,
+    judged,
+    new_order,
+    refuse_second,
+    trusted_authority,
+)
+from services.renewal.actions.profiles import profile_named
 from services.renewal.actions.scopes import require_lineage, sees_lineage
 from services.renewal.domain.brought import read_csr
 from services.renewal.domain.budgets import is_loop, loop_window
 from services.renewal.domain.names import canonical
 from services.renewal.domain.orders import OPEN, State
-from services.renewal.domain.policy import Key, Wanted, judge
 from services.renewal.domain.schedule import Reason
-from shared import x509
 from shared.access import Principal
 from shared.errors import Conflict, Fault, Invalid, NotFound
-from shared.events.renewal import RenewalFailed
 from shared.groups import listed
 from shared.ids import new_id
 from shared.store import Database, Transaction
-from shared.store.traces import remember
-from shared.telemetry import ORDERS_FINISHED
-
-ANOTHER_AUTHORITY = (
-    "Give the profile another authority, or a fallback, with PUT /v1/profiles/{id}; then try again."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +95,7 @@ class Orders:
         is renewed round and round it is held, unless a person asks.
         """
         profile = await tx.session.get_one(store.Profile, enrolment.profile_id)
-        authority, fault = await _authority_for(tx.session, profile)
+        authority, fault = await authority_for(tx.session, profile)
         names = enrolment.names if enrolment.names is not None else schedule.names or []
         order = await new_order(
             tx,
@@ -189,127 +187,6 @@ class Orders:
         return order
 
 
-async def new_order(
-    tx: Transaction,
-    profile: store.Profile,
-    authority: store.Authority,
-    *,
-    lineage_id: str,
-    names: Sequence[str],
-    old: str | None,
-    by: str,
-    now: datetime,
-) -> store.Order:
-    """Add an order, due at once."""
-    order = _order(profile, authority, lineage_id=lineage_id, names=names, old=old, by=by, now=now)
-    tx.session.add(order)
-    await tx.session.flush()
-    await remember(tx, order.id, now=now)
-    return order
-
-
-def _order(
-    profile: store.Profile,
-    authority: store.Authority,
-    *,
-    lineage_id: str,
-    names: Sequence[str],
-    old: str | None,
-    by: str,
-    now: datetime,
-) -> store.Order:
-    return store.Order(
-        id=new_id(),
-        lineage_id=lineage_id,
-        profile_id=profile.id,
-        authority_id=authority.id,
-        authority=authority.name,
-        names=list(names),
-        state=State.PENDING,
-        old_fingerprint=old,
-        next_attempt_at=now,
-        created_at=now,
-        created_by=by,
-    )
-
-
-async def new_orders(
-    tx: Transaction, items: Sequence[store.CampaignItem], *, by: str, now: datetime
-) -> dict[str, store.Order]:
-    """Order for lineages that have none open; return the orders by lineage. What policy forbids has failed already."""
-    profiles = {
-        profile.id: (profile, await _authority_for(tx.session, profile))
-        for profile in await store.profiles_of(tx.session, {each.profile_id for each in items})
-    }
-    made = {}
-    for each in items:
-        profile, (authority, fault) = profiles[each.profile_id or ""]
-        order = made[each.lineage_id] = _order(
-            profile,
-            authority,
-            lineage_id=each.lineage_id,
-            names=each.names,
-            old=each.fingerprint,
-            by=by,
-            now=now,
-        )
-        order.reason = Reason.ASKED
-        tx.session.add(order)
-        try:
-            if fault is not None:
-                raise fault
-            judge(Wanted(names=each.names), rules_of(profile, authority), now=now).require()
-        except (Conflict, Invalid) as error:
-            await tx.session.flush()
-            give_up(tx, order, reason=error.detail, what_to_do=error.next_step, now=now)
-    await tx.session.flush()
-    await remember(tx, *(order.id for order in made.values()), now=now)
-    return made
-
-
-async def trusted_authority(session: AsyncSession, profile: store.Profile) -> store.Authority:
-    """Return who issues for a profile: its fallback, where the authority is distrusted. Raises `Conflict`."""
-    authority, fault = await _authority_for(session, profile)
-    if fault is not None:
-        raise fault
-    return authority
-
-
-async def _authority_for(
-    session: AsyncSession, profile: store.Profile
-) -> tuple[store.Authority, Conflict | None]:
-    distrusted = await distrusted_authorities(session)
-    for authority_id in (profile.authority_id, profile.fallback_authority_id):
-        if authority_id is not None and authority_id not in distrusted:
-            return await session.get_one(store.Authority, authority_id), None
-    authority = await session.get_one(store.Authority, profile.authority_id)
-    text = f"The authority {authority.name} is not trusted any more, and the profile {profile.name} has no other."
-    return authority, Conflict(text, next_step=ANOTHER_AUTHORITY)
-
-
-async def distrusted_authorities(session: AsyncSession) -> frozenset[str]:
-    """Return the ids of the authorities that are not to issue."""
-    return frozenset(each.authority_id for each in await store.distrusts(session) if each.authority_id)
-
-
-async def judged(
-    session: AsyncSession,
-    profile: store.Profile,
-    authority: store.Authority,
-    names: Sequence[str],
-    *,
-    key: Key | None = None,
-    lineage_id: str,
-    now: datetime,
-) -> tuple[str, ...]:
-    """Return the policy's notes on what may be had. Raises `Invalid` where a rule of it is broken."""
-    chains = await store.chains_of(session, lineage_id=lineage_id) if key is not None else ()
-    known = frozenset(x509.read(base64.b64decode(der)).key_fingerprint for der in chains)
-    verdict = judge(Wanted(names=names, key=key, known_keys=known), rules_of(profile, authority), now=now)
-    verdict.require()
-    return verdict.notes
-
-
 async def _hold_a_loop(
     tx: Transaction, order: store.Order, schedule: store.Schedule, *, now: datetime
 ) -> None:
@@ -341,16 +218,6 @@ def _other_names(names: Sequence[str]) -> Invalid:
     return Invalid(text, next_step="Leave `names` out, or name the same.", faults=faults)
 
 
-async def refuse_second(tx: Transaction, lineage_id: str) -> None:
-    """Raise `Conflict` where the lineage has an open order."""
-    other = await store.open_order(tx.session, lineage_id)
-    if other is not None:
-        raise Conflict(
-            f"The order {other.id} of this lineage is {other.state}.",
-            next_step="Wait until it is renewed or failed; one that waits can be tried again at once.",
-        )
-
-
 async def _present_fingerprint(tx: Transaction, lineage_id: str) -> str | None:
     """Return the certificate that an order of a lineage is to replace, as far as it is known."""
     last = await store.latest_order(tx.session, lineage_id=lineage_id, state=State.RENEWED)
@@ -358,50 +225,6 @@ async def _present_fingerprint(tx: Transaction, lineage_id: str) -> str | None:
     if last is not None and (notice is None or last.old_fingerprint == notice.fingerprint):
         return last.fingerprint
     return notice.fingerprint if notice is not None and notice.is_open else None
-
-
-def give_up(tx: Transaction, order: store.Order, *, reason: str, what_to_do: str, now: datetime) -> None:
-    """Let an order fail for good, and tell."""
-    order.attempts += 1
-    order.last_error, order.next_step = reason, what_to_do
-    end_without(order)
-    tx.after_commit(ORDERS_FINISHED.labels(order.authority, State.FAILED).inc)
-    add_step(tx, order, "failed", reason, now=now)
-    tell_failed(tx, order, now=now)
-
-
-def end_without(order: store.Order) -> None:
-    """Let an order end without a certificate: if it is tried again, the target is asked for a new request too."""
-    store.finish(order, state=State.FAILED)
-    forget_request(order)
-    if order.request_until is not None:
-        order.given_csr = order.request_until = None
-
-
-def forget_request(order: store.Order) -> None:
-    """Forget key, request and progress: what is tried next is a new request, with a key of its own."""
-    order.private_key = order.token_key = order.csr = order.progress = order.placed_at = None
-
-
-def tell_failed(tx: Transaction, order: store.Order, *, now: datetime) -> None:
-    """Say that an attempt has failed."""
-    event = RenewalFailed(
-        lineage_id=order.lineage_id,
-        order_id=order.id,
-        fingerprint=order.old_fingerprint,
-        names=order.names,
-        reason=order.last_error or "",
-        next_step=order.next_step or "",
-        attempt=order.attempts,
-        next_attempt_at=order.next_attempt_at,
-        groups=order.groups,
-    )
-    tx.emit(event, now=now)
-
-
-def add_step(tx: Transaction, order: store.Order, step: str, text: str, *, now: datetime) -> None:
-    """Remember one thing that was done for an order."""
-    tx.session.add(store.Step(id=new_id(), order_id=order.id, at=now, step=step, text=text))
 
 
 def _groups(new: NewOrder, *, caller: Principal) -> list[str]:

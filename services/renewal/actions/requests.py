@@ -6,7 +6,9 @@ from datetime import datetime
 from cryptography.x509 import load_der_x509_csr
 
 from services.renewal import store
-from services.renewal.actions.orders import add_step, give_up, judged, seen, tell_failed
+from services.renewal.actions.orders import seen
+from services.renewal.actions.outcomes import add_step, give_up, tell_failed
+from services.renewal.actions.placing import judged
 from services.renewal.domain.brought import Brought, read_csr
 from services.renewal.domain.orders import State
 from shared.access import Principal

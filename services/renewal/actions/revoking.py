@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.renewal import store
-from services.renewal.actions.attempt import Means, issuer_of
 from services.renewal.actions.authorities import roots_of
+from services.renewal.actions.means import Means
+from services.renewal.actions.outcomes import issuer_of
 from services.renewal.actions.revocations import add_step, confirm
 from services.renewal.connectors import NotNow, Revokes
 from services.renewal.connectors.revocation import Lookout

@@ -8,8 +8,9 @@ import anyio
 import structlog
 
 from services.renewal import store
-from services.renewal.actions.attempt import Attempt, Means
+from services.renewal.actions.attempt import Attempt
 from services.renewal.actions.batches import MOST, Batch, may_be_batched
+from services.renewal.actions.means import Means
 from services.renewal.domain.orders import State
 from shared.clock import Clock
 from shared.ids import new_id

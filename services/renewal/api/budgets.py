@@ -19,7 +19,12 @@ class LimitBody(Body):
     """At most so many within any window of this length."""
 
     most: int = Field(ge=1, le=1_000_000, examples=[300])
-    window: timedelta = Field(ge=timedelta(seconds=1), le=LONGEST, description="ISO 8601.", examples=["PT3H"])
+    window: timedelta = Field(
+        ge=timedelta(seconds=1),
+        le=LONGEST,
+        description="ISO 8601: at least a second, at most 30 days.",
+        examples=["PT3H"],
+    )
 
 
 class BudgetBody(Body):

@@ -5,23 +5,25 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.renewal.actions.campaigns import Campaigns, NewCampaign, Progress
 from services.renewal.actions.evidence import Evidence
 from services.renewal.domain.campaigns import CampaignState, ItemState, Until, Waves, Wishes
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Moment
 from shared.events.renewal import RevocationReason
 from shared.groups import Groups
 from shared.http import Body, Page, Paging, Routes, View
 from shared.idempotency import IdempotencyKey, Once
+from shared.openapi import may_fail
 
 Reader = Annotated[Principal, requires("campaigns:read")]
 Writer = Annotated[Principal, requires("campaigns:write")]
 AllPages = Annotated[Paging, Depends()]
 _REPORT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}, "description": "The report."}
+    200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}, "description": "The report."},
+    **may_fail(409),
 }
 
 
@@ -49,7 +51,7 @@ class CampaignBody(Body):
         examples=['issuer = "CN=Old CA"'],
     )
     reason: str = Field(min_length=1, max_length=2000, examples=["Old CA is distrusted."])
-    deadline: AwareDatetime | None = Field(None, examples=["2026-12-04T18:00:00Z"])
+    deadline: Moment | None = Field(None, examples=["2026-12-04T18:00:00Z"])
     profiles: list[Annotated[str, Field(max_length=200)]] = Field(
         [], max_length=100, description="By which they may be replaced; left out, each by what fits it best."
     )

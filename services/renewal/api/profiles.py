@@ -36,7 +36,7 @@ class ProfileTerms(Body):
         timedelta(days=90),
         ge=timedelta(minutes=5),
         le=timedelta(days=3650),
-        description="ISO 8601. An ACME authority decides it by itself.",
+        description="ISO 8601: from five minutes to 3650 days. An ACME authority decides it by itself.",
         examples=["P90D"],
     )
     allowed_names: list[Pattern] = Field(
@@ -61,7 +61,8 @@ class ProfileTerms(Body):
     renew_before: timedelta | None = Field(
         None,
         ge=timedelta(minutes=1),
-        description="ISO 8601: how long before the end it is renewed. Only for a lifetime of more than 200 days.",
+        description="ISO 8601: how long before the end it is renewed, at least a minute. "
+        "Only for a lifetime of more than 200 days.",
         examples=[None],
     )
     renew_fraction: float | None = Field(

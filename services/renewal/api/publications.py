@@ -93,7 +93,8 @@ def _add_ocsp(routes: Routes, publications: Publications, *, clock: Clock) -> No
         responses=_answers(OCSP, "A response (RFC 6960), DER; it may say why there is no answer."),
         openapi_extra={
             **public(_FOR_ALL),
-            "requestBody": {"required": True, "content": {OCSP_REQUEST: {"schema": {"type": "string"}}}},
+            # Whatever comes is answered in the protocol: what is no request by `malformedRequest` (RFC 6960 §2.3).
+            "requestBody": {"required": False, "content": {OCSP_REQUEST: {"schema": {}}}},
         },
     )
     async def ask_authority(authority_id: str, request: Request) -> Response:

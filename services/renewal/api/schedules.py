@@ -11,7 +11,7 @@ from services.renewal.actions.schedules import Schedules
 from services.renewal.api.orders import OrderView
 from services.renewal.domain.schedule import Reason
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Moment
 from shared.errors import Invalid
 from shared.http import Page, Paging, Routes, View, instant_in
 
@@ -58,7 +58,7 @@ def schedule_routes(schedules: Schedules, *, clock: Clock) -> Routes:
         caller: Reader,
         paging: AllPages,
         reason: Reason | None = None,
-        due_before: Annotated[datetime | None, Query(description="Only what is renewed before this.")] = None,
+        due_before: Annotated[Moment | None, Query(description="Only what is renewed before this.")] = None,
     ) -> Page[ScheduleView]:
         if due_before is not None and due_before.tzinfo is None:
             raise Invalid("`due_before` has no time zone.", next_step="Write it as 2026-03-03T12:00:00Z.")

@@ -1,6 +1,6 @@
 """Schedules: when each enrolled lineage is renewed and why, and which issuers are not trusted any more."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
@@ -139,9 +139,23 @@ async def schedules(
     return (await session.scalars(query)).all()
 
 
+async def enrolments_of(session: AsyncSession, lineages: Collection[str]) -> dict[str, Enrolment]:
+    """Return the enrolments of lineages, by these."""
+    query = sa.select(Enrolment).where(col(Enrolment.lineage_id).in_(lineages))
+    return {row.lineage_id: row for row in await session.scalars(query)}
+
+
 async def distrusts(session: AsyncSession) -> Sequence[Distrust]:
     """Return all there are, newest first."""
     return (await session.scalars(sa.select(Distrust).order_by(col(Distrust.id).desc()))).all()
+
+
+async def distrusted_authorities(session: AsyncSession) -> frozenset[str]:
+    """Return the ids of the authorities that are not to issue."""
+    ids = await session.scalars(
+        sa.select(col(Distrust.authority_id)).where(col(Distrust.authority_id).is_not(None))
+    )
+    return frozenset(each for each in ids if each is not None)
 
 
 async def make_due(tx: Transaction, distrust: Distrust, *, reason: str, because: str, now: datetime) -> int:

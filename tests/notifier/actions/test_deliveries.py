@@ -16,7 +16,7 @@ async def test_what_a_dead_process_had_claimed_is_sent_again_once_its_lease_is_o
 ) -> None:
     await shop.webhook(webhook)
     await shop.hear(expiring())
-    assert await shop.deliveries.claim(busy=[], now=shop.clock()) is not None
+    await shop.claim()
     assert await shop.work() == [], "somebody is at it"
     shop.clock.passes(timedelta(seconds=91))
     assert [type(sent) for sent in await shop.work()] == [Delivered]
@@ -25,11 +25,10 @@ async def test_what_a_dead_process_had_claimed_is_sent_again_once_its_lease_is_o
 async def test_a_process_that_comes_too_late_changes_nothing(shop: Workshop, webhook: Webhook) -> None:
     await shop.webhook(webhook)
     await shop.hear(expiring())
-    slow = await shop.deliveries.claim(busy=[], now=shop.clock())
-    assert slow is not None
+    slow = await shop.claim()
     shop.clock.passes(timedelta(seconds=91))
     await shop.work()
-    await shop.deliveries.record(slow, sent=Never(reason="too late"), now=shop.clock())
+    await shop.record(slow, Never(reason="too late"))
     assert await shop.states() == {"hook": [(1, "delivered")]}
 
 
@@ -38,13 +37,11 @@ async def test_only_the_last_to_claim_a_delivery_says_what_became_of_it(
 ) -> None:
     await shop.webhook(webhook)
     await shop.hear(expiring())
-    slow = await shop.deliveries.claim(busy=[], now=shop.clock())
+    slow = await shop.claim()
     shop.clock.passes(timedelta(seconds=91))
-    present = await shop.deliveries.claim(busy=[], now=shop.clock())
-    assert slow is not None
-    assert present is not None
-    await shop.deliveries.record(slow, sent=Never(reason="too late"), now=shop.clock())
-    await shop.deliveries.record(present, sent=Delivered(answer="in time"), now=shop.clock())
+    present = await shop.claim()
+    await shop.record(slow, Never(reason="too late"))
+    await shop.record(present, Delivered(answer="in time"))
     assert await shop.states() == {"hook": [(1, "delivered")]}
 
 
@@ -53,7 +50,7 @@ async def test_a_restart_on_sqlite_takes_up_at_once_what_was_under_way(
 ) -> None:
     await small_shop.webhook(webhook)
     await small_shop.hear(expiring())
-    await small_shop.deliveries.claim(busy=[], now=small_shop.clock())
+    await small_shop.claim()
     await small_shop.deliveries.recover()
     assert [type(sent) for sent in await small_shop.work()] == [Delivered]
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pypdf
 import pytest
 
-from services.notifier.connectors.papers import Form, write
+from services.notifier.connectors.papers import Form, fonts, write
 from services.notifier.connectors.papers.sheet import harmless
 from services.notifier.domain.reports import Paper
 from services.notifier.domain.reports.certificates import expiring, ownership
@@ -111,10 +111,51 @@ def test_a_print_has_numbered_pages_with_heads_and_all_rows() -> None:
     whole = "\n".join(pages)
     assert all(f"host-{number:03}.example.test" in whole for number in range(1, 200))
     assert "There are more; these are the first 5000." in whole
-    assert "\\u4e2d" in whole, "what the font has not is told by its number"
-    assert "Söhne" in whole
+    assert "CN=中文 CA & Söhne" in whole
     assert document.metadata is not None
     assert document.metadata.title == "Everleaf: Expiring certificates"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "διαδίκτυο.example.test",
+        "почта.пример.test",
+        "zażółć-gęślą-jaźń.example.test",
+        "例え.テスト",
+        "中文网站",
+        "한국어",
+    ],
+)
+def test_a_print_shows_the_alphabets_that_names_are_written_in(name: str) -> None:
+    assert name in printed(name)
+    assert "is shown by its number" not in printed(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [("עברית", "\\u05e2\\u05d1"), ("ᚠᚢᚦ", "\\u16a0"), ("\U0001f512 lock", "\\u1f512 lock")],
+)
+def test_what_a_print_cannot_show_is_told_by_its_number_and_it_says_so(name: str, numbers: str) -> None:
+    assert numbers in printed(name)
+    assert "A character that no font here has" in printed(name)
+
+
+def test_a_print_without_the_fonts_of_the_system_shows_what_the_library_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = [pair for pair in fonts._CHAIN if "Vera" in pair[0].stem]
+    monkeypatch.setattr(fonts, "fonts", lambda *, is_bold=False: [fonts.Font(ours[0][is_bold])])
+    assert list(fonts.runs("Söhne中")) == [(fonts.Font(ours[0][0]), "Söhne\\u4e2d")]
+
+
+def printed(name: str) -> str:
+    """Return what a PDF shows of a certificate of this name, on one line."""
+    (certificate,) = certificates(2)[1:]
+    found = Some(certificates=[certificate.model_copy(update={"names": [name]})], is_cut=False)
+    content = write(expiring(found, by_hand=set(), in_use=1, heading=HEADING), Form.PDF).content
+    (page,) = pypdf.PdfReader(io.BytesIO(content)).pages
+    return page.extract_text()
 
 
 def test_the_same_report_is_the_same_file() -> None:

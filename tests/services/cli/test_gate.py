@@ -30,6 +30,10 @@ def test_an_old_version_is_weak(lab_ca: CertificateAuthority) -> None:
     assert weaknesses(seen(x509_der(lab_ca)), facts) == []
 
 
+def test_the_longest_time_that_can_be_written_is_none_too_long(lab_ca: CertificateAuthority) -> None:
+    assert len(Gate("expiring=999999w").check(seen(x509_der(lab_ca)))) == 1
+
+
 @pytest.mark.parametrize("text", ["ugly", "expiring", "expiring=soon", "expired=1d"])
 def test_what_cannot_be_looked_out_for_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="--fail-on"):

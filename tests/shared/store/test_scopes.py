@@ -72,5 +72,10 @@ async def test_the_latest_word_on_a_lineage_and_a_group_holds_in_whichever_order
         await TOLD.add(tx, "odd", ["mail"], at=NOON)
         await TOLD.replace(tx, "web", ["mail", "shop"], at=NOON + MINUTE)
         assert await TOLD.of(tx.session, "web") == {"mail", "shop"}
+        assert await TOLD.of_each(tx.session, ["web", "odd", "none"]) == {
+            "web": {"mail", "shop"},
+            "odd": {"mail"},
+            "none": frozenset(),
+        }
     assert await seen({"web"}) == set()
     assert await seen({"mail"}) == {"web", "odd"}

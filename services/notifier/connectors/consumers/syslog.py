@@ -1,26 +1,20 @@
-"""Hands entries of the audit trail to a SIEM by syslog over TLS (RFC 5425).
+"""Hands entries of the audit trail to a SIEM by syslog over TLS (RFC 5425)."""
 
-Syslog knows no acknowledgement: that the receiver has taken the connection, and all of it, is all that can be known.
-"""
-
-import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
-import anyio
 from pydantic import Field
 
 from services.notifier.connectors import Network, Part
 from services.notifier.connectors.consumers import Item, NotTaken
-from services.notifier.connectors.consumers.formats import Format, framed, message
-from services.notifier.connectors.dial import dial
+from services.notifier.connectors.consumers.formats import message
+from services.notifier.connectors.siem import Format
+from services.notifier.connectors.stream import framed, hand_over
 from services.notifier.connectors.trust import trusting
-
-_PATIENCE = 20.0
-_GOODBYE = 3.0
+from shared.errors import Unavailable
 
 
 class SyslogOptions(Part):
@@ -55,30 +49,10 @@ class SyslogConsumer:
         content = b"".join(
             framed(message(item.body, form=form, host=host, facility=facility)) for item in items
         )
-        try:
-            with anyio.fail_after(_PATIENCE):
-                await self._send(content)
-        except (ssl.SSLError, OSError) as error:
-            reason = str(error) or f"no connection within {_PATIENCE:g} s"
-            raise NotTaken(f"{type(error).__name__}: {reason}") from error
-
-    async def _send(self, content: bytes) -> None:
         options = self._options
-        connection = await dial(options.host, port=options.port, policy=self._network.policy)
         try:
-            reader, writer = await asyncio.open_connection(
-                sock=connection, ssl=self._tls, server_hostname=options.host
+            await hand_over(
+                content, host=options.host, port=options.port, tls=self._tls, policy=self._network.policy
             )
-        except BaseException:
-            connection.close()
-            raise
-        try:
-            # A receiver that does not want us says so now, as TLS 1.3 tells it after the handshake.
-            with anyio.move_on_after(_GOODBYE / 10):
-                await reader.read(1)
-            writer.write(content)
-            await writer.drain()
-        finally:
-            writer.close()
-            with anyio.move_on_after(_GOODBYE, shield=True):
-                await writer.wait_closed()
+        except Unavailable as error:
+            raise NotTaken(error.detail) from error

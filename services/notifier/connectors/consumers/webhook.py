@@ -11,6 +11,7 @@ import httpx
 from services.notifier.connectors import Network
 from services.notifier.connectors.consumers import Item, NotTaken
 from services.notifier.connectors.trust import trusting
+from services.notifier.connectors.web import retry_after
 from shared.events import CONTENT_TYPE
 from shared.outbound import guarded_client
 from shared.webhooks import Signer, signed
@@ -48,17 +49,16 @@ class WebhookConsumer:
             raise NotTaken(f"{type(error).__name__}: {error}", taken=taken) from error
         if status not in range(200, 300):
             is_gone = status == HTTPStatus.GONE
-            raise NotTaken(f"HTTP {status}", taken=taken, retry_after=_wait(told), is_gone=is_gone)
+            raise NotTaken(f"HTTP {status}", taken=taken, retry_after=_wait(told, now=now), is_gone=is_gone)
 
     async def _post(
         self, client: httpx.AsyncClient, content: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, str]:
+    ) -> tuple[int, str | None]:
         # What the receiver writes in its answer is of no interest, and is not read: it could be endless.
         async with client.stream("POST", self._url, content=content, headers=headers) as answer:
-            return answer.status_code, answer.headers.get("retry-after", "")
+            return answer.status_code, answer.headers.get("retry-after")
 
 
-def _wait(told: str) -> timedelta | None:
-    """Read the seconds of `Retry-After` (RFC 9110 §10.2.3); a date says nothing here."""
-    is_number = told.isascii() and told.isdigit()
-    return min(timedelta(seconds=int(told[:6])), _LONGEST) if is_number else None
+def _wait(told: str | None, *, now: datetime) -> timedelta | None:
+    wait = retry_after(told, now=now)
+    return None if wait is None else min(wait, _LONGEST)

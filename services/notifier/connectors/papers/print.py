@@ -1,12 +1,10 @@
 """A report as PDF, to be printed or filed: A4 across, with a heading, figures, charts and tables that go on over pages."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import reportlab
 from reportlab.graphics.charts.barcharts import VerticalBarChart
 from reportlab.graphics.charts.legends import Legend
 from reportlab.graphics.shapes import Drawing
@@ -14,8 +12,6 @@ from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4, landscape
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     CondPageBreak,
@@ -28,6 +24,7 @@ from reportlab.platypus import (
 )
 from reportlab.platypus import Table as Grid
 
+from services.notifier.connectors.papers.fonts import fonts, is_whole, runs
 from services.notifier.domain.reports import Cell, Chart, Figure, Paper, Table, Tone
 from services.notifier.domain.text import instant
 
@@ -36,7 +33,7 @@ _MARGIN = 15 * mm
 _PADDING = 6
 """What the library leaves within a page's margins."""
 _LINE = _PAGE[0] - 2 * _MARGIN
-_FONT, _BOLD = "EverleafSans", "EverleafSans-Bold"
+_FONT, _BOLD = fonts()[0].name, fonts(is_bold=True)[0].name
 _INK, _DIM, _RULE, _SHADE = (colors.HexColor(each) for each in ("#1f2328", "#59636e", "#d1d9e0", "#f6f8fa"))
 _TONES = {
     Tone.PLAIN: _INK,
@@ -45,13 +42,16 @@ _TONES = {
     Tone.BAD: colors.HexColor("#cf222e"),
 }
 _FIRST, _SECOND = colors.HexColor("#bc4c00"), colors.HexColor("#0969da")
+_UNSHOWN = (
+    "A character that no font here has, or that is written from right to left, is shown by its number, as \\u05d0. "
+    "The page and the CSV of this report have it as it is."
+)
 _USUAL_BARS = 12
 _GREEN = colors.HexColor("#1a7f37")
 
 
 def printed(paper: Paper) -> bytes:
     """Return the PDF; of the same report the same bytes."""
-    _register_fonts()
     out = io.BytesIO()
     document = SimpleDocTemplate(
         out,
@@ -69,25 +69,17 @@ def printed(paper: Paper) -> bytes:
     return out.getvalue()
 
 
-@cache
-def _register_fonts() -> None:
-    # Bitstream Vera comes with the library and is put into the file: the fonts that every reader has know Western Europe only.
-    fonts = Path(reportlab.__file__).parent / "fonts"
-    pdfmetrics.registerFont(TTFont(_FONT, str(fonts / "Vera.ttf")))
-    pdfmetrics.registerFont(TTFont(_BOLD, str(fonts / "VeraBd.ttf")))
+def _text(text: str, *, is_bold: bool = False) -> str:
+    """Return text as the library's markup, each character in a font that has it."""
+    first = fonts(is_bold=is_bold)[0]
+    return "".join(
+        _escaped(some) if font is first else f'<font name="{font.name}">{_escaped(some)}</font>'
+        for font, some in runs(text, is_bold=is_bold)
+    )
 
 
-@cache
-def _known() -> frozenset[int]:
-    font: Any = pdfmetrics.getFont(_FONT)  # one of our own: it has a face
-    return frozenset(font.face.charToGlyph)
-
-
-def _text(text: str) -> str:
-    """Return text as the library's markup; a character that the font has not is written as its code point."""
-    known = _known()
-    shown = "".join(each if ord(each) in known else f"\\u{ord(each):04x}" for each in text)
-    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _style(name: str, *, size: float, font: str = _FONT, ink: Any = _INK, **more: Any) -> ParagraphStyle:
@@ -106,19 +98,27 @@ _NOTE = _style("note", size=8.5, ink=_DIM, spaceBefore=3)
 def _story(paper: Paper) -> list[Flowable]:
     about = f"{paper.about} · made {instant(paper.made_at)} for {paper.made_for}"
     story: list[Flowable] = [
-        Paragraph(_text(paper.title), _TITLE),
+        Paragraph(_text(paper.title, is_bold=True), _TITLE),
         Paragraph(_text(about), _ABOUT),
         Paragraph(_text(paper.summary), _BODY),
         _figures(paper.figures),
     ]
     story += [
-        KeepTogether([Paragraph(_text(chart.title), _HEAD), _drawing(chart)])
+        KeepTogether([Paragraph(_text(chart.title, is_bold=True), _HEAD), _drawing(chart)])
         for chart in paper.charts
         if chart.bars
     ]
     for table in paper.tables:
         story += _table(table)
+    if not all(map(is_whole, _texts(paper))):
+        story.append(Paragraph(_text(_UNSHOWN), _NOTE))
     return story
+
+
+def _texts(paper: Paper) -> Iterator[str]:
+    """Return what a report has from outside."""
+    yield from (paper.about, paper.made_for, paper.summary)
+    yield from (cell.text for table in paper.tables for row in table.rows for cell in row)
 
 
 def _figures(figures: Sequence[Figure]) -> Flowable:
@@ -126,7 +126,9 @@ def _figures(figures: Sequence[Figure]) -> Flowable:
     for number, figure in enumerate(figures):
         value = _style(f"value{number}", size=19, font=_BOLD, ink=_TONES[figure.tone])
         label = _style(f"label{number}", size=8.5, ink=_DIM)
-        boxes.append([Paragraph(_text(figure.value), value), Paragraph(_text(figure.label), label)])
+        boxes.append(
+            [Paragraph(_text(figure.value, is_bold=True), value), Paragraph(_text(figure.label), label)]
+        )
     gap = 4 * mm
     width = (_LINE - gap * (len(figures) - 1)) / len(figures)
     cells: list[Any] = []
@@ -142,7 +144,7 @@ def _figures(figures: Sequence[Figure]) -> Flowable:
 
 
 def _table(table: Table) -> list[Flowable]:
-    heading = Paragraph(_text(table.title), _HEAD)
+    heading = Paragraph(_text(table.title, is_bold=True), _HEAD)
     if not table.rows:
         return [KeepTogether([heading, Paragraph(_text(table.nothing), _BODY)])]
     heads = [Cell(text=column.title) for column in table.columns]
@@ -178,7 +180,10 @@ def _cell_style(tone: Tone, *, font: str, is_number: bool) -> ParagraphStyle:
 
 def _row(row: Sequence[Cell], table: Table, *, font: str) -> list[Paragraph]:
     return [
-        Paragraph(_text(cell.text), _cell_style(cell.tone, font=font, is_number=column.is_number))
+        Paragraph(
+            _text(cell.text, is_bold=font == _BOLD),
+            _cell_style(cell.tone, font=font, is_number=column.is_number),
+        )
         for cell, column in zip(row, table.columns, strict=True)
     ]
 
@@ -221,7 +226,7 @@ def _counted(value: float) -> str:
 
 
 def _plain(label: str) -> str:
-    known = _known()
+    known = fonts()[0].known
     return "".join(each if ord(each) in known else "?" for each in label)[:18]
 
 

@@ -4,7 +4,7 @@ r"""A notice in the Common Event Format, version 0 (ArcSight's "Implementing CEF
 in the extension. The class is the problem, which never changes its name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from services.notifier.domain.notices import Notice, Turn
 from shared.events.notifier import Severity
@@ -16,9 +16,14 @@ _MOST_VALUE = 1000
 def line(notice: Notice, *, version: str) -> str:
     """Return the event."""
     severity = 1 if notice.turn is Turn.RESOLVED else _SEVERITIES[notice.severity]
-    header = ("Everleaf", "Everleaf", version, notice.problem, notice.headline, str(severity))
-    extension = " ".join(f"{name}={_value(value)}" for name, value in _extension(notice))
-    return "|".join(["CEF:0", *map(_field, header), extension])
+    return event(version, notice.problem, notice.headline, severity=severity, extension=_extension(notice))
+
+
+def event(version: str, kind: str, name: str, *, severity: int, extension: Iterable[tuple[str, str]]) -> str:
+    """Return an event of ours: of this class, with this name for people, and what it says beside."""
+    header = ("Everleaf", "Everleaf", version, kind, name, str(severity))
+    told = " ".join(f"{key}={_value(value)}" for key, value in extension)
+    return "|".join(["CEF:0", *map(_field, header), told])
 
 
 def _extension(notice: Notice) -> Iterator[tuple[str, str]]:
@@ -52,7 +57,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _field(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
 def _value(text: str) -> str:

@@ -1,8 +1,8 @@
-"""A notice as a syslog message (RFC 5424), and messages on a stream (RFC 5425 §4.3)."""
+"""A notice as a syslog message (RFC 5424), and what makes any such message."""
 
 import re
-from collections.abc import Iterator
-from datetime import UTC
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 from services.notifier.connectors.snmp.mib import DOCUMENTATION
 from services.notifier.domain.notices import Notice, Turn
@@ -21,26 +21,36 @@ def message(
     notice: Notice, *, host: str, facility: int, body: str | None, enterprise: int = DOCUMENTATION
 ) -> bytes:
     """Return the message: `body` alone where another format is carried, else structured data and a line for people."""
-    head = " ".join(
+    priority = facility * 8 + _severity(notice)
+    start = head(priority, at=notice.at, host=host, kind=f"alert.{notice.turn}")
+    if body is not None:
+        return f"{start} - ".encode() + body.encode()
+    return telling(start, f"everleaf@{enterprise}", _parameters(notice), text=notice.headline)
+
+
+def head(priority: int, *, at: datetime, host: str, kind: str) -> str:
+    """Return what a message begins with (RFC 5424 §6.2)."""
+    return " ".join(
         [
-            f"<{facility * 8 + _severity(notice)}>1",
-            f"{notice.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            f"<{priority}>1",
+            f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
             _UNPRINTABLE.sub("", host)[:255] or "-",
             "everleaf",
             "-",
-            f"alert.{notice.turn}"[:32],
+            _UNPRINTABLE.sub("", kind)[:32],
         ]
     )
-    if body is not None:
-        return f"{head} - ".encode() + body.encode()
-    data = " ".join(f'{name}="{_escaped(value)}"' for name, value in _parameters(notice))
-    text = f"{head} [everleaf@{enterprise} {data}] ".encode() + _BOM + notice.headline.encode()
-    return text[:MOST].decode(errors="ignore").encode()
 
 
-def framed(content: bytes) -> bytes:
-    """Return a message as it goes over the stream: its length in front."""
-    return b"%d %b" % (len(content), content)
+def telling(start: str, name: str, parameters: Iterable[tuple[str, str]], *, text: str) -> bytes:
+    """Return a message with structured data of this name (§6.3), and a line for people."""
+    data = " ".join(f'{key}="{_escaped(value[:_MOST_PARAMETER])}"' for key, value in parameters)
+    return cut(f"{start} [{name} {data}] ".encode() + _BOM + text.encode())
+
+
+def cut(content: bytes) -> bytes:
+    """Return a message that receivers take, whole as it is or cut."""
+    return content[:MOST].decode(errors="ignore").encode()
 
 
 def _severity(notice: Notice) -> int:
@@ -64,7 +74,7 @@ def _parameters(notice: Notice) -> Iterator[tuple[str, str]]:
         "owner": details.owner,
         "link": notice.link,
     }
-    yield from ((name, value[:_MOST_PARAMETER]) for name, value in values.items() if value)
+    yield from ((name, value) for name, value in values.items() if value)
 
 
 def _escaped(value: str) -> str:

@@ -1,35 +1,25 @@
-"""Syslog over TLS (RFC 5425): what a SIEM collects.
+"""Syslog over TLS (RFC 5425): what a SIEM collects."""
 
-Syslog knows no acknowledgement: that the receiver has taken the connection, read all of it and closed it in order is all
-that can be known.
-"""
-
-import asyncio
 import json
 import socket
 import ssl
 from datetime import datetime
 from typing import ClassVar, Self
 
-import anyio
 from pydantic import Field, SecretStr
 
 from services.notifier.connectors import Delivered, Later, Network, Paced, Part, Progress, Sent
-from services.notifier.connectors.dial import dial
 from services.notifier.connectors.siem import Format, cef, ocsf
-from services.notifier.connectors.siem.rfc5424 import framed, message
+from services.notifier.connectors.siem.rfc5424 import message
 from services.notifier.connectors.snmp.mib import DOCUMENTATION
+from services.notifier.connectors.stream import framed, hand_over
 from services.notifier.connectors.trust import trusting, trusting_apart
 from services.notifier.domain.notices import Notice
-from services.notifier.domain.text import clean
-from shared.errors import Fault, Invalid
+from shared.errors import Fault, Invalid, Unavailable
 from shared.tls import load_identity
 
 VERSION = "1"
 """Of what our events say, and not of the program: rules of a SIEM go by it."""
-_PATIENCE = 20.0
-_GOODBYE = 3.0
-_MOST_WORDS = 300
 
 
 class Options(Paced):
@@ -92,14 +82,17 @@ class Syslog:
             body=self._body(notice),
             enterprise=self._options.enterprise,
         )
+        options = self._options
         try:
-            with anyio.fail_after(_PATIENCE):
-                await self._hand_over(framed(content))
-        except (ssl.SSLError, OSError) as error:
-            reason = str(error) or f"No connection within {_PATIENCE:g} s."
-            return Later(
-                reason=clean(f"{type(error).__name__}: {reason}", most=_MOST_WORDS), progress=progress
+            await hand_over(
+                framed(content),
+                host=options.host,
+                port=options.port,
+                tls=self._tls,
+                policy=self._network.policy,
             )
+        except Unavailable as error:
+            return Later(reason=error.detail, progress=progress)
         return Delivered(answer="Handed over; syslog is never acknowledged.", progress=progress)
 
     def _body(self, notice: Notice) -> str | None:
@@ -110,24 +103,3 @@ class Syslog:
                 return cef.line(notice, version=VERSION)
             case Format.OCSF:
                 return json.dumps(ocsf.finding(notice, version=VERSION), separators=(",", ":"))
-
-    async def _hand_over(self, content: bytes) -> None:
-        options = self._options
-        connection = await dial(options.host, port=options.port, policy=self._network.policy)
-        try:
-            reader, writer = await asyncio.open_connection(
-                sock=connection, ssl=self._tls, server_hostname=options.host
-            )
-        except BaseException:
-            connection.close()
-            raise
-        try:
-            writer.write(content)
-            await writer.drain()
-            # A receiver that does not want us says so now, as TLS 1.3 tells it after the handshake.
-            with anyio.move_on_after(_GOODBYE / 10):
-                await reader.read(1)
-        finally:
-            writer.close()
-            with anyio.move_on_after(_GOODBYE, shield=True):
-                await writer.wait_closed()

@@ -2,6 +2,7 @@
 
 import binascii
 import ssl
+from functools import lru_cache
 
 from pydantic import Field, SecretStr
 
@@ -63,11 +64,17 @@ class AcmeSecrets(Part):
 
 def trust(options: AcmeOptions) -> ssl.SSLContext:
     """Return what the directory's TLS is verified with. Raises `Invalid`."""
+    return _trusting(options.ca_pem)
+
+
+@lru_cache(maxsize=64)
+def _trusting(ca_pem: str | None) -> ssl.SSLContext:
+    """Return one context for each text, into which nothing more is loaded: making one costs more than an order does."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        if options.ca_pem is not None:
-            context.load_verify_locations(cadata=options.ca_pem)
+        if ca_pem is not None:
+            context.load_verify_locations(cadata=ca_pem)
     except (ssl.SSLError, ValueError) as error:
         raise Invalid("ca_pem holds no PEM certificate.", next_step="Send the whole PEM text.") from error
     return context
