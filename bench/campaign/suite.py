@@ -13,7 +13,7 @@ import httpx
 from bench.campaign.estate import Estate, Kill, pages, staged
 from bench.measure import NotMeasured, Usage
 from bench.rows import SUBJECT, Contestant, Row, Sample, Scenario
-from tests.journeys.platforms import accepted, until
+from tests.journeys.platforms import SERVICES, accepted, until
 from tests.servers.processes import MissingServer
 
 BLOCKS = 40
@@ -68,9 +68,16 @@ class CampaignSuite:
 def _run(estate: Estate, client: httpx.Client) -> Sample:
     path = _planned(client)
     began = time.monotonic()
-    _watch(client, path, kills=_kills(estate))
+    kills = _kills(estate)
+    _watch(client, path, kills=kills)
     wall = time.monotonic() - began
-    faults = (*_lost(estate, client, path), *_doubled(client), *_wasted(estate, client))
+    faults = (
+        *_spared(kills),
+        *_ended(estate),
+        *_lost(estate, client, path),
+        *_doubled(client),
+        *_wasted(estate, client),
+    )
     replaced = accepted(client.get(path))["counts"].get("replaced", 0)
     usage = Usage(wall=wall, cpu=0, peak_mib=0, exit_code=0, said="")
     return Sample(usage=usage, asked=estate.farm.size, found=replaced, faults=faults)
@@ -97,8 +104,8 @@ def _planned(client: httpx.Client) -> str:
 def _kills(estate: Estate) -> list[Kill]:
     return [
         (0.2, "renewal", lambda: estate.kill_service("renewal")),
-        (0.4, "broker", estate.kill_broker),
-        (0.6, "database", estate.kill_database),
+        (0.4, "database", estate.kill_database),
+        (0.6, "broker", estate.kill_broker),
     ]
 
 
@@ -120,6 +127,19 @@ def _watch(client: httpx.Client, path: str, *, kills: list[Kill]) -> None:
         if kills and now["counts"].get("replaced", 0) >= kills[0][0] * now["total"]:
             kills.pop(0)[2]()
     raise NotMeasured(f"not over within {_PATIENCE} s")
+
+
+def _spared(kills: list[Kill]) -> Iterator[str]:
+    """The kills that were not reached: a campaign that was over before them proves nothing of them."""
+    for _, name, _ in kills:
+        yield f"the {name} was not killed: the campaign was over before"
+
+
+def _ended(estate: Estate) -> Iterator[str]:
+    """The services whose process is gone. None ends by itself: what was killed was started again."""
+    for name in SERVICES:
+        if not estate.platform.processes[name].is_running():
+            yield f"{name} has ended by itself: {estate.platform.processes[name].tail()}"
 
 
 def _lost(estate: Estate, client: httpx.Client, path: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -249,12 +250,23 @@ class _Session:
 @asynccontextmanager
 async def reader_on(engine: AsyncEngine, *, longest: timedelta | None) -> AsyncIterator[Reader]:
     """Open a reader on PostgreSQL; a statement that takes longer raises `TookTooLong`."""
-    borrowed = await engine.raw_connection()
+    borrowed = await _borrowed(engine)
     try:
         yield _Driver(borrowed.driver_connection, engine.dialect, longest)
     finally:
         # Nothing was begun on it that would have to be waited for.
         borrowed.close()
+
+
+async def _borrowed(engine: AsyncEngine) -> PoolProxiedConnection:
+    """Take a connection; one that cannot be opened is told of in the same words as to a session."""
+    base: Any = engine.dialect.loaded_dbapi.Error
+    try:
+        return await engine.raw_connection()
+    except base as error:
+        raise sa.exc.DBAPIError.instance(
+            None, None, error, base, hide_parameters=True, dialect=engine.dialect
+        ) from error
 
 
 def reader_in(session: AsyncSession) -> Reader:

@@ -1,6 +1,8 @@
-"""Every service is killed in the middle of the loop and started again: one certificate, in place."""
+"""The databases end and every service is killed in the middle of the loop: one certificate, in place."""
 
 import random
+import time
+from collections.abc import Mapping
 
 import httpx
 import pytest
@@ -11,15 +13,21 @@ from tests.journeys.conftest import StartPlatform
 from tests.journeys.estate import Estate, found, known, scan
 from tests.journeys.platforms import SERVICES, Production, accepted, items, until
 from tests.journeys.test_expiring_certificate_is_renewed_and_deployed import builtin
-from tests.servers.postgres import OwnDatabase
+from tests.servers.postgres import OwnDatabase, Postgres
 from tests.servers.tls import CertificateAuthority, fingerprint
 
 NAME = "shop.example.test"
+_REFUSED = 4.0
+"""Seconds: by then each worker with something to look at has tried."""
 
 
 @pytest.mark.timeout(300)
-async def test_a_kill_of_every_service_in_the_middle_ends_in_one_certificate(
-    start_platform: StartPlatform, estate: Estate, lab_ca: CertificateAuthority
+async def test_databases_that_end_and_a_kill_of_every_service_in_the_middle_end_in_one_certificate(
+    start_platform: StartPlatform,
+    estate: Estate,
+    lab_ca: CertificateAuthority,
+    postgres: Postgres,
+    databases: dict[str, OwnDatabase],
 ) -> None:
     platform = start_platform("production")
     assert isinstance(platform, Production)
@@ -32,6 +40,8 @@ async def test_a_kill_of_every_service_in_the_middle_ends_in_one_certificate(
         lineage_id = known(client, site)["lineage_id"]
         estate.bind(client, site, lineage_id=lineage_id)
         accepted(client.put(f"/renewal/v1/enrolments/{lineage_id}", json={"profile": "web"}))
+        _refuse_for_a_while(postgres, databases)
+        assert [name for name in SERVICES if not platform.processes[name].is_running()] == []
         for name in random.Random(7).sample(SERVICES, len(SERVICES)):
             platform.processes[name].kill()
             platform.start_service(name)
@@ -48,6 +58,17 @@ async def test_a_kill_of_every_service_in_the_middle_ends_in_one_certificate(
         assert deployment["state"] == "deployed"
         for name in SERVICES:
             assert accepted(client.get(f"/{name}/v1/dead-letters"))["total"] == 0
+
+
+def _refuse_for_a_while(postgres: Postgres, databases: Mapping[str, OwnDatabase]) -> None:
+    """End every connection and open none, as PostgreSQL does while it starts again after a crash."""
+    for own in databases.values():
+        postgres.sql(f"ALTER ROLE {own.user} CONNECTION LIMIT 0")
+    for own in databases.values():
+        postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{own.user}'")
+    time.sleep(_REFUSED)
+    for own in databases.values():
+        postgres.sql(f"ALTER ROLE {own.user} CONNECTION LIMIT -1")
 
 
 def _all_resolved(client: httpx.Client, lineage_id: str) -> bool:

@@ -126,6 +126,21 @@ async def test_postgresql_is_asked_no_longer_than_it_may_take_and_the_connection
     await database.close()
 
 
+async def test_a_server_that_opens_no_connection_now_is_away_to_what_reads_and_what_writes_by_the_driver(
+    postgres: Postgres,
+):
+    own = postgres.database("garden")
+    # As while it starts again after a crash: it answers, and refuses.
+    postgres.sql(f"ALTER ROLE {own.user} CONNECTION LIMIT 0")
+    database = Database(own.url, source="garden")
+    for opened in (database.reader, database.single):
+        with pytest.raises(sa.exc.DBAPIError) as raised:
+            async with opened():
+                pass
+        assert is_away(raised.value), raised.value
+    await database.close()
+
+
 async def test_a_connection_that_the_server_has_ended_is_not_given_out(postgres: Postgres):
     database = Database(postgres.database("garden").url, source="garden", pool_size=1)
     one = Fixed(sa.select(sa.literal_column("1").label("one")))
