@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import anyio
 import sqlalchemy as sa
 import structlog
 from pydantic import ValidationError
@@ -20,8 +21,10 @@ from pydantic import ValidationError
 from shared.acting import Acting, acting_as
 from shared.bus import DEFAULT_BACKOFF, Bus, Delivery, Outcome, Queue, Verdict
 from shared.clock import Clock
+from shared.errors import Unavailable
 from shared.events import Event, Payload
-from shared.store import Database, Transaction, insert
+from shared.service import backoff
+from shared.store import Database, Transaction, insert, is_away
 from shared.store.parameters import table_of
 from shared.store.plumbing import INBOX
 from shared.telemetry import EVENTS_AGE, EVENTS_HANDLED, EVENTS_PROCESSED
@@ -30,6 +33,8 @@ from shared.trace import Attributes, Kind, following, following_each
 log = structlog.get_logger(__name__)
 P = TypeVar("P", bound=Payload)
 DONE = Outcome(verdict=Verdict.DONE)
+PATIENCE = timedelta(minutes=20)
+"""How long events wait for their database; RabbitMQ takes back what is not acknowledged within half an hour."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +139,32 @@ class Reactor:
         try:
             await self._together(arrivals, outcomes)
         except (sa.exc.DBAPIError, OSError) as error:
+            if is_away(error) and await self._has_returned():
+                await self._in_as_few_transactions_as_possible(arrivals, outcomes)
+                return
             if len(arrivals) == 1:
                 outcomes[arrivals[0].number] = Outcome(verdict=Verdict.RETRY, reason=_reason(error))
                 return
             for arrival in arrivals:
                 outcomes[arrival.number] = DONE
                 await self._in_as_few_transactions_as_possible([arrival], outcomes)
+
+    async def _has_returned(self) -> bool:
+        """Wait for a database that does not answer: that is no failure of the events, whose tries it would use up.
+
+        False where it answers, so that it was something else, and where it stays away too long.
+        """
+        began, failures = time.monotonic(), 0
+        while time.monotonic() - began < PATIENCE.total_seconds():
+            try:
+                await self._database.ready()
+            except Unavailable as error:
+                failures += 1
+                log.warning("reaction.waits", service=self._database.source, error=str(error))
+                await anyio.sleep(backoff(failures))
+            else:
+                return failures > 0
+        return False
 
     async def _together(self, arrivals: Sequence["_Arrival"], outcomes: list[Outcome]) -> None:
         async with self._database.transaction() as tx:

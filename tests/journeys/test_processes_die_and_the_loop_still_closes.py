@@ -21,7 +21,7 @@ _REFUSED = 4.0
 """Seconds: by then each worker with something to look at has tried."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 async def test_databases_that_end_and_a_kill_of_every_service_in_the_middle_end_in_one_certificate(
     start_platform: StartPlatform,
     estate: Estate,

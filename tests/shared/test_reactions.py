@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from shared.bus import Delivery, Message, Outcome, Verdict
 from shared.bus.sqlite import SqliteBus
@@ -159,6 +161,33 @@ async def test_one_that_fails_has_no_effect_is_not_noted_and_holds_up_no_other(d
     desk.failing = set()
     assert await desk.hear(bad) == [DONE]
     assert await effects(desk.database) == {1: 1, 11: 1, 12: 1}
+
+
+async def test_events_wait_for_a_database_that_is_away_and_use_up_no_try(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    own = postgres.database("desk")
+    database, bus = Database(own.url, source="desk"), SqliteBus(tmp_path / "bus.db")
+    await create_tables(database)
+    desk, verdicts = Desk(database, bus), []
+
+    async def hear() -> None:
+        verdicts.extend(await desk.hear(tick(1), tick(12)))
+
+    postgres.sql(f"ALTER ROLE {own.user} CONNECTION LIMIT 0")
+    postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{own.user}'")
+    with structlog.testing.capture_logs() as lines:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hear)
+            with anyio.fail_after(30):
+                while not any(line["event"] == "reaction.waits" for line in lines):
+                    await anyio.sleep(0.01)
+            assert verdicts == []
+            postgres.sql(f"ALTER ROLE {own.user} CONNECTION LIMIT -1")
+    assert verdicts == [DONE, DONE]
+    assert await effects(database) == {1: 1, 12: 1}
+    await bus.close()
+    await database.close()
 
 
 async def test_what_cannot_be_read_is_dead_and_the_others_are_handled(desk: Desk) -> None:
