@@ -5,34 +5,25 @@ Who asks is told apart by the server name in its first message, which is read be
 
 import ipaddress
 import ssl
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-import anyio
 import anyio.abc
 import anyio.streams.tls
-import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from shared.errors import Unavailable
+from services.renewal.connectors.listening import Find, answer_each
 from shared.tls import load_identity
 from shared.x509 import general_name
 
-log = structlog.get_logger(__name__)
-
-Find = Callable[[str], Awaitable[str | None]]
-"""From a name or an address to the key authorization that is to be shown."""
 PROTOCOL = "acme-tls/1"
 IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 """id-pe-acmeIdentifier (RFC 8737 §6.1)."""
 _OCTET_STRING = 4
 _LARGEST = 16 * 1024
-_TIMEOUT = 10
-_AT_ONCE = 100
 _REVERSED = (".in-addr.arpa", ".ip6.arpa")
 _NIBBLES = 32
 
@@ -41,34 +32,14 @@ class Listener:
     """Shows the certificates of the names that `find` knows."""
 
     def __init__(self, host: str, port: int, *, find: Find) -> None:
+        """`find` goes from a name or an address to the key authorization that is to be shown."""
         self._host = host
         self._port = port
         self._find = find
-        self._room = anyio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
         """Answer until cancelled. Raises `Unavailable` where the port is taken."""
-        try:
-            listener = await anyio.create_tcp_listener(
-                local_host=self._host, local_port=self._port, reuse_port=False
-            )
-        except OSError as error:
-            raise Unavailable(
-                f"The tls-alpn-01 listener cannot be at {self._host}:{self._port} ({error.strerror}).",
-                next_step="Set EVERLEAF_RENEWAL_TLS_ALPN01_LISTEN to a free port this process may open.",
-            ) from error
-        async with listener:
-            await listener.serve(self._serve)
-
-    async def _serve(self, stream: anyio.abc.SocketStream) -> None:
-        async with stream, self._room:
-            try:
-                with anyio.move_on_after(_TIMEOUT):
-                    await self._answer(stream)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, ssl.SSLError):
-                return
-            except Exception as error:  # one bad connection must not end the listener
-                log.warning("tls_alpn01.failed", exc_info=error)
+        await answer_each(self._host, self._port, challenge="tls-alpn-01", answer=self._answer)
 
     async def _answer(self, stream: anyio.abc.SocketStream) -> None:
         hello, server_name = await _hello(stream)
