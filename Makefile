@@ -56,13 +56,14 @@ audit: install ## Ask whether a dependency is known to be vulnerable; needs the 
 $(SPECTRAL): contracts/package-lock.json
 	cd contracts && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || echo "Spectral could not be installed: its rules are left out. They need Node.js." >&2
 
-check: install $(SPECTRAL) ## Lint, types, import contracts, generated and released contracts: run it before every commit
+check: install $(SPECTRAL) ## Lint, types, import contracts, generated and released contracts, secrets: run it before every commit
 	[ ! -d portal/node_modules ] || (cd portal && node_modules/.bin/biome check --error-on-warnings .)
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/everleaf contracts --check
+	$(BIN)/python -m pytest --quiet --quiet tests/architecture/test_security.py
 	[ ! -e $(SPECTRAL) ] || (cd contracts && node_modules/.bin/spectral lint --ruleset spectral.yaml --fail-severity warn --quiet ../services/*/openapi.json)
 
 format: install ## Put the code into the house format

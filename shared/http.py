@@ -10,10 +10,11 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from inspect import signature
 from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 import structlog
-from fastapi import APIRouter, FastAPI, Query, Request, params
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, params
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
@@ -22,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_before_validator_function
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import errors
@@ -117,6 +118,21 @@ class View(BaseModel):
 T = TypeVar("T")
 
 
+def of_query(kind: Callable[..., T]) -> Any:
+    """Declare a parameter that is made of the query, as FastAPI's `Depends` does.
+
+    That calls a class in a thread, for it might wait. To go there and back costs more than to answer many a question.
+
+    >>> AllPages = Annotated[Paging, of_query(Paging)]
+    """
+
+    async def made(**given: Any) -> T:
+        return kind(**given)
+
+    made.__signature__ = signature(kind)  # type: ignore[attr-defined] # what FastAPI reads the parameters from
+    return Depends(made)
+
+
 class Page(View, Generic[T]):
     """One page of a list; the absence of `next_cursor` is the only sign of its end."""
 
@@ -205,8 +221,25 @@ def public(reason: str) -> dict[str, Any]:
     return {"x-public": reason, "security": []}
 
 
+class Route(APIRoute):
+    """A route whose parameters stand for no word that the service has a path of its own for.
+
+    Else what is wrong with the method there would be answered as if the word were an id.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match as any route does, but for those words."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if self.param_convertors and path in scope["app"].state.plain_paths:
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
 class Routes(APIRouter):
     """A router that is closed: every route names its permission or says why it is public."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(route_class=Route, **options)
 
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Add a route. Raises `OpenRoute` where it declares neither permission nor `public`."""
@@ -252,12 +285,21 @@ def create_api(*, name: str, summary: str, routers: Sequence[Routes], verifier: 
         api.include_router(router, tags=[name])
     api.state.routers = tuple(routers)
     api.state.known_routes = tuple(api.routes)
+    api.state.plain_paths = frozenset(_plain_paths(routers))
     _tell_all(api)
     refuse_open_routes(api)
     _add_error_handlers(api)
     api.add_middleware(Limits)
     api.add_middleware(Measured, service=name)
     return api
+
+
+def _plain_paths(routers: Sequence[Routes]) -> Iterator[str]:
+    """Yield the paths that have no parameter."""
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and not route.param_convertors:
+                yield route.path
 
 
 def _tell_all(api: FastAPI) -> None:

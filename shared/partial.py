@@ -211,8 +211,15 @@ def _take(parts: _Parts, inner: Iterator[Value]) -> None:
     for more in inner:
         if more.tag == 0xA3:  # noqa: PLR2004 - [3] EXPLICIT Extensions
             for each in der.value(more.content).expect(der.SEQUENCE).inside():
-                members = list(each.expect(der.SEQUENCE).inside())
-                parts.extensions.append((der.dotted(members[0].expect(der.OID).content), members[-1].content))
+                parts.extensions.append(_extension(each))
+
+
+def _extension(part: Value) -> tuple[str, bytes]:
+    """Return which one it is, and what it says; between them it may say that it is critical."""
+    members = list(part.expect(der.SEQUENCE).inside())
+    if len(members) < 2:  # noqa: PLR2004 - as above
+        raise Malformed("an extension says nothing")
+    return der.dotted(members[0].expect(der.OID).content), members[-1].content
 
 
 def _serial(parts: _Parts) -> str:

@@ -5,13 +5,14 @@ what needs the outside world becomes a row that a worker picks up. The inbox row
 written in the same transaction, so a repeated delivery finds it and has no second effect.
 """
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import anyio
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ import structlog
 from pydantic import ValidationError
 
 from shared.acting import Acting, acting_as
-from shared.bus import DEFAULT_BACKOFF, Bus, Delivery, Outcome, Queue, Verdict
+from shared.bus import DEFAULT_BACKOFF, Bus, Delivery, Message, Outcome, Queue, Verdict
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.events import Event, Payload
@@ -51,6 +52,11 @@ class Reaction(Generic[P]):
     What is dealt with here is not noted in the inbox, which would cost more than dealing with it, and has a transaction
     of its own before that of the rest.
     """
+    foresee: Callable[[Sequence[Event[P]]], Awaitable[None]] | None = None
+    """Works out ahead what it can without the database, while that is busy with the events before these.
+
+    It lets others go on often, is cut off when the events' turn comes, and never raises.
+    """
 
 
 Several = Callable[[Transaction, Sequence[Event[P]]], Awaitable[Sequence[Event[P]]]]
@@ -69,16 +75,16 @@ class Reactor:
         backoff: tuple[timedelta, ...] = DEFAULT_BACKOFF,
         batch: int = 200,
         at_once: int | None = None,
-        keep: Callable[[Transaction, Sequence[Event[Any]]], Awaitable[None]] | None = None,
+        before: Callable[[Transaction, Sequence[Event[Any]]], Awaitable[None]] | None = None,
     ) -> None:
         """`batch` is how many events are taken from the bus together at most, and absorbed together.
 
-        `at_once` is how many of the rest are taken into one transaction, where that is fewer. `keep` is shown all events
-        before their reactions are; one that comes again is shown again.
+        `at_once` is how many of the rest are taken into one transaction, where that is fewer. `before` is shown all its
+        events before their reactions are; one that comes again is shown again.
         """
         self._batch = batch
         self._at_once = at_once or batch
-        self._keep = keep
+        self._before = before
         self._database = database
         self._bus = bus
         self._clock = clock
@@ -87,7 +93,17 @@ class Reactor:
 
     async def run(self) -> None:
         """React until cancelled."""
-        await self._bus.consume(self.queue, self.handle, batch=self._batch)
+        await self._bus.consume(self.queue, self.handle, batch=self._batch, reader=self.read)
+
+    def read(self, message: Message) -> Event[Any] | ValidationError | None:
+        """Return the event that a message holds, or why it holds none; None where there is no reaction to its type."""
+        reaction = self._reactions.get(message.type)
+        if reaction is None:  # the queue was bound to this type by an earlier version
+            return None
+        try:
+            return Event.parse(message.body, reaction.payload)
+        except ValidationError as error:
+            return error
 
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Handle a batch in few transactions; what is in one that fails as a whole, one by one."""
@@ -95,28 +111,27 @@ class Reactor:
         outcomes = [DONE] * len(deliveries)
         left = await self._absorbed(self._arrivals(deliveries, outcomes))
         for start in range(0, len(left), self._at_once):
-            await self._in_as_few_transactions_as_possible(left[start : start + self._at_once], outcomes)
+            following = start + self._at_once
+            async with self._foreseeing(left[following : following + self._at_once]):
+                await self._in_as_few_transactions_as_possible(left[start:following], outcomes)
         EVENTS_PROCESSED.labels(self._database.source, self.queue.name).observe(time.perf_counter() - began)
         handled = zip(deliveries, outcomes, strict=True)
-        counts = Counter((delivery.message.type, outcome) for delivery, outcome in handled)
-        for (kind, outcome), count in counts.items():
-            EVENTS_HANDLED.labels(self._database.source, kind, outcome.verdict.value).inc(count)
+        counts = Counter((delivery.message.type, outcome.verdict) for delivery, outcome in handled)
+        for (kind, verdict), count in counts.items():
+            EVENTS_HANDLED.labels(self._database.source, kind, verdict.value).inc(count)
         return outcomes
 
     def _arrivals(self, deliveries: Sequence[Delivery], outcomes: list[Outcome]) -> list["_Arrival"]:
         """Return the events that can be read, each once, and say of the others that they are dead."""
         arrived: dict[str, _Arrival] = {}
         for number, delivery in enumerate(deliveries):
-            reaction = self._reactions.get(delivery.message.type)
-            if reaction is None:  # the queue was bound to this type by an earlier version
-                continue
-            try:
-                event: Event[Any] = Event.parse(delivery.message.body, reaction.payload)
-            except ValidationError as error:
-                reason = f"not a valid {delivery.message.type}: {error}"
+            type_, read = delivery.message.type, delivery.read or self.read(delivery.message)
+            if isinstance(read, ValidationError):
+                reason = f"not a valid {type_}: {read}"
                 outcomes[number] = Outcome(verdict=Verdict.DEAD, reason=reason)
-            else:
-                arrived.setdefault(event.id, _Arrival(number, reaction, event, delivery))
+            elif read is not None:
+                event = cast(Event[Any], read)
+                arrived.setdefault(event.id, _Arrival(number, self._reactions[type_], event, delivery))
         return list(arrived.values())
 
     async def _absorbed(self, arrivals: Sequence["_Arrival"]) -> Sequence["_Arrival"]:
@@ -132,6 +147,22 @@ class Reactor:
         others = {arrival.event.id for arrival in left}
         self._tell_age([arrival.event for arrival in arrivals if arrival.event.id not in others])
         return left
+
+    @asynccontextmanager
+    async def _foreseeing(self, arrivals: Sequence["_Arrival"]) -> AsyncIterator[None]:
+        """Let reactions foresee these events as long as the block waits for something."""
+        ahead = asyncio.ensure_future(self._foresee(arrivals))
+        try:
+            yield
+        finally:
+            ahead.cancel()
+
+    async def _foresee(self, arrivals: Sequence["_Arrival"]) -> None:
+        for reaction in {arrival.reaction.payload: arrival.reaction for arrival in arrivals}.values():
+            if reaction.foresee is not None:
+                await reaction.foresee(
+                    [arrival.event for arrival in arrivals if arrival.reaction is reaction]
+                )
 
     async def _in_as_few_transactions_as_possible(
         self, arrivals: Sequence["_Arrival"], outcomes: list[Outcome]
@@ -171,8 +202,8 @@ class Reactor:
             tx.after_commit(lambda: self._tell_age([arrival.event for arrival in arrivals]))
             first = await self._first(tx, sorted(arrival.event.id for arrival in arrivals))
             left = [arrival for arrival in arrivals if arrival.event.id in first]
-            if self._keep is not None:
-                await self._keep(tx, [arrival.event for arrival in left])
+            if self._before is not None:
+                await self._before(tx, [arrival.event for arrival in left])
             for arrival in await self._rest_of(tx, left, lambda reaction: reaction.handle_usual):
                 outcomes[arrival.number] = await self._one(tx, arrival)
 

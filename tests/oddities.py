@@ -142,6 +142,11 @@ def _forms() -> Iterator[tuple[str, Odd]]:
         "with an extension that is none",
         Odd(codes=("refused", "unreadable-extensions"), extensions=(tlv(OCTETS, b"x"),)),
     )
+    for kind, members in (("of nothing", ()), ("that says nothing", (oid("2.5.29.17"),))):
+        yield (
+            f"with an extension {kind}",
+            Odd(codes=("refused", "unreadable-extensions"), extensions=(tlv(SEQUENCE, *members),)),
+        )
     yield (
         "with alternative names that are none",
         Odd(codes=("unreadable-names",), extensions=(extension("2.5.29.17", b"\x30\x03\x82\x7fa"),)),

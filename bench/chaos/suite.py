@@ -12,8 +12,8 @@ from tests.chaos.run import Storm
 from tests.chaos.stage import staged
 from tests.servers.processes import MissingServer
 
-LIFECYCLES = 300
-SITES = 50
+LIFECYCLES = 320
+SITES = 40
 """So few rounds, that the clock jumps by less than the first token is good for."""
 SEED = 2026
 

@@ -1,7 +1,6 @@
 """`python -m bench.deploy.worker URL KEYS`: works off the deployments that are due, as one process of the provisioner does."""
 
 import asyncio
-import gc
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import anyio
 
 from services.provisioner.settings import ProvisionerSettings
+from shared.collector import look_less
 from shared.store import Database
 from tests.provisioner.workshop import Workshop, workshop
 
@@ -19,10 +19,12 @@ PATIENCE = timedelta(minutes=2)
 async def main(url: str, keys: Path) -> None:
     """Deploy until nothing is due."""
     database = Database(url, source="provisioner")
-    async with workshop(database, verify_for=PATIENCE, start_for=PATIENCE, limit=PATIENCE) as shop:
+    # Its tables are there: as in production, to make them is not what this process is for.
+    async with workshop(
+        database, verify_for=PATIENCE, start_for=PATIENCE, limit=PATIENCE, has_tables=True
+    ) as shop:
         shop.vault.keys_in = keys
-        gc.collect()
-        gc.freeze()
+        look_less()
         await _work_off(shop, lanes=ProvisionerSettings().parallel)
     await database.close()
 

@@ -7,6 +7,7 @@ import anyio
 
 from bench.events.pulse import NAME, Counting, open_bus
 from bench.ingest.telling import Stopwatch
+from shared.collector import look_less
 from shared.store import Database
 from shared.store.outbox import Relay
 
@@ -15,6 +16,7 @@ async def main(bus_url: str, database_url: str, count: int, *, alone: bool) -> N
     """Relay and react until so many events have had their effect."""
     database, bus = Database(database_url, source=NAME), open_bus(bus_url)
     await database.ready()
+    look_less()
     async with anyio.create_task_group() as tasks:
         with Stopwatch():
             tasks.start_soon(Relay(database, bus).run)

@@ -11,6 +11,7 @@ from bench.ingest.telling import Stopwatch
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.holding import hold_all
 from services.inventory.actions.observations import Observations
 from services.inventory.actions.renewals import Renewals
 from services.inventory.actions.replacements import Replacements
@@ -66,7 +67,13 @@ async def main(bus_url: str, database_url: str, count: int) -> None:
     database, bus = Database(database_url, source="inventory"), RabbitBus(bus_url)
     await database.ready()
     reactor = _Counting(
-        database, bus, table(database), clock=utc_now, batch=batch_for(database), at_once=AT_ONCE
+        database,
+        bus,
+        table(database),
+        clock=utc_now,
+        batch=batch_for(database),
+        at_once=AT_ONCE,
+        before=hold_all,
     )
     look_less()
     async with anyio.create_task_group() as tasks:

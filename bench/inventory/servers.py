@@ -132,6 +132,8 @@ def _settings(url: str | None, folder: Path, port: int) -> Mapping[str, str]:
         # What is asked is measured, not the work that the process does by the clock on certificates that nobody issued.
         "EVERLEAF_INVENTORY_LINT": "false",
         "EVERLEAF_INVENTORY_ASK_REVOCATION": "false",
+        # The principal who sees one group asks for as long as a round takes.
+        "EVERLEAF_INVENTORY_TOKEN_LIFETIME": "3600",
     }
 
 

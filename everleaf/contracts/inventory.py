@@ -848,8 +848,18 @@ class HstsAtLeast(TypedDict):
     days: int
 
 
+class IssuerFindingView(TypedDict):
+    """A rule that an authority's certificate breaks."""
+
+    rule: str
+    severity: Severity
+    evidence: str
+    """A line for each place in the certificate, and what is there."""
+    remedy: str | None
+
+
 class IssuerReportView(TypedDict):
-    """An authority, and how many certificates under it have not ended."""
+    """An authority, how many certificates under it have not ended, and what a linter has found of it."""
 
     fingerprint: str
     subject: str | None
@@ -868,6 +878,10 @@ class IssuerReportView(TypedDict):
     first_known_at: str
     leaves: LeavesView
     valid: int
+    linted_at: str | None
+    """Empty where it was not linted yet."""
+    findings: list[IssuerFindingView]
+    """The rules that it breaks. They are not counted with those of the certificates."""
 
 
 class IssuerView(TypedDict):
@@ -1039,6 +1053,19 @@ class Moved(TypedDict):
     """How many dead letters were moved."""
 
     count: int
+
+
+class NameView(TypedDict):
+    """What a principal is called."""
+
+    id: str
+    name: str
+
+
+class NamesView(TypedDict):
+    """What principals are called, in the order of the names."""
+
+    items: list[NameView]
 
 
 class OAuthTokenView(TypedDict):
@@ -1868,7 +1895,7 @@ def export_certificates(
     oddity: Code | None = None,
     key_fingerprint: str | None = None,
     sort: str | None = None,
-) -> Call[str]:
+) -> Call[list[dict[str, Any]]]:
     """Download all certificates that a query finds.
 
     Needs `certificates:read`.
@@ -1878,7 +1905,6 @@ def export_certificates(
         method="GET",
         path="/inventory/v1/certificates/export",
         query={"format": format, "columns": columns, "query": query, "name": name, "lineage_id": lineage_id, "expires_before": expires_before, "key_type": key_type, "address": address, "port": port, "current": current, "oddity": oddity, "key_fingerprint": key_fingerprint, "sort": sort},
-        answers="text",
     )
 
 
@@ -2941,6 +2967,32 @@ def get_principal(principal_id: str) -> Call[PrincipalReportView]:
         operation="get_principal",
         method="GET",
         path=f"/inventory/v1/principals/{quoted(principal_id)}",
+    )
+
+
+def list_principal_names(*, id: list[str]) -> Call[NamesView]:
+    """Show what principals are called, by their ids.
+
+    Needs `principal-names:read`.
+    """
+    return Call(
+        operation="list_principal_names",
+        method="GET",
+        path="/inventory/v1/principal-names",
+        query={"id": id},
+    )
+
+
+def search_principal_names(*, text: str | None = None, limit: int | None = None) -> Call[NamesView]:
+    """Find principals by a part of their names.
+
+    Needs `principal-names:audit`.
+    """
+    return Call(
+        operation="search_principal_names",
+        method="GET",
+        path="/inventory/v1/principal-names/search",
+        query={"text": text, "limit": limit},
     )
 
 

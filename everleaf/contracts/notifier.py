@@ -97,6 +97,13 @@ class AuditKeysView(TypedDict):
     keys: list[dict[str, str]]
 
 
+class CatchUpView(TypedDict):
+    """What is on its way for the first time."""
+
+    count: int
+    """Alerts that are told through the channel now."""
+
+
 class ChannelBody(TypedDict):
     """A channel to be made."""
 
@@ -1070,6 +1077,18 @@ def replay_channel(channel_id: str, body: ReplaysReplayBody) -> Call[ReplayView]
         method="POST",
         path=f"/notifier/v1/channels/{quoted(channel_id)}/replay",
         body=body,
+    )
+
+
+def catch_up_channel(channel_id: str) -> Call[CatchUpView]:
+    """Tell a channel of what is open already.
+
+    Needs `deliveries:write`.
+    """
+    return Call(
+        operation="catch_up_channel",
+        method="POST",
+        path=f"/notifier/v1/channels/{quoted(channel_id)}/catch-up",
     )
 
 

@@ -16,12 +16,15 @@ import { FirstSteps } from "./pages/FirstSteps";
 import { NotFound } from "./pages/NotFound";
 import { OrderPage } from "./pages/OrderPage";
 import { Overview } from "./pages/Overview";
+import { PersonPage } from "./pages/PersonPage";
 import { Provisioning } from "./pages/Provisioning";
 import { Renewal } from "./pages/Renewal";
 import { Reports } from "./pages/Reports";
 import { RolloutPage } from "./pages/RolloutPage";
+import { ScanPage } from "./pages/ScanPage";
 import { Settings } from "./pages/Settings";
 import { SignIn } from "./pages/SignIn";
+import { SourcePage } from "./pages/SourcePage";
 import { Spread } from "./pages/Spread";
 import { Shell } from "./parts/Shell";
 import { person } from "./session";
@@ -47,6 +50,8 @@ export function App() {
         <Route path="/certificates/:fingerprint" element={<CertificatePage />} />
         <Route path="/spread" element={<Spread />} />
         <Route path="/discovery" element={<Discovery />} />
+        <Route path="/scans/:id" element={<ScanPage />} />
+        <Route path="/sources/:id" element={<SourcePage />} />
         <Route path="/renewal" element={<Renewal />} />
         <Route path="/orders/:id" element={<OrderPage />} />
         <Route path="/campaigns" element={<Campaigns />} />
@@ -60,6 +65,7 @@ export function App() {
         <Route path="/rollouts/:id" element={<RolloutPage />} />
         <Route path="/reports" element={<Reports />} />
         <Route path="/audit" element={<Audit />} />
+        <Route path="/people/:id" element={<PersonPage />} />
         <Route path="/settings" element={<Settings />} />
         <Route path="*" element={<NotFound />} />
       </Routes>

@@ -108,3 +108,18 @@ export function keyOf(certificate: { key_type?: string | null; key_bits?: number
   if (!kind) return "unreadable";
   return bits && !kind.endsWith(String(bits)) ? `${kind} ${bits}` : kind;
 }
+
+/** Return the first of many, and how many more there are. */
+export function shortly(all: string[]): string {
+  const [first = "", ...others] = all;
+  return others.length ? `${first} and ${count(others.length)} more` : first;
+}
+
+const UNITS = { D: "day", H: "hour", M: "minute", S: "second" };
+
+/** Return a duration of the contracts, `P90D` or `PT4H`, in words. */
+export function lasting(duration: string): string {
+  const parts = [...duration.matchAll(/(\d+)([DHMS])/g)].filter(([, amount]) => Number(amount) > 0);
+  const said = parts.map(([, amount, unit]) => many(Number(amount), UNITS[unit as keyof typeof UNITS]));
+  return said.join(" ") || duration;
+}

@@ -270,6 +270,15 @@ def api_key_command() -> None:
 
 
 @app.command(rich_help_panel=PLATFORM)
+def sbom() -> None:
+    """Write what this installation is made of to standard output: a bill of materials, CycloneDX 1.6."""
+    from services.cli.sbom import bill
+    from shared.clock import utc_now
+
+    typer.echo(json.dumps(bill(now=utc_now()), indent=2))
+
+
+@app.command(rich_help_panel=PLATFORM)
 def settings() -> None:
     """List every setting with its default."""
     from services.cli.running import all_settings

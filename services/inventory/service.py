@@ -21,6 +21,7 @@ from services.inventory.actions.fields import Fields
 from services.inventory.actions.first_start import FirstStart
 from services.inventory.actions.forecast import Forecasts
 from services.inventory.actions.groups import Groups
+from services.inventory.actions.holding import hold_all
 from services.inventory.actions.judgements import Judgements
 from services.inventory.actions.linting import Linting
 from services.inventory.actions.observations import Observations
@@ -72,7 +73,7 @@ NAME = "inventory"
 SETTINGS = InventorySettings
 SCHEMA = Schema(Table.metadata, Path(__file__).parent / "migrations")
 AT_ONCE = 250
-"""Events that are taken in together where they tell something new: each holds three locks until all are written."""
+"""Events that are taken in together where they tell something new: each holds up to four locks until all are written."""
 _PACE = timedelta(milliseconds=100)
 """Between two questions to the same host."""
 
@@ -151,6 +152,7 @@ async def _assembled(
         backoff=surroundings.retry_after,
         batch=batch_for(database),
         at_once=AT_ONCE,
+        before=hold_all,
     )
     organising = _organising(database, settings)
     summaries = Summaries(database)

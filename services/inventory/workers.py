@@ -77,6 +77,9 @@ def judges(
     after: list[Worker] = []
     if linting is not None:
         after.append(Worker("linting", linting.lint_due, clock=clock, every=UNHURRIED))
+        after.append(
+            Worker("linting-authorities", linting.lint_authorities_due, clock=clock, every=UNHURRIED)
+        )
     if revocations is not None:
         after.append(Worker("revocations", revocations.ask_due, clock=clock, every=UNHURRIED))
 

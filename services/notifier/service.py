@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from services.notifier.actions.alerts import Alerts
+from services.notifier.actions.catching_up import CatchingUp
 from services.notifier.actions.changes import Changes
 from services.notifier.actions.channels import Channels
 from services.notifier.actions.deliveries import Deliveries, Schedule
@@ -117,7 +118,7 @@ def _assembled(
         table,
         clock=clock,
         backoff=surroundings.retry_after,
-        keep=logs.keep,
+        before=logs.keep,
     )
     every = timedelta(seconds=settings.poll)
     postman = Postman(deliveries, clock=clock, parallel=settings.parallel, every=every)
@@ -141,7 +142,7 @@ def _assembled(
             channel_routes(channels, once=once, clock=clock),
             channel_kind_routes(),
             rule_routes(rules, once=once, clock=clock),
-            replay_routes(deliveries, clock=clock),
+            replay_routes(deliveries, CatchingUp(database, channels), clock=clock),
             delivery_routes(deliveries, clock=clock),
             ticket_routes(tickets),
             mib_routes(),

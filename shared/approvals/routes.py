@@ -3,19 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from shared.access import Principal, requires
 from shared.approvals import ApprovalState, Verdict
 from shared.approvals.actions import Approvals, Report, Word
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("approvals:read")]
 Approver = Annotated[Principal, requires("approvals:approve")]
 Overrider = Annotated[Principal, requires("approvals:override")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 Reason = Annotated[str, Field(min_length=3, max_length=2000, examples=["CHG0042 was agreed on Monday"])]
 
 

@@ -42,6 +42,8 @@ class Delivery:
 
     message: Message
     attempt: int
+    read: object = field(default=None, repr=False, compare=False)
+    """What the consumer's reader has made of the message; None where it has none."""
 
 
 class Verdict(Enum):
@@ -87,6 +89,13 @@ class Depth:
 Handler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Outcome]]]
 """Handles a batch and returns one outcome per delivery, in the same order."""
 
+Reader = Callable[[Message], object]
+"""Makes of a message what its handler works with; it asks nobody, and never raises."""
+
+
+def unread(_message: Message) -> None:
+    """Leave a message as it is: what a consumer does that wants its deliveries plain."""
+
 
 class Bus(Protocol):
     """The two transports' common face. Errors of the transport are `shared.errors.Unavailable`."""
@@ -110,8 +119,13 @@ class Bus(Protocol):
         Raises `Unavailable` where the transport did not confirm all of them, and where it has no such queues.
         """
 
-    async def consume(self, queue: Queue, handler: Handler, *, batch: int = 100) -> None:
-        """Hand batches to the handler until cancelled; survives a lost connection by itself."""
+    async def consume(
+        self, queue: Queue, handler: Handler, *, batch: int = 100, reader: Reader = unread
+    ) -> None:
+        """Hand batches to the handler until cancelled; survives a lost connection by itself.
+
+        A message is read when it comes, which may be while the handler waits for the database with those before it.
+        """
 
     async def dead_letters(self, queue: Queue, *, limit: int = 50) -> list[DeadLetter]:
         """Return the oldest dead letters of a queue, without removing them."""

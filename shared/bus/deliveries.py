@@ -16,7 +16,7 @@ from aiormq.connection import TCPTransportFactory, TLSTransportFactory
 from pamqp.header import ContentHeader
 from yarl import URL
 
-from shared.bus import Delivery, Message
+from shared.bus import Delivery, Message, Reader, unread
 
 LINGER = 0.01
 """Seconds a batch waits for more messages."""
@@ -103,19 +103,20 @@ class _Begun:
         self._wanted -= len(part)
         return self._wanted <= 0
 
-    def arrived(self) -> Arrived:
+    def arrived(self, reader: Reader) -> Arrived:
         """Return the whole."""
         id_, type_, attempt = _usual(self._header) or _unusual(self._header)
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         message = Message(id=id_, type=type_ or self.route.decode(), body=body)
-        return Arrived(self.tag, Delivery(message=message, attempt=attempt))
+        return Arrived(self.tag, Delivery(message=message, attempt=attempt, read=reader(message)))
 
 
 class Sorter:
     """Takes deliveries out of a stream of frames, which comes in pieces of any length."""
 
-    def __init__(self, put: Callable[[Arrived], None]) -> None:
+    def __init__(self, put: Callable[[Arrived], None], reader: Reader = unread) -> None:
         self._put = put
+        self._reader = reader
         self._rest = b""
         self._begun: _Begun | None = None
 
@@ -152,7 +153,7 @@ class Sorter:
         if begun is None or begun.channel != channel or kind not in (_HEADER, _BODY):
             return False
         if begun.head(payload) if kind == _HEADER else begun.add(payload):
-            self._put(begun.arrived())
+            self._put(begun.arrived(self._reader))
             self._begun = None
         return True
 
@@ -180,8 +181,8 @@ def _unusual(header: bytes) -> tuple[str, str, int]:
 class SortingTransport(TransportFactory):
     """Connects as aiormq does, and sorts what comes."""
 
-    def __init__(self, arrivals: Arrivals) -> None:
-        self._sorter = Sorter(arrivals.put)
+    def __init__(self, arrivals: Arrivals, reader: Reader) -> None:
+        self._sorter = Sorter(arrivals.put, reader)
 
     async def create(self, url: URL, **given: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return the two directions of a new connection."""

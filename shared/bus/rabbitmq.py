@@ -28,7 +28,7 @@ from aiormq import Connection as WireConnection
 from aiormq.abc import AbstractChannel as WireChannel
 from aiormq.exceptions import AMQPError as WireError
 
-from shared.bus import DeadLetter, Delivery, Depth, Handler, Message, Outcome, Queue, Verdict
+from shared.bus import DeadLetter, Delivery, Depth, Handler, Message, Outcome, Queue, Reader, Verdict, unread
 from shared.bus.deliveries import Arrivals, SortingTransport
 from shared.errors import Unavailable
 from shared.events import CONTENT_TYPE
@@ -128,13 +128,15 @@ class RabbitBus:
         if connection is not None:
             await _close(connection)
 
-    async def consume(self, queue: Queue, handler: Handler, *, batch: int = 100) -> None:
+    async def consume(
+        self, queue: Queue, handler: Handler, *, batch: int = 100, reader: Reader = unread
+    ) -> None:
         """Hand batches to the handler until cancelled; a lost connection is made again."""
         failures = 0
         while True:
             arrivals = Arrivals()
             try:
-                async with self._receiving(arrivals) as channel:
+                async with self._receiving(arrivals, reader) as channel:
                     failures = 0
                     await self._consume(channel, arrivals, queue, handler, batch=batch)
             except (Unavailable, *LOST) as error:
@@ -251,9 +253,9 @@ class RabbitBus:
             raise _unavailable(error) from error
 
     @asynccontextmanager
-    async def _receiving(self, arrivals: Arrivals) -> AsyncIterator[WireChannel]:
+    async def _receiving(self, arrivals: Arrivals, reader: Reader) -> AsyncIterator[WireChannel]:
         connection = WireConnection(
-            self._url, context=self._tls, transport_factory=SortingTransport(arrivals)
+            self._url, context=self._tls, transport_factory=SortingTransport(arrivals, reader)
         )
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await connection.connect()

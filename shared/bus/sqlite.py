@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 import anyio
 import structlog
 
-from shared.bus import DeadLetter, Delivery, Depth, Handler, Message, Outcome, Queue, Verdict
+from shared.bus import DeadLetter, Delivery, Depth, Handler, Message, Outcome, Queue, Reader, Verdict, unread
 from shared.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -35,11 +35,10 @@ class Claimed(NamedTuple):
     body: bytes
     attempt: int
 
-    def delivery(self) -> Delivery:
+    def delivery(self, reader: Reader) -> Delivery:
         """Return it as a consumer gets it."""
-        return Delivery(
-            message=Message(id=self.event_id, type=self.type, body=self.body), attempt=self.attempt
-        )
+        message = Message(id=self.event_id, type=self.type, body=self.body)
+        return Delivery(message=message, attempt=self.attempt, read=reader(message))
 
 
 _SCHEMA = """
@@ -104,23 +103,25 @@ class SqliteBus:
             next_step="Subscribe with a webhook, or ask for the events; or run Everleaf on RabbitMQ.",
         )
 
-    async def consume(self, queue: Queue, handler: Handler, *, batch: int = 100) -> None:
+    async def consume(
+        self, queue: Queue, handler: Handler, *, batch: int = 100, reader: Reader = unread
+    ) -> None:
         """Hand batches to the handler until cancelled."""
         while True:
             try:
                 # Also what this process had claimed, where the file could not be written when it was handled.
                 await self._write(lambda connection: _release(connection, queue.name))
-                await self._consume(queue, handler, batch=batch)
+                await self._consume(queue, handler, batch=batch, reader=reader)
             except Unavailable as error:
                 log.warning("bus.consumer_lost", queue=queue.name, error=str(error))
                 await anyio.sleep(_POLL.total_seconds())
 
-    async def _consume(self, queue: Queue, handler: Handler, *, batch: int) -> None:
+    async def _consume(self, queue: Queue, handler: Handler, *, batch: int, reader: Reader) -> None:
         claimed, outcomes = list[Claimed](), list[Outcome]()
         while True:
             bell = self._bells[queue.name] = anyio.Event()
             claimed = await self._write(partial(_settle_and_claim, queue, claimed, outcomes, batch=batch))
-            outcomes = list(await handler([each.delivery() for each in claimed])) if claimed else []
+            outcomes = list(await handler([each.delivery(reader) for each in claimed])) if claimed else []
             if not claimed:
                 with anyio.move_on_after(_POLL.total_seconds()):
                     await bell.wait()

@@ -9,7 +9,7 @@ import sqlite3
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from shared.errors import Invalid, Unavailable
 from shared.store.columns import Instant, Json, Sealed, SealedOwn
-from shared.store.reader import Reader, reader_in, reader_on
+from shared.store.reader import RESTS_SINCE, AtHand, Reader, reader_of_file
 from shared.store.recording import Auditing, RecordingSession
 from shared.store.transactions import Transaction, insert, write_rows
 
@@ -79,12 +79,13 @@ class Database:
         # A statement alone is a transaction to PostgreSQL: to say so would be two more trips for each question.
         autonomy: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reading = self.engine.execution_options(everleaf_read=True, **autonomy)
+        few = max(1, pool_size // 2)
         # What somebody has typed is planned for the values it has, each time: a plan for any value would be a bad one.
         self._searching = (
-            None
-            if self.is_sqlite
-            else _postgresql_engine(self.url, tls=tls, pool_size=max(1, pool_size // 2), plans=_CUSTOM)
+            None if self.is_sqlite else _postgresql_engine(self.url, tls=tls, pool_size=few, plans=_CUSTOM)
         )
+        self._at_hand = AtHand(self.engine, most=few, fresh=_QUIET)
+        self._at_hand_for_searches = AtHand(self._searching or self.engine, most=few, fresh=_QUIET)
         sa.event.listen(self._reading.sync_engine, "before_cursor_execute", _refuse_to_write)
 
     @asynccontextmanager
@@ -123,28 +124,36 @@ class Database:
             async with AsyncSession(self._reading, expire_on_commit=False) as session:
                 yield session
 
-    @asynccontextmanager
-    async def reader(self, *, longest: timedelta | None = None) -> AsyncIterator[Reader]:
+    def reader(self, *, longest: timedelta | None = None) -> AbstractAsyncContextManager[Reader]:
         """Open what reads with less ado than a session, for what is asked most.
 
         A statement that takes longer than `longest` on PostgreSQL raises `TookTooLong`.
         """
         if self.is_sqlite:
-            async with self.read() as session:
-                yield reader_in(session)
-        else:
-            engine = self._reading if longest is None or self._searching is None else self._searching
-            async with reader_on(engine, longest=longest) as reader:
+            return self._reader_of_file()
+        at_hand = self._at_hand if longest is None else self._at_hand_for_searches
+        return at_hand.reader(longest=longest)
+
+    @asynccontextmanager
+    async def _reader_of_file(self) -> AsyncIterator[Reader]:
+        with anyio.CancelScope(shield=True):
+            async with reader_of_file(self._reading) as reader:
                 yield reader
 
     @asynccontextmanager
     async def single(self) -> AsyncIterator[Reader]:
-        """Open what also writes by the driver itself, each statement a transaction of its own; not on SQLite.
+        """Open what also writes by the driver itself, each statement a transaction of its own.
 
         Neither events nor entries of the audit trail come of it: what tells others something needs a `transaction`.
         """
-        async with reader_on(self.engine, longest=None) as driver:
-            yield driver
+        if self._one_writer is None:
+            async with self._at_hand.reader() as driver:
+                yield driver
+        else:
+            async with self._one_writer:
+                with anyio.CancelScope(shield=True):
+                    async with reader_of_file(self.engine) as driver:
+                        yield driver
 
     def ring(self) -> None:
         """Wake the outbox relay of this process."""
@@ -164,6 +173,8 @@ class Database:
 
     async def close(self) -> None:
         """Let go of all connections."""
+        self._at_hand.close()
+        self._at_hand_for_searches.close()
         await self.engine.dispose()
         if self._searching is not None:
             await self._searching.dispose()
@@ -239,13 +250,14 @@ def _use_the_living(engine: AsyncEngine) -> None:
 
     @sa.event.listens_for(pool, "checkin")
     def rest(_connection: Any, record: Any) -> None:
-        record.info["rests_since"] = time.monotonic()
+        record.info.setdefault(RESTS_SINCE, time.monotonic())  # one that was at hand has had its rest already
 
     @sa.event.listens_for(pool, "checkout")
     def wake(connection: Any, record: Any, _fairy: object) -> None:
+        rests_since = record.info.pop(RESTS_SINCE, time.monotonic())
         if connection.driver_connection.is_closed():
             raise sa.exc.DisconnectionError
-        if time.monotonic() - record.info.get("rests_since", time.monotonic()) < _QUIET:
+        if time.monotonic() - rests_since < _QUIET:
             return
         try:
             connection.ping()

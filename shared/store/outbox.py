@@ -13,12 +13,16 @@ from shared.bus import Bus, Message
 from shared.errors import Unavailable
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
+from shared.store.reader import Fixed
 from shared.telemetry import EVENTS_PUBLISHED, OUTBOX_DELAYED
 
 Rows = Sequence[Any]
 """Of `_COLUMNS`."""
 
 _COLUMNS = (OUTBOX.c.id, OUTBOX.c.event_id, OUTBOX.c.type, OUTBOX.c.body)
+
+_OLDEST = Fixed(sa.select(*_COLUMNS).order_by(OUTBOX.c.id).limit(sa.bindparam("most", type_=sa.Integer)))
+_UNTIL = Fixed(sa.delete(OUTBOX).where(OUTBOX.c.id <= sa.bindparam("last", type_=sa.Integer)))
 
 log = structlog.get_logger(__name__)
 
@@ -82,20 +86,21 @@ class Relay:
 
     async def _relay_unlocked(self) -> int:
         # SQLite has one process and one relay, but one writer too: a slow broker must not hold it.
-        async with self._database.read() as session:
-            rows = (await session.execute(self._oldest(*_COLUMNS))).all()
+        async with self._database.reader() as reader:
+            rows = await reader.values(_OLDEST, most=self._batch)
         if not rows:
             return 0
         await self._publish(rows)
-        async with self._database.transaction() as tx:
-            await tx.session.execute(sa.delete(OUTBOX).where(OUTBOX.c.id.in_([row.id for row in rows])))
+        async with self._database.single() as driver:
+            # SQLite gives a new row the highest id there is and one more: what came since is not among these.
+            await driver.values(_UNTIL, last=rows[-1][0])
         return len(rows)
 
     def _oldest(self, *columns: sa.Column[Any]) -> sa.Select[Any]:
         return sa.select(*columns).order_by(OUTBOX.c.id).limit(self._batch)
 
     async def _publish(self, rows: Rows) -> None:
-        messages = [Message(id=row.event_id, type=row.type, body=row.body) for row in rows]
+        messages = [Message(id=event_id, type=kind, body=body) for _, event_id, kind, body in rows]
         if messages:
             await self._bus.publish(messages)
             EVENTS_PUBLISHED.labels(self._database.source).inc(len(messages))

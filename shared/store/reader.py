@@ -1,9 +1,11 @@
-"""Reading by the driver itself, for what is asked most: SQLAlchemy writes the statement, asyncpg runs it.
+"""Reading by the driver itself, for what is asked most: SQLAlchemy writes the statement, asyncpg or aiosqlite runs it.
 
 To execute a statement through SQLAlchemy's session costs ten times what the driver takes for it, and a list of fifty
 rows twice. The rows are as a session would give them: columns are attributes, with the types that they have in the table.
 """
 
+import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -25,7 +27,11 @@ Found = SimpleNamespace
 """A row; its columns are attributes, and `vars` makes a dictionary of it."""
 _DOUBLE = 701
 """PostgreSQL's number for the one type of numbers with a fraction that our tables have; for other types it is not asked."""
+RESTS_SINCE = "rests_since"
+"""What the pool notes of a connection: the instant of the monotonic clock at which somebody was through with it."""
 _Converters = Mapping[str, Callable[[Any], Any]]
+_Columns = Mapping[str, Callable[[Any], Any] | None]
+"""The names of what a statement returns, in order, each with what its values are to be read by, where that is something."""
 _FORMS = 500
 """Of statements that are kept; the one that was asked for longest ago goes first."""
 
@@ -67,8 +73,8 @@ class Fixed:
     def compiled(self, dialect: sa.Dialect) -> "_Compiled":
         """Return it as the driver takes it."""
         if dialect.name not in self._compiled:
-            given = _given(self.statement, dialect)
-            self._compiled[dialect.name], _ = _compile(self.statement, dialect, given)
+            columns = _columns(self.statement, dialect)
+            self._compiled[dialect.name], _ = _compile(self.statement, dialect, columns)
         return self._compiled[dialect.name]
 
 
@@ -80,17 +86,17 @@ class Columns:
         """What a query begins with; its conditions and its order come after."""
         self._table = table
         self._columns = columns
-        self._written: dict[str, tuple[Any, _Converters]] = {}
+        self._written: dict[str, tuple[Any, _Columns]] = {}
         self._forms = _Forms()
 
     def compiled(self, query: sa.Select[Any], dialect: sa.Dialect) -> "_Ready":
         """Return a query that was made of `selected` as the driver takes it, and the values of its parameters."""
         if dialect.name not in self._written:
             text = ", ".join(str(column.compile(dialect=dialect)) for column in self._columns)
-            self._written[dialect.name] = sa.literal_column(text), _given(self.selected, dialect)
-        written, given = self._written[dialect.name]
+            self._written[dialect.name] = sa.literal_column(text), _columns(self.selected, dialect)
+        written, columns = self._written[dialect.name]
         whole = query.with_only_columns(written).select_from(self._table)
-        return self._forms.compiled(whole, dialect, given=given)
+        return self._forms.compiled(whole, dialect, columns=columns)
 
 
 class _Forms:
@@ -100,7 +106,7 @@ class _Forms:
         self._kept: OrderedDict[Any, _Form] = OrderedDict()
 
     def compiled(
-        self, query: sa.Select[Any], dialect: sa.Dialect, *, given: "_Converters | None" = None
+        self, query: sa.Select[Any], dialect: sa.Dialect, *, columns: "_Columns | None" = None
     ) -> "_Ready":
         # What SQLAlchemy's own cache of statements is asked with: two are equal where they differ in values alone.
         key = query._generate_cache_key()  # noqa: SLF001 - it has no other name
@@ -108,7 +114,7 @@ class _Forms:
         if key is not None and form is not None:
             self._kept.move_to_end((dialect.name, key.key))
             return form.compiled, form.values(key.bindparams)
-        compiled, names = _compile(query, dialect, _given(query, dialect) if given is None else given)
+        compiled, names = _compile(query, dialect, _columns(query, dialect) if columns is None else columns)
         placed = [] if key is None or names is None else [names.get(each) for each in key.bindparams]
         # Where one is not found again, a value would stay that of the first who asked.
         if key is not None and names is not None and set(compiled.names) == set(filter(None, placed)):
@@ -145,28 +151,29 @@ class _Compiled:
     taken: _Converters
     given: _Converters
     """How values are written for the driver, and what of its rows is to be read otherwise."""
+    columns: Sequence[str]
+    """Of its rows, in order."""
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         every = {**self.values, **values}
         return [self.taken[name](every[name]) if name in self.taken else every[name] for name in self.names]
 
-    def row(self, record: Any) -> Found:
+    def row(self, record: Mapping[str, Any]) -> Found:
         found = Found(**record)
         for name, convert in self.given.items():
             setattr(found, name, convert(getattr(found, name)))
         return found
 
 
-def _given(statement: Any, dialect: sa.Dialect) -> _Converters:
-    every = {
+def _columns(statement: Any, dialect: sa.Dialect) -> _Columns:
+    return {
         column.key: column.type.dialect_impl(dialect).result_processor(dialect, _DOUBLE)
         for column in statement.exported_columns
     }
-    return {name: convert for name, convert in every.items() if convert is not None}
 
 
 def _compile(
-    statement: Any, dialect: sa.Dialect, given: _Converters
+    statement: Any, dialect: sa.Dialect, columns: _Columns
 ) -> tuple[_Compiled, Mapping[Any, str] | None]:
     """Return a statement as the driver takes it, and the names of its parameters; None where its text depends on their values."""
     compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
@@ -179,7 +186,8 @@ def _compile(
         names=compiled.positiontup or (),
         values=compiled.params,
         taken={name: convert for name, convert in taken.items() if convert is not None},
-        given=given,
+        given={name: convert for name, convert in columns.items() if convert is not None},
+        columns=list(columns),
     )
     return ready, compiled.bind_names if is_fixed else None
 
@@ -215,8 +223,9 @@ class _Driver:
             )
         except TimeoutError as error:
             raise TookTooLong from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            is_lost = self._connection.is_closed()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            # The last is what a connection says that the server is just ending.
+            is_lost = self._connection.is_closed() or isinstance(error, asyncpg.InternalClientError)
             raise sa.exc.DBAPIError(
                 ready.text, None, error, hide_parameters=True, connection_invalidated=is_lost
             ) from error
@@ -224,7 +233,7 @@ class _Driver:
 
 
 class _Session:
-    """Reads in a session, where the driver is no such thing."""
+    """Reads in a session, with what that has written already."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
@@ -247,15 +256,69 @@ class _Session:
         return [Found(**row) for row in (await self._session.execute(query, values)).mappings()]
 
 
-@asynccontextmanager
-async def reader_on(engine: AsyncEngine, *, longest: timedelta | None) -> AsyncIterator[Reader]:
-    """Open a reader on PostgreSQL; a statement that takes longer raises `TookTooLong`."""
-    borrowed = await _borrowed(engine)
-    try:
-        yield _Driver(borrowed.driver_connection, engine.dialect, longest)
-    finally:
-        # Nothing was begun on it that would have to be waited for.
-        borrowed.close()
+class _File(_Driver):
+    """Reads on a connection of aiosqlite: its thread is asked once for each statement, by a session four times."""
+
+    async def _found(self, ready: _Compiled, values: Mapping[str, Any]) -> list[Found]:
+        records = await self._records(ready, values)
+        return [ready.row(dict(zip(ready.columns, record, strict=True))) for record in records]
+
+    async def _records(self, ready: _Compiled, values: Mapping[str, Any]) -> Sequence[Any]:
+        try:
+            found = await self._connection.execute_fetchall(ready.text, ready.arguments(values))
+        except sqlite3.Error as error:
+            raise sa.exc.DBAPIError.instance(
+                ready.text, None, error, sqlite3.Error, hide_parameters=True, dialect=self._dialect
+            ) from error
+        return list(found)
+
+
+class AtHand:
+    """Connections that stay borrowed between two questions: SQLAlchemy's pool takes longer to give one out than the driver to ask.
+
+    At most so many, and none while all of the pool are in use: somebody may be waiting for one.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, most: int, fresh: float) -> None:
+        """`fresh` is for how many seconds of rest a connection is taken to be alive; after that the pool has a look at it."""
+        self._engine = engine
+        self._most = most
+        self._fresh = fresh
+        self._resting: list[PoolProxiedConnection] = []
+
+    @asynccontextmanager
+    async def reader(self, *, longest: timedelta | None = None) -> AsyncIterator[Reader]:
+        """Open a reader on PostgreSQL; a statement that takes longer raises `TookTooLong`."""
+        borrowed = self._rested() or await _borrowed(self._engine)
+        try:
+            yield _Driver(borrowed.driver_connection, self._engine.dialect, longest)
+        except BaseException:
+            borrowed.close()
+            raise
+        self._put_down(borrowed)
+
+    def close(self) -> None:
+        """Give all back to the pool, those in use too once they are not any more."""
+        self._most = 0
+        while self._resting:
+            self._resting.pop().close()
+
+    def _rested(self) -> PoolProxiedConnection | None:
+        while self._resting:
+            borrowed = self._resting.pop()
+            rest = time.monotonic() - borrowed.record_info[RESTS_SINCE]  # type: ignore[index] # it is in the pool's charge
+            if rest < self._fresh and not borrowed.driver_connection.is_closed():  # type: ignore[union-attr] # as above
+                return borrowed
+            borrowed.close()
+        return None
+
+    def _put_down(self, borrowed: PoolProxiedConnection) -> None:
+        pool: Any = self._engine.sync_engine.pool  # a QueuePool; what all pools have does not count
+        if len(self._resting) >= self._most or pool.checkedout() >= pool.size():
+            borrowed.close()
+            return
+        borrowed.record_info[RESTS_SINCE] = time.monotonic()  # type: ignore[index] # as above
+        self._resting.append(borrowed)
 
 
 async def _borrowed(engine: AsyncEngine) -> PoolProxiedConnection:
@@ -267,6 +330,14 @@ async def _borrowed(engine: AsyncEngine) -> PoolProxiedConnection:
         raise sa.exc.DBAPIError.instance(
             None, None, error, base, hide_parameters=True, dialect=engine.dialect
         ) from error
+
+
+@asynccontextmanager
+async def reader_of_file(engine: AsyncEngine) -> AsyncIterator[Reader]:
+    """Open a reader on SQLite; each statement is a transaction of its own."""
+    async with engine.connect() as connection:
+        borrowed = await connection.get_raw_connection()
+        yield _File(borrowed.driver_connection, engine.dialect, None)
 
 
 def reader_in(session: AsyncSession) -> Reader:

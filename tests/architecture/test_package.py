@@ -21,9 +21,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(built)
 
 
-def test_it_brings_these_three_packages_and_nothing_else(wheel: zipfile.ZipFile):
+def test_it_brings_these_three_packages_what_the_portal_was_built_from_and_nothing_else(
+    wheel: zipfile.ZipFile,
+):
     top = {name.split("/")[0] for name in wheel.namelist()}
-    assert {name for name in top if not name.endswith(".dist-info")} == {"everleaf", "services", "shared"}
+    assert {name for name in top if "-" not in name} == {"everleaf", "services", "shared"}
+    data = [name.partition(".data/")[2] for name in wheel.namelist() if ".data/" in name]
+    assert data == ["data/share/everleaf/portal-package-lock.json"]
 
 
 def test_every_module_of_them_is_there(wheel: zipfile.ZipFile):

@@ -8,14 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
 from services.cli.audit import verify_trail
-from tests.chaos.plan import JUMP, Blow, Struck, rounds
+from tests.chaos.plan import BACK, JUMP, Blow, Struck, rounds
 from tests.chaos.stage import Stage
+from tests.chaos.wires import Wire
 from tests.journeys.platforms import SERVICES, accepted
+from tests.servers.fault_proxy import Slowness
 from tests.servers.rabbitmq import SETTLED
 from tests.servers.rabbitmq_cluster import Cluster
 from tests.servers.tls import fingerprint
@@ -28,11 +30,14 @@ _ENDED = ("deployed", "superseded")
 """A deployment that a newer one has taken the place of has ended with a reason."""
 _AWAY = 2.0
 """Seconds without a network, or without room on the disk."""
+_BAD_LINE = Slowness(latency=0.05, rate=20_000)
+_SLOW = 8.0
+"""Seconds with a bad line."""
 
 
 @dataclass(kw_only=True)
 class Tally:
-    """What was struck, what was done, and what must never be."""
+    """What was struck and felt it, what was done, and what must never be."""
 
     blows: Counter[str] = field(default_factory=Counter)
     lifecycles: int = 0
@@ -58,68 +63,79 @@ class Storm:
         """Go on until there were so many lifecycles, then look at everything."""
         if lifecycles / len(self.stage.sites) * JUMP > _TOKEN_LASTS:
             raise ValueError("the first token would end before that: take more sites")
-        blows = [each for each in Blow if each is not Blow.DISK or self.stage.disk is not None]
+        count = -(-lifecycles // len(self.stage.sites)) - 1  # the first of each site is its making known
         with self.stage.platform.client() as client:
             self._lineages = self.stage.prepare(client)
             self._end_round(client)
             time.sleep(SETTLED)  # 3.10's quorum queues lose what they hold when they are killed younger
-            for strikes in rounds(self._seed, blows=blows):
-                if self.tally.lifecycles >= lifecycles:
-                    break
+            for strikes in rounds(self._seed, count=count):
                 self.stage.jump(JUMP)
                 self._strike(strikes)
                 self._end_round(client)
             self._look(client)
+        for each in set(Blow) - set(self.tally.blows):
+            self.tally.wrong.append(f"seed {self._seed}: never felt: {each}")
         return self.tally
 
     def _strike(self, strikes: tuple[Struck, ...]) -> None:
         began = time.monotonic()
         for each in strikes:
             time.sleep(max(0.0, began + each.after - time.monotonic()))
-            self.tally.blows[each.blow.value] += 1
-            self._blows()[each.blow](each.upon)
+            if self._blows()[each.blow](each.upon):
+                self.tally.blows[each.blow] += 1
 
-    def _blows(self) -> dict[Blow, Callable[[int], object]]:
+    def _blows(self) -> dict[Blow, Callable[[int], bool]]:
+        """Return how each kind is struck; each says whether it was felt."""
         wires = self.stage.wires
         return {
             Blow.REPLICA: self.stage.platform.kill_replica,
             Blow.BROKER: self._kill_broker,
             Blow.DATABASE: lambda _: self._crash_database(),
-            Blow.CUT: lambda upon: wires[upon % len(wires)].cut(),
-            Blow.SILENCE: lambda upon: wires[upon % len(wires)].silence(_AWAY),
+            Blow.CUT: lambda upon: _cut(wires[upon % len(wires)]),
+            Blow.SILENCE: lambda upon: _hinder(wires[upon % len(wires)], lambda wire: wire.silence(_AWAY)),
+            Blow.SLOW: lambda upon: _hinder(
+                wires[upon % len(wires)], lambda wire: wire.slow(_SLOW, _BAD_LINE)
+            ),
             Blow.DISK: lambda _: self._fill_disk(),
+            Blow.CLOCK: lambda _: self._set_back(),
         }
 
-    def _kill_broker(self, upon: int) -> None:
+    def _kill_broker(self, upon: int) -> bool:
         broker = self.stage.broker
-        if not isinstance(broker, Cluster):
-            broker.kill()
-            broker.start()
-            return
-        number = upon % len(broker.nodes)
-        broker.nodes[number].kill()
+        nodes = broker.nodes if isinstance(broker, Cluster) else [broker]
+        node, other = nodes[upon % len(nodes)], nodes[(upon + 1) % len(nodes)]
+        was_alive = _is_alive(node.pid)
+        node.kill()
         # What stands before a cluster sees that a node is away.
-        self.stage.wires[0].lead_to(broker.nodes[(number + 1) % len(broker.nodes)].port)
-        broker.nodes[number].start()
+        self.stage.wires[0].lead_to(other.port)
+        node.start()
+        return was_alive
 
-    def _crash_database(self) -> None:
+    def _crash_database(self) -> bool:
+        was_alive = _is_alive(self.stage.postgres.pid)
         self.stage.postgres.crash()
         self.stage.postgres.start()
+        return was_alive
 
-    def _fill_disk(self) -> None:
-        assert self.stage.disk is not None
-        ballast = self.stage.disk / "ballast"
-        with ballast.open("wb") as file, suppress(OSError):
-            while free := os.statvfs(self.stage.disk).f_bavail:
-                os.posix_fallocate(
-                    file.fileno(), file.seek(0, os.SEEK_END), free * os.statvfs(self.stage.disk).f_frsize
-                )
-        time.sleep(_AWAY)
+    def _set_back(self) -> bool:
+        was_told = self.stage.is_told(exactness=BACK / 2)
+        self.stage.jump(-BACK)
+        return was_told and self.stage.is_told(exactness=BACK / 2)
+
+    def _fill_disk(self) -> bool:
+        if self.stage.disk is None:
+            return False
+        ballast, was_full = self.stage.disk / "ballast", False
+        until = time.monotonic() + _AWAY
+        with ballast.open("wb") as file:
+            while time.monotonic() < until:  # what the database gives back meanwhile is taken too
+                was_full |= _fill(file, self.stage.disk)
+                time.sleep(0.02)
         ballast.unlink()
-        pid = self.stage.postgres.pid
-        if pid is None or not _is_alive(pid):
+        if not _is_alive(self.stage.postgres.pid):
             # It gives up where it cannot write its log; whoever supervises it starts it again.
             self._crash_database()
+        return was_full
 
     def _end_round(self, client: httpx.Client) -> None:
         """Wait until every site serves what its newest order has brought, and inventory has seen the old ones gone."""
@@ -224,7 +240,30 @@ def _all(client: httpx.Client, path: str, **asked: str) -> list[dict[str, Any]]:
     return list(accepted(client.get(path, params={"limit": 1000, **asked}))["items"])
 
 
-def _is_alive(pid: int) -> bool:
+def _cut(wire: Wire) -> bool:
+    open_before = wire.connections
+    wire.cut()
+    return open_before > 0
+
+
+def _hinder(wire: Wire, hinder: Callable[[Wire], None]) -> bool:
+    before = wire.hindered
+    hinder(wire)
+    time.sleep(_AWAY)
+    return wire.hindered > before
+
+
+def _fill(file: IO[bytes], disk: Path) -> bool:
+    """Let a file take what is free, and say whether that is nothing now."""
+    with suppress(OSError):  # somebody else was faster
+        if free := os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize:
+            os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
+    return os.statvfs(disk).f_bavail == 0
+
+
+def _is_alive(pid: int | None) -> bool:
+    if pid is None:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -3,19 +3,23 @@
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from itertools import chain
 from pathlib import Path
 
 import httpx
 
+from shared.clock import utc_now
 from tests.chaos.wires import Wire
 from tests.journeys.platforms import SERVICES, Production, accepted
 from tests.servers.nginx import Nginx, Site
 from tests.servers.postgres import OwnDatabase, Postgres
-from tests.servers.processes import MissingServer, Process, free_port
+from tests.servers.processes import MissingServer, NotStarted, Process, free_port
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.rabbitmq_cluster import Cluster
 from tests.servers.ssh import Sshd
@@ -63,13 +67,22 @@ class Replicated(Production):
         """Run `everleaf serve NAME`."""
         return self.run(f"{name}-{at}", "serve", name, "--port", str(self.replicas[name][at]))
 
-    def kill_replica(self, number: int) -> str:
-        """Kill one of all processes as a crash would, and start it again; return which."""
+    def kill_replica(self, number: int) -> bool:
+        """Kill one of all processes as a crash would, and start it again; say whether it was alive."""
         every = [(name, at) for name, ports in self.replicas.items() for at in range(len(ports))]
         name, at = every[number % len(every)]
-        self.processes[f"{name}-{at}"].kill()
+        process = self.processes[f"{name}-{at}"]
+        was_alive = process.is_running()
+        process.kill()
         self.start_replica(name, at)
-        return f"{name}-{at}"
+        return was_alive
+
+    def o_clock(self) -> datetime:
+        """Return what time it is for the services, by what they answer with."""
+        for port in chain.from_iterable(self.replicas.values()):
+            with suppress(httpx.HTTPError):
+                return parsedate_to_datetime(httpx.get(f"http://127.0.0.1:{port}/livez").headers["date"])
+        raise NotStarted("no replica answers")
 
     def restart_ended(self) -> list[str]:
         """Start again what has ended by itself, as a supervisor does; return what it was."""
@@ -117,6 +130,15 @@ class Stage:
         beside = self.clock.with_suffix(".new")
         beside.write_text(f"+{int(self.jumped.total_seconds())}")
         beside.replace(self.clock)
+
+    def is_told(self, *, exactness: timedelta, within: float = 60) -> bool:
+        """Wait until a service answers with the time that was set, and say whether it did; a busy one notices late."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            if abs(self.platform.o_clock() - utc_now() - self.jumped) < exactness:
+                return True
+            time.sleep(0.1)
+        return False
 
     def prepare(self, client: httpx.Client) -> dict[str, str]:
         """Make authority, profile and target known; return the lineages of the sites, each bound and enrolled."""

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from tests.servers.fault_proxy import FaultProxy
+from tests.servers.fault_proxy import FaultProxy, Slowness
 
 
 class Wire:
@@ -32,9 +32,28 @@ class Wire:
 
         self._do(lead)
 
+    @property
+    def connections(self) -> int:
+        """How many ends of connections are open."""
+        return self._proxy.connections
+
+    @property
+    def hindered(self) -> int:
+        """How many packets have met silence, or a slow line."""
+        return self._proxy.hindered
+
     def cut(self) -> None:
         """Cut every connection."""
         self._do(self._proxy.cut)
+
+    def slow(self, seconds: float, how: Slowness) -> None:
+        """Hold each packet back, and let only so many bytes through in a second, for a while."""
+
+        def slow() -> None:
+            self._proxy.slow = how
+            self._loop.call_later(seconds, setattr, self._proxy, "slow", None)
+
+        self._do(slow)
 
     def silence(self, seconds: float) -> None:
         """Let nothing through for a while; nobody is told."""

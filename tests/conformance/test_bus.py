@@ -192,6 +192,23 @@ async def test_declaring_again_changes_nothing(transport: Transport) -> None:
         await eventually(arrived)
 
 
+async def test_a_consumer_gets_what_its_reader_has_made_of_each_message(transport: Transport) -> None:
+    bus, got = transport.bus(), dict[str, object]()
+
+    async def handle(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        got.update({each.message.id: each.read for each in deliveries})
+        return [DONE] * len(deliveries)
+
+    await bus.declare([QUEUE])
+    await bus.publish([message("1"), message("2")])
+    async with running(lambda: bus.consume(QUEUE, handle, reader=lambda each: json.loads(each.body)["id"])):
+
+        async def read() -> bool:
+            return got == {"1": "1", "2": "2"}
+
+        await eventually(read)
+
+
 async def test_a_repeated_event_has_one_effect(transport: Transport) -> None:
     bus, database, ticks = transport.bus(), await transport.database(), Ticks()
     reactor = ticks.reactor(database, bus)

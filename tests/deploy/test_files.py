@@ -145,4 +145,5 @@ def test_the_image_is_of_several_stages_nobodys_root_and_holds_no_secret():
     allowed = {line[1:] for line in ignored if line.startswith("!")}
     assert {path.split("/")[0] for path in copied} <= allowed
     project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())
-    assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) <= copied
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {*wheel["packages"], *wheel["shared-data"]} <= copied

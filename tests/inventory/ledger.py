@@ -12,6 +12,7 @@ from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.associating import Associating
 from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
+from services.inventory.actions.holding import hold_all
 from services.inventory.actions.observations import Observations
 from services.inventory.actions.reading import Reading
 from services.inventory.actions.renewals import Renewals
@@ -162,7 +163,7 @@ class Ledger:
         )
         renewals = Renewals(replacements=self.replacements, crossings=self.crossings)
         table = reactions(observations, renewals, clock=lambda: self.now)
-        self.reactor = Reactor(database, bus, table, clock=lambda: self.now)
+        self.reactor = Reactor(database, bus, table, clock=lambda: self.now, before=hold_all)
         self.reading = Reading(database)
         self.summaries = Summaries(database)
 

@@ -11,7 +11,9 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from pydantic import BaseModel
 
+from services.inventory.api.certificates import CertificateReportView, CertificateView
 from services.inventory.domain.credentials import api_key
 from services.inventory.service import NAME, SCHEMA, build
 from shared.access import PublishedKeys, Verifier, base64url
@@ -19,6 +21,7 @@ from shared.bus.sqlite import SqliteBus
 from shared.clock import Clock, utc_now
 from shared.errors import Invalid
 from shared.events.discovery import Held, HeldKey
+from shared.http import Page
 from shared.service import Service, Surroundings
 from shared.settings import SettingsSource
 from shared.store import Database
@@ -50,6 +53,11 @@ class Running:
 
     async def exchange(self, key: str, sealing_key: str | None = None) -> httpx.Response:
         return await self.post("/v1/tokens", {"sealing_key": sealing_key}, {"Authorization": f"Bearer {key}"})
+
+
+def assert_written_as(view: type[BaseModel], answer: httpx.Response) -> None:
+    """See that an answer, which no model has written, is what its model would write."""
+    assert view.model_validate_json(answer.content, strict=True).model_dump(mode="json") == answer.json()
 
 
 def _client(service: Service) -> httpx.AsyncClient:
@@ -134,7 +142,9 @@ async def test_certificates_are_listed_shown_and_downloaded(
     running: Running, with_two: tuple[Issued, Issued]
 ) -> None:
     old, new = with_two
-    first = (await running.get("/v1/certificates", limit=1)).json()
+    answer = await running.get("/v1/certificates", limit=1)
+    assert_written_as(Page[CertificateView], answer)
+    first = answer.json()
     second = (await running.get("/v1/certificates", limit=1, cursor=first["next_cursor"])).json()
     assert [page["items"][0]["fingerprint"] for page in (first, second)] == [old.fingerprint, new.fingerprint]
     assert second["next_cursor"] is None
@@ -145,7 +155,9 @@ async def test_certificates_are_listed_shown_and_downloaded(
     shown = (await running.get(f"/v1/certificates/{new.fingerprint}")).json()
     assert [where["key"] for where in shown["places"]] == [place().key]
     assert shown["place_count"] == 1
-    passed = (await running.get(f"/v1/certificates/{old.fingerprint}")).json()["thresholds_passed"]
+    answer = await running.get(f"/v1/certificates/{old.fingerprint}")
+    assert_written_as(CertificateReportView, answer)
+    passed = answer.json()["thresholds_passed"]
     assert [each["urgency"] for each in passed] == ["renew", "warning", "error"]
     view = (await running.get(f"/v1/certificates/{new.fingerprint}/pem")).json()
     assert view["pem"].encode() == new.certificate_pem

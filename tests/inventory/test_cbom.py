@@ -1,13 +1,8 @@
 """The bill of cryptographic materials: valid by the official schemas, the same each time, and in little memory."""
 
 import json
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator
-from referencing import Registry, Resource
 
 from services.inventory.actions.cbom import Cbom
 from services.inventory.domain.cbom import (
@@ -22,32 +17,13 @@ from services.inventory.domain.cbom import (
 )
 from shared.errors import Invalid
 from shared.events.discovery import TlsFacts
+from tests.cyclonedx import validator
 from tests.inventory.conftest import Issue
 from tests.inventory.ledger import DAY, NOON, Ledger, found, found_bytes, place
 from tests.oddities import corpus
 from tests.servers.tls import CertificateAuthority, fingerprint
 
-_SCHEMAS = files("cyclonedx.schema") / "_res"
 ODD = {title: odd.bytes() for title, odd in [*corpus()][::5] if len(odd.bytes()) < 50_000}
-
-
-def _schema(name: str) -> Any:
-    return json.loads((_SCHEMAS / f"{name}.SNAPSHOT.schema.json").read_text())
-
-
-@cache
-def validator(spec: Spec) -> Draft7Validator:
-    """The official schema, as the reference library of CycloneDX ships it."""
-    parts = ("spdx", "jsf-0.82", "cryptography-defs")
-    beside = [
-        (f"http://cyclonedx.org/schema/{part}.SNAPSHOT.schema.json", Resource.from_contents(_schema(part)))
-        for part in parts
-    ]
-    return Draft7Validator(
-        _schema(f"bom-{spec}"),
-        registry=Registry().with_resources(beside),
-        format_checker=Draft7Validator.FORMAT_CHECKER,
-    )
 
 
 async def bill(ledger: Ledger, spec: Spec = Spec.V1_7, query: str | None = None, page: int = 3) -> str:

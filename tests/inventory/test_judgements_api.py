@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.inventory.api.certificates import CertificateReportView
 from services.inventory.service import SCHEMA, build
 from shared.bus.sqlite import SqliteBus
 from shared.clock import utc_now
+from shared.lint.pkilint import lint
 from shared.store import Database
 from tests.builders import bearer, surroundings
 from tests.inventory.ledger import Ledger, found, place
-from tests.inventory.test_api import _client, problem
+from tests.inventory.test_api import _client, assert_written_as, problem
 from tests.servers.ocsp import crl, names_crl
-from tests.servers.tls import CertificateAuthority
+from tests.servers.tls import CertificateAuthority, fingerprint
 from tests.servers.webhook import Answer, Webhook
 
 NOW = utc_now().replace(microsecond=0)
@@ -54,10 +57,16 @@ async def test_the_workers_judge_lint_and_ask_and_the_api_tells_it(tmp_path: Pat
         async def linted() -> Any:
             return (await get(f"certificates/{leaf.fingerprint}/findings"))["linted_at"]
 
+        async def get_linted(path: str) -> Any:
+            issuer = await get(path)
+            return issuer if issuer.get("linted_at") else None
+
         tasks.start_soon(service.work)
         await until(asked)
         await until(linted)
-        shown = await get(f"certificates/{leaf.fingerprint}")
+        report = await client.get(f"/v1/certificates/{leaf.fingerprint}", headers=reader)
+        assert_written_as(CertificateReportView, report)
+        shown = report.json()
         assert (shown["chain_state"], shown["is_trusted"], shown["revocation"]) == ("valid", True, "good")
         assert shown["findings"] == {"error": 1}
         told = await get(f"certificates/{leaf.fingerprint}/findings")
@@ -72,6 +81,11 @@ async def test_the_workers_judge_lint_and_ask_and_the_api_tells_it(tmp_path: Pat
         assert (chain["trust_store"], chain["problems"]) == ("own", [])
         word = await get(f"certificates/{leaf.fingerprint}/revocation")
         assert (word["state"], word["means"], word["failures"]) == ("good", "crl", 0)
+        path = f"issuers/{fingerprint(middle.certificate)}"
+        above = await until(lambda: get_linted(path))
+        assert [each["severity"] for each in above["findings"]] == [
+            each.severity for each in lint(middle.certificate.public_bytes(Encoding.DER), False).findings
+        ]
         for query, count in (
             (f'finding = "{finding["rule"]}"', 1),
             ("revocation = good and chain = valid and trust = own", 1),

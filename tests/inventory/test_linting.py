@@ -1,6 +1,7 @@
 """Linting: which rules hold for which certificate, and what an inventory keeps of it."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 
 import pytest
@@ -15,14 +16,16 @@ from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.chains import Chains
 from services.inventory.actions.judgements import Judgements
 from services.inventory.actions.linting import Linting
+from services.inventory.actions.relations import Relations
 from services.inventory.domain.chains.verdicts import PUBLIC
 from services.inventory.domain.linting import remedy
+from services.inventory.store.association_tables import AuthorityRow
 from services.inventory.store.tables import LintRow, ServedChainRow
-from shared.lint import CRASHED, CertificateClass, RuleSet, Severity, classify, rules_for
+from shared.lint import CRASHED, CertificateClass, Finding, Linted, RuleSet, Severity, classify, rules_for
 from shared.lint.pkilint import lint
 from shared.store import Database
 from tests.inventory.ledger import DAY, HOUR, NOON, Ledger, found, found_bytes, place
-from tests.servers.tls import CertificateAuthority
+from tests.servers.tls import CertificateAuthority, fingerprint
 
 CA = CertificateAuthority("Root", now=NOON)
 
@@ -173,3 +176,44 @@ async def test_bytes_on_which_the_linter_fails_have_that_as_a_finding(
     [finding] = (await Judgements(database).findings(leaf.fingerprint, scope=None, severity=None)).findings
     assert (finding.rule, finding.severity) == (CRASHED, "fatal")
     assert "ValueError: invalid literal" in finding.evidence
+
+
+@pytest.mark.usefixtures("apart_here")
+async def test_an_authority_that_is_only_seen_above_others_is_linted_and_not_counted_with_certificates(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    below = CA.intermediate("Below")
+    leaf = below.issue("a.example.com", not_before=NOON - DAY, not_after=NOON + 30 * DAY)
+    await ledger.hear(found(leaf, place(), NOON))
+    await ledger.work()
+    linting = await judge(ledger, database)
+    relations = Relations(database)
+
+    async def shown() -> AuthorityRow:
+        return (await relations.issuer(fingerprint(below.certificate), now=NOON, scope=None)).row
+
+    assert ((await shown()).linted_at, (await shown()).findings) == (None, [])
+    rule = Finding(rule="pkix.made_up", severity=Severity.ERROR, evidence="serialNumber: -1")
+    monkeypatch.setattr(actions, "lint", partial(_found, (rule,)))
+    assert not await linting.lint_authorities_due(NOON)
+    await linting.lint_due(NOON)
+    assert (await shown()).linted_at == NOON
+    assert (await shown()).findings == [
+        {"rule": "pkix.made_up", "severity": "error", "evidence": "serialNumber: -1"}
+    ]
+    counted = await Judgements(database).rules(scope=None, is_current=None)
+    assert [(each.rule, each.certificates) for each in counted] == [("pkix.made_up", 1)]
+
+    assert not await linting.lint_authorities_due(NOON + HOUR)
+    assert (await shown()).linted_at == NOON, "it is linted once"
+    monkeypatch.setattr(actions, "linter_version", lambda: "pkilint 99/1")
+    monkeypatch.setattr(actions, "lint", lint)
+    await Linting(database).lint_authorities_due(NOON + 2 * HOUR)
+    assert (await shown()).linted_at == NOON + 2 * HOUR
+    assert [each["rule"] for each in (await shown()).findings] == [
+        each.rule for each in lint(der(below.certificate), False).findings
+    ]
+
+
+def _found(findings: tuple[Finding, ...], _der: bytes, _is_public: bool) -> Linted:
+    return Linted(kind=CertificateClass.AUTHORITY, rules=RuleSet.PKIX, findings=findings)

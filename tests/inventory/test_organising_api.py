@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from services.inventory.api.certificates import CertificateReportView, CertificateView
 from services.inventory.service import SCHEMA
 from shared.bus.sqlite import SqliteBus
+from shared.http import Page
 from shared.store import Database
 from tests.builders import surroundings
 from tests.inventory.conftest import Issue
 from tests.inventory.ledger import DAY, Ledger, found, place
-from tests.inventory.test_api import NOW, Running, problem, started
+from tests.inventory.test_api import NOW, Running, assert_written_as, problem, started
 from tests.servers.tls import Issued
 
 Json = dict[str, Any]
@@ -102,8 +104,11 @@ async def test_a_certificate_is_labelled_by_who_has_read_it(running: Running, sh
     assert (said["tags"], said["fields"], said["groups"]) == (["env:prod"], {"stage": "prod"}, ["hand"])
     problem(await ask(running, "PATCH", path, wanted, If_Match=read.headers["etag"]), 412)
     assert (await running.get(path)).headers["etag"] == answer.headers["etag"]
-    [listed] = (await running.get("/v1/certificates")).json()["items"]
+    page = await running.get("/v1/certificates")
+    [listed] = page.json()["items"]
     assert listed == said
+    assert_written_as(Page[CertificateView], page)
+    assert_written_as(CertificateReportView, await running.get(path))
     assert (await running.get("/v1/summary")).json()["unowned"] == 0
     for body, words in (
         ({}, "Nothing is to be changed"),

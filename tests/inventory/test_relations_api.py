@@ -14,6 +14,7 @@ from shared.events.discovery import Place
 from shared.store import Database
 from tests.builders import bearer, surroundings
 from tests.inventory.ledger import DAY, NOON, Ledger, found, found_bytes, place
+from tests.inventory.office import Office
 from tests.oddities import corpus
 from tests.servers.tls import CertificateAuthority, fingerprint
 
@@ -105,6 +106,44 @@ async def test_every_list_can_be_paged_and_every_object_leads_on(
         await client.get("/v1/places/history", params={"key": place(1).key, "on": "2026-03-03"})
     ).json()
     assert [each["fingerprint"] for each in history["servings"]] == [wild[0].fingerprint]
+
+
+async def test_a_certificate_is_shown_with_its_owner_and_groups_wherever_it_is_shown(
+    client: httpx.AsyncClient, database: Database, bus: SqliteBus, lab_ca: CertificateAuthority
+) -> None:
+    ledger = Ledger(database, bus)
+    office = Office(ledger)
+    await office.team("web")
+    await office.group("shop", "name under shop.test")
+    await office.rule("name under shop.test", "web")
+    authority = CertificateAuthority("CA", parent=lab_ca, now=NOON)
+    wild, twin = (
+        authority.issue("*.shop.test", not_before=NOON - DAY, not_after=NOON + 30 * DAY) for _ in range(2)
+    )
+    await ledger.hear(
+        *(found(each, place(2 * n + at), NOON) for n, each in enumerate((wild, twin)) for at in (1, 2))
+    )
+    await ledger.work()
+    listed = {each["fingerprint"]: each for each in await pages(client, "/v1/certificates")}
+    said = listed[wild.fingerprint]
+    assert (said["owner"]["id"], said["groups"]) == ("web", ["shop"])
+
+    async def one(path: str) -> Any:
+        return (await client.get(f"/v1/{path}")).json()
+
+    issuer = f"/v1/issuers/{fingerprint(authority.certificate)}/certificates"
+    shown = {
+        "key": (await one(f"keys/{said['key_fingerprint']}"))["certificates"],
+        "wildcard": [(await one(f"wildcards/{wild.fingerprint}"))["certificate"]],
+        "wildcards": [each["certificate"] for each in await pages(client, "/v1/wildcards")],
+        "duplicates": [each for row in await pages(client, "/v1/duplicates") for each in row["certificates"]],
+        "device": (await one("devices/192.0.2.1"))["found_certificates"],
+        "issuer": await pages(client, issuer),
+        "lineage": (await one(f"lineages/{said['lineage_id']}"))["certificates"],
+    }
+    for where, certificates in shown.items():
+        assert certificates, where
+        assert certificates == [listed[each["fingerprint"]] for each in certificates], where
 
 
 async def test_bad_cursors_and_questions_are_problems_that_say_what_to_do(client: httpx.AsyncClient) -> None:

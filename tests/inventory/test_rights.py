@@ -194,6 +194,33 @@ async def test_a_revoked_key_and_a_disabled_principal_end_their_tokens(platform:
     assert first["key"].encode() not in b"".join(bodies)
 
 
+async def test_who_did_something_is_known_by_name_to_whom_it_may_concern_and_listed_for_auditors_only(
+    platform: Platform,
+):
+    ids = {
+        name: (await platform.make(name, roles=["viewer"], groups=groups))["id"]
+        for name, groups in {"ada": [], "ben": ["web", "mail"], "cleo": ["shop"]}.items()
+    }
+
+    async def token(name: str, **rights: Any) -> str:
+        return await platform.token((await platform.key((await platform.make(name, **rights))["id"]))["key"])
+
+    async def names(path: str, token: str = "") -> list[str]:
+        answer = await platform.ask("GET", f"principal-names{path}", token=token)
+        assert answer.status_code == 200, answer.text
+        return [each["name"] for each in answer.json()["items"]]
+
+    asked = "?" + "&".join(f"id={each}" for each in (*ids.values(), "nobody"))
+    of_web = await token("dan", roles=["viewer"], groups=["web"])
+    assert await names(asked) == ["ada", "ben", "cleo"]
+    assert await names(asked, of_web) == ["ada", "ben"]
+    assert (await platform.ask("GET", "principal-names/search", token=of_web)).status_code == 403
+    auditor = await token("eve", roles=["auditor"], groups=["web"])
+    assert await names("/search?text=BE", auditor) == ["ben"]
+    assert await names("/search?text=%25", auditor) == []
+    assert await names("/search?text=a&limit=1", auditor) == ["ada"]
+
+
 class People:
     """The principals of an inventory, without a service around them."""
 

@@ -14,8 +14,9 @@ from services.inventory.domain.exports import COLUMNS
 from services.inventory.domain.query import CATALOGUE
 from services.inventory.domain.query.orders import MOST_COUNTED
 from services.inventory.service import build
-from services.inventory.store.certificates import LISTED, CertificateFilter, count
+from services.inventory.store.certificates import LISTED
 from services.inventory.store.facets import CERTIFICATE_FACETS, PLACE_FACETS
+from services.inventory.store.organised import GroupMember
 from services.inventory.store.queries.sorts import SORTS
 from services.inventory.store.tables import Certificate
 from shared.store import Database
@@ -147,9 +148,32 @@ async def test_facets_count_what_a_query_finds_and_say_how_to_find_it(door: Door
 
 
 async def test_nothing_is_seen_outside_of_a_scope(door: Door, database: Database):
-    nobody = CertificateFilter(scope=frozenset({"some-group"}))
-    async with database.read() as session:
-        assert await count(session, nobody) == 0
+    held = {"ours": "bd", "theirs": "ac", "none": ""}
+    rows = [
+        {"group_id": group, "fingerprint": letter * 64}
+        for group, letters in held.items()
+        for letter in letters
+    ]
+    async with database.transaction() as tx:
+        await tx.session.execute(sa.insert(GroupMember), rows)
+    for group, letters in held.items():
+        headers = bearer("viewer", groups=[group])
+        for query in ({}, {"query": "ca or not ca"}):
+            asked: dict[str, Any] = {"headers": headers, **query}
+            assert await door.letters(**asked, limit=1) == letters, group
+            assert (await door.get("/v1/certificates/count", **asked))["count"] == len(letters), group
+            [facet] = (await door.get("/v1/certificates/facets", by="key.type", **asked))["facets"]
+            counted = sum(bucket["count"] for bucket in facet["buckets"]) + facet["missing"]
+            assert counted == len(letters), group
+            exported = await door.client.get(
+                "/v1/certificates/export", params={**query, "columns": "fingerprint"}, headers=headers
+            )
+            assert exported.text.split()[1:] == [letter * 64 for letter in letters], group
+        for letter in "abcde":
+            shown = await door.client.get(f"/v1/certificates/{letter * 64}", headers=headers)
+            assert shown.status_code == (200 if letter in letters else 404), (group, letter)
+        seen = {row["fingerprint"] for row in (await door.get("/v1/places", headers=headers))["items"]}
+        assert {each[0] for each in seen if each} <= set(letters), group
 
 
 async def test_an_export_holds_every_row_once_in_each_format(door: Door, monkeypatch: pytest.MonkeyPatch):

@@ -31,7 +31,7 @@ def bound(client: httpx.Client, sshd: Sshd, nginx: Nginx, *, lineage_id: str, re
         "lineage_id": lineage_id,
         "target_id": made["id"],
         "slot": {"certificate_path": str(site.certificate), "key_path": str(site.key)},
-        "endpoints": [{"address": site.address, "port": site.port, "server_name": NAME}],
+        "endpoints": [{"address": site.address, "port": site.port, "server_name": site.server_name}],
         "deploy_now": False,
     }
     accepted(client.post("/provisioner/v1/bindings", json=binding))

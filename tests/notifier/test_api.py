@@ -113,6 +113,7 @@ ROUTES = [
     ("GET", "/v1/deliveries", "deliveries:read"),
     ("POST", f"/v1/deliveries/{UNKNOWN}/retry", "deliveries:write"),
     ("POST", f"/v1/channels/{UNKNOWN}/replay", "deliveries:write"),
+    ("POST", f"/v1/channels/{UNKNOWN}/catch-up", "deliveries:write"),
     ("GET", "/v1/tickets", "tickets:read"),
     ("GET", "/v1/snmp-mib", "channels:read"),
     ("GET", "/v1/audit", "audit-trail:audit"),

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from services.notifier import store
 from services.notifier.actions.alerts import Alerts
+from services.notifier.actions.catching_up import CatchingUp
 from services.notifier.actions.channels import Channels, NewChannel
 from services.notifier.actions.deliveries import Deliveries, Job, Schedule
 from services.notifier.actions.digests import Digests
@@ -107,6 +108,7 @@ class Workshop:
         self.digests = Digests(self.database)
         sealer = Sealer([KeyEncryptionKey(b"k" * 32)])
         self.channels = Channels(self.database, sealer=sealer, network=network(), portal_url=None)
+        self.catching_up = CatchingUp(self.database, self.channels)
         schedule = Schedule(waits=WAITS, report_after=self.report_after, lease=timedelta(seconds=90))
         self.deliveries = Deliveries(
             self.database, channels=self.channels, schedule=schedule, portal_url="https://portal.test/"

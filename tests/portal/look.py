@@ -21,7 +21,7 @@ TABS = {
     "/renewal": ("Orders", "Profiles", "Authorities"),
     "/provisioning": ("Rollouts", "Windows and freezes", "Targets", "Bindings", "Proposals"),
     "/spread": ("Issuers", "Shared keys", "Wildcards", "Places"),
-    "/settings": ("Teams", "Who owns what", "Groups", "Policies", "Channels", "Who is told"),
+    "/settings": ("Teams", "Who owns what", "Groups", "Policies", "Authorities", "Channels", "Who is told"),
 }
 _WAIT_MS = 120_000
 

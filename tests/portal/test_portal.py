@@ -82,13 +82,19 @@ def test_a_question_with_a_mistake_is_answered_with_where_it_is(page: Page, plat
     expect(page.get_by_role("search")).to_contain_text("Column 1 of the query")
 
 
-def test_a_scan_is_started_by_hand_and_its_progress_is_shown(page: Page, platform: Platform):
+def test_a_scan_is_started_by_hand_and_shows_its_progress_and_what_came_of_every_address(
+    page: Page, platform: Platform, axe: str
+):
     visit(page, platform, "/discovery")
     page.get_by_label("Targets").fill("127.0.0.1")
     page.get_by_label("Ports").fill(platform.url.rpartition(":")[2])
     page.get_by_role("button", name="Scan", exact=True).click()
     row = page.get_by_role("row").filter(has_text="127.0.0.1")
     expect(row).to_contain_text("finished", timeout=30_000)
+    row.get_by_role("link", name="127.0.0.1").click()
+    expect(page.get_by_role("region", name="How far it is")).to_contain_text("1 of 1")
+    expect(page.get_by_role("region", name="What came of it")).to_contain_text("denied by the operator")
+    assert violations(page, axe) == []
 
 
 def test_what_is_refused_says_what_to_do_next(page: Page, platform: Platform):

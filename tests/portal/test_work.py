@@ -1,5 +1,6 @@
 """What operators do day by day: arrange what they look at, change many at once, ask, replace, and decide."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,15 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.journeys.estate import known, scan
 from tests.journeys.platforms import Platform, accepted, items, until
+from tests.journeys.test_a_canary_that_fails_stops_the_rollout import bound
+from tests.journeys.test_a_distrusted_ca_is_replaced_as_one_job import verified
 from tests.portal.conftest import SIZE
 from tests.portal.visits import choose, sign_in, upload, visit
-from tests.servers.tls import CertificateAuthority
+from tests.servers.nginx import StartNginx
+from tests.servers.ssh import Sshd
+from tests.servers.tls import CertificateAuthority, fingerprint
 
 NAMES = ("a.work.test", "b.work.test", "c.work.test")
 OVER_MS = 90_000
@@ -107,10 +113,36 @@ def test_what_was_chosen_is_changed_all_at_once(page: Page, platform: Platform, 
     assert accepted(client.get("/inventory/v1/certificates/count", params=owned))["count"] == 2
 
 
-def test_a_campaign_is_planned_approved_by_somebody_else_and_followed_with_a_report_to_keep(
-    browser: Browser, page: Page, platform: Platform, client: httpx.Client, lab_ca: CertificateAuthority
+def test_an_alert_is_made_of_what_a_query_finds(page: Page, platform: Platform, client: httpx.Client):
+    asked(page, platform, "name = c.work.test")
+    expect(page.get_by_text("1 certificate", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Alert me of these").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Name").fill("mine to watch")
+    form.get_by_role("button", name="Make the alert").click()
+    expect(form).to_have_count(0)
+    [group] = items(client, "/inventory/v1/groups", name="mine to watch")
+    [rule] = items(client, "/notifier/v1/rules", name="mine to watch")
+    assert "name = c.work.test" in group["rule"]
+    assert rule["groups"] == [group["id"]]
+    assert rule["plan"]["thresholds"]
+
+
+def test_a_campaign_is_planned_approved_by_somebody_else_and_followed_until_all_is_in_place_and_reported(
+    browser: Browser,
+    page: Page,
+    platform: Platform,
+    client: httpx.Client,
+    start_nginx: StartNginx,
+    sshd: Sshd,
+    tmp_path: Path,
 ):
-    upload(client, "old", lab_ca.issue("shop.at-once.test").chain_pem)
+    nginx = start_nginx("shop.at-once.test")
+    [site] = nginx.sites
+    scan(client, site)
+    lineage = known(client, site)["lineage_id"]
+    bound(client, sshd, nginx, lineage_id=lineage, reload=nginx.reload_command)
+    before = fingerprint(site.served())
     asked(page, platform, "name under at-once.test")
     expect(page.get_by_role("link", name="shop.at-once.test")).to_be_visible(timeout=OVER_MS)
     visit(page, platform, "/campaigns")
@@ -132,13 +164,18 @@ def test_a_campaign_is_planned_approved_by_somebody_else_and_followed_with_a_rep
     expect(page.get_by_role("main")).to_contain_text("awaiting approval")
 
     decide(browser, platform, person(client, "ada", "approver"), what="campaign")
-    expect(rows.get_by_role("row").filter(has_text="shop.at-once.test")).to_contain_text(
-        "renewed", timeout=OVER_MS
-    )
+    row = rows.get_by_role("row").filter(has_text="shop.at-once.test")
+    expect(row).to_contain_text("replaced", timeout=OVER_MS)
+    expect(row).not_to_contain_text("not yet")
+    expect(page.get_by_role("main")).to_contain_text("finished", timeout=OVER_MS)
     [order] = [each for each in items(client, "/renewal/v1/orders") if "shop.at-once.test" in each["names"]]
-    with page.expect_download() as report:
+    assert fingerprint(site.served()) == order["fingerprint"] != before
+    with page.expect_download() as download:
         page.get_by_role("button", name="Signed report").click()
-    assert order["fingerprint"] in Path(report.value.path()).read_text()
+    report, keys = Path(download.value.path()), tmp_path / "keys.json"
+    keys.write_text(json.dumps(accepted(client.get("/renewal/v1/evidence-keys"))))
+    assert order["fingerprint"] in report.read_text()
+    assert verified(report, keys).returncode == 0
 
 
 def test_an_approval_is_read_word_by_word_granted_in_the_inbox_and_by_nobody_who_asked(
@@ -158,6 +195,30 @@ def test_an_approval_is_read_word_by_word_granted_in_the_inbox_and_by_nobody_who
     )
     page.goto(f"{platform.url}/orders/{order['id']}")
     expect(page.get_by_role("main")).to_contain_text("renewed", timeout=OVER_MS)
+
+
+def test_the_audit_trail_is_searched_by_who_whose_name_is_completed(
+    browser: Browser, platform: Platform, client: httpx.Client
+):
+    person(client, "dora", "operator")
+    credential = person(client, "olga", "auditor")
+    with browser.new_context(viewport=SIZE) as context:
+        page = context.new_page()
+        sign_in(page, platform, credential)
+        visit(page, platform, "/audit")
+        trail = page.get_by_role("region", name="The audit trail")
+        expect(trail.get_by_role("cell", name="olga", exact=True).first).to_be_visible(timeout=OVER_MS)
+        box = page.get_by_role("combobox", name="Who")
+        box.fill("MI")
+        page.get_by_role("option", name="admin").click()
+        page.get_by_role("button", name="Search").click()
+        expect(trail.get_by_role("cell", name="olga", exact=True)).to_have_count(0)
+        row = trail.get_by_role("row").filter(has_text="principal dora")
+        expect(row.get_by_role("cell", name="admin", exact=True)).to_be_visible()
+        row.get_by_text("fields").click()
+        expect(row.get_by_text('name: "dora"')).to_be_visible()
+        page.reload()
+        expect(box).to_have_value("admin")
 
 
 def person(client: httpx.Client, name: str, role: str) -> str:
@@ -182,6 +243,10 @@ def decide(browser: Browser, platform: Platform, credential: str, *, what: str, 
         inbox(page).get_by_role("link", name=what).first.click()
         expect(page.get_by_role("heading", level=1)).to_have_text(f"Approval of a {what}")
         expect(page.get_by_role("region", name="Exactly what would be done")).to_contain_text(shown)
+        # Who has asked is known by name to all who see that something was asked.
+        expect(
+            page.get_by_role("region", name="Who decides").get_by_text("admin", exact=True)
+        ).to_be_visible()
         page.get_by_role("button", name="Grant").click()
         form = page.get_by_role("dialog")
         form.get_by_label("Reason").fill("CHG0042")

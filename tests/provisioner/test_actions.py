@@ -1,6 +1,6 @@
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from services.provisioner.actions.bindings import NewBinding
 from services.provisioner.actions.targets import TargetChange
 from services.provisioner.actions.work import Work
 from services.provisioner.connectors import wire
@@ -17,15 +18,17 @@ from services.provisioner.domain import Failure, State
 from services.provisioner.service import SCHEMA
 from services.provisioner.workers import deployments as deployment_lanes
 from shared.errors import Conflict
+from shared.events import Event
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.ssh import Credential
-from shared.store import Database
+from shared.store import Database, Transaction
 from tests.provisioner.conftest import endpoint, known, slot
 from tests.provisioner.ssh_host import SshHost
-from tests.provisioner.workshop import CALLER, Workshop
+from tests.provisioner.workshop import CALLER, Workshop, renewed
 from tests.servers.tls import Issued
 
 MINUTE = timedelta(minutes=1)
+Act = Callable[[Transaction], Awaitable[object]]
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +97,40 @@ async def test_the_same_event_again_makes_no_second_deployment(shop: Workshop, h
     await shop.work_off()
     await shop.only()
     assert len(shop.vault.asked) == 1
+
+
+@pytest.mark.parametrize("is_bound_first", [True, False])
+async def test_of_a_certificate_and_its_binding_that_come_at_once_the_second_sees_the_first(
+    shop: Workshop, host: SshHost, new: Issued, is_bound_first: bool
+):
+    target = await known(shop, host)
+    binding = NewBinding(
+        lineage_id="lineage",
+        target_id=target.id,
+        slot=slot(host),
+        endpoints=[endpoint(host)],
+        deploy_now=True,
+    )
+    event = Event.of(renewed(new, lineage="lineage", order="one"), source="renewal", now=shop.time())
+    acts: list[Act] = [
+        lambda tx: shop.bindings.add(tx, binding, caller=CALLER, now=shop.time()),
+        lambda tx: shop.deployments.begin(tx, event, now=shop.time()),
+    ]
+    first, second = acts if is_bound_first else acts[::-1]
+    ended = anyio.Event()
+    async with anyio.create_task_group() as tasks, shop.database.transaction() as tx:
+        await first(tx)
+        tasks.start_soon(_done_in_a_transaction, shop.database, second, ended)
+        with anyio.move_on_after(0.5):  # as far as it comes
+            await ended.wait()
+    deployment, _ = await shop.only()
+    assert deployment.order_id == "one"
+
+
+async def _done_in_a_transaction(database: Database, act: Act, ended: anyio.Event) -> None:
+    async with database.transaction() as tx:
+        await act(tx)
+    ended.set()
 
 
 async def test_a_binding_made_later_gets_its_certificate_at_once(

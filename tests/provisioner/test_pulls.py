@@ -22,7 +22,7 @@ from shared.sealing import open_with
 from tests.conformance.targets.apis import Front, front
 from tests.provisioner.test_api import api, service, siblings  # noqa: F401 - fixtures
 from tests.provisioner.workshop import CALLER, Workshop
-from tests.servers.tls import Issued
+from tests.servers.tls import CertificateAuthority, Issued
 
 NOW = timedelta(0)
 
@@ -125,6 +125,48 @@ async def test_what_is_said_to_be_bound_and_is_not_served_is_taken_back(
     row, _ = await shop.only()
     assert (row.state, row.failure, row.restored) == (State.RESTORED, Failure.STILL_OLD, True)
     assert (await kiosk.offer(), kiosk.front.held()) == (None, old.fingerprint)
+
+
+async def test_the_key_of_another_certificate_is_never_offered(
+    shop: Workshop, kiosk: Kiosk, old: Issued, new: Issued
+) -> None:
+    await shop.renew(new, key_pem=old.key_pem)
+    await shop.work_off()
+    row, _ = await shop.only()
+    assert (row.state, row.failure, row.restored) == (State.NEEDS_ATTENTION, Failure.PAIR_MISMATCH, True)
+    assert (await kiosk.offer(), kiosk.front.held()) == (None, old.fingerprint)
+
+
+async def test_of_two_certificates_the_newer_one_is_offered_when_the_first_is_in_place(
+    shop: Workshop, kiosk: Kiosk, new: Issued, lab_ca: CertificateAuthority
+) -> None:
+    newer = lab_ca.intermediate().issue("shop.test")
+    await shop.renew(new)
+    await shop.work_off()
+    await shop.renew(newer)
+    await shop.work_off()
+    offered = []
+    for _ in range(2):
+        offer = await kiosk.offer()
+        assert offer is not None
+        offered.append(offer.fingerprint)
+        await kiosk.do()
+        await shop.work_off()
+    assert offered == [new.fingerprint, newer.fingerprint]
+    assert await shop.states() == [State.DEPLOYED, State.DEPLOYED]
+    assert kiosk.front.held() == newer.fingerprint
+
+
+async def test_the_same_certificate_again_is_put_in_place_again_and_stays_what_is_served(
+    shop: Workshop, kiosk: Kiosk, new: Issued
+) -> None:
+    for order in ("first", "second"):
+        await shop.renew(new, order=order)
+        await shop.work_off()
+        assert await kiosk.do() == "deploy"
+        await shop.work_off()
+    assert await shop.states() == [State.DEPLOYED, State.DEPLOYED]
+    assert kiosk.front.held() == new.fingerprint
 
 
 async def test_a_machine_that_fails_says_why_and_gets_another_offer_later(

@@ -37,6 +37,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
 from tests.servers import aws_pca, aws_writes
+from tests.servers.aws_writes import certificate_id
 from tests.servers.processes import Process, free_port
 
 ACCOUNT = "123456789012"
@@ -275,6 +276,7 @@ def _complete(pages: _Pages) -> None:
 
     list_certificates = acm_responses.list_certificates
     list_server_certificates = iam_responses.list_server_certificates
+    get_server_certificate = iam_responses.get_server_certificate
     describe_listener_certificates = elb_responses.describe_listener_certificates
     get_domain_names = api_responses.get_domain_names
 
@@ -301,6 +303,12 @@ def _complete(pages: _Pages) -> None:
         more = {"Marker": token} if token else {}
         return answer(result={"ServerCertificateMetadataList": page, "IsTruncated": bool(token)} | more)
 
+    def iam_one(self: Any) -> Any:
+        result = get_server_certificate(self).result
+        told = result["ServerCertificate"]["ServerCertificateMetadata"]
+        told["ServerCertificateId"] = certificate_id(told["ServerCertificateName"])
+        return answer(result=result)
+
     def elbv2(self: Any) -> Any:
         found = describe_listener_certificates(self).result["Certificates"]
         # AWS names the default certificate once more where it was added to the list, too.
@@ -320,6 +328,7 @@ def _complete(pages: _Pages) -> None:
     aws_writes.complete()
     acm_responses.list_certificates = acm
     iam_responses.list_server_certificates = iam
+    iam_responses.get_server_certificate = iam_one
     elb_responses.describe_listener_certificates = elbv2
     api_responses.get_domain_names = apigateway
     import_module("moto.iam.access_control").IAMRequestBase._create_aws_request = _signed
@@ -336,11 +345,6 @@ def _signed(self: Any) -> AWSRequest:
     request = AWSRequest(method=self._method, url=self._path, data=body, headers=headers)
     request.context["timestamp"] = headers["X-Amz-Date"]
     return request
-
-
-def certificate_id(name: str) -> str:
-    """Return the id of a server certificate of IAM, which moto does not make."""
-    return f"ASCA{name.encode().hex().upper()[:17]:X<17}"
 
 
 def _in_use_by(arn: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ ModifyListener changes the default certificate and nothing of the list for SNI, 
 alone; IAM lists by `PathPrefix` and refuses a name twice, a pair that does not fit (KeyPairMismatch) and deleting what is used.
 """
 
+from hashlib import sha256
 from importlib import import_module
 from typing import Any
 
@@ -45,11 +46,22 @@ def listener_of(arn: str) -> list[str]:
     return [listener.certificate, *_others(listener)]
 
 
+def certificate_id(name: str) -> str:
+    """Return the id of a server certificate of IAM, which moto does not make."""
+    return f"ASCA{sha256(name.encode()).hexdigest().upper()[:17]}"
+
+
 def distribution_of(identifier: str, account: str) -> str | None:
     """Return the ARN of the certificate that a distribution uses."""
     backend = import_module("moto.cloudfront.models").cloudfront_backends[account]["aws"]
-    viewer = backend.distributions[identifier].distribution_config.ViewerCertificate
-    found: str | None = viewer.acm_certificate_arn or None
+    return _viewed(backend.distributions[identifier], account)
+
+
+def _viewed(distribution: Any, account: str) -> str | None:
+    viewer = distribution.distribution_config.ViewerCertificate
+    kept = import_module("moto.iam.models").iam_backends[account]["aws"].certificates.values()
+    of_iam = (each.arn for each in kept if certificate_id(each.cert_name) == viewer.iam_certificate_id)
+    found: str | None = viewer.acm_certificate_arn or next(of_iam, None)
     return found
 
 
@@ -185,7 +197,8 @@ def _complete_iam() -> None:
 def _uses(arn: str) -> bool:
     account = arn.split(":")[4]
     regions = import_module("moto.elbv2.models").elbv2_backends[account]
-    return any(
+    distributions = import_module("moto.cloudfront.models").cloudfront_backends[account]["aws"].distributions
+    return any(_viewed(each, account) == arn for each in distributions.values()) or any(
         arn in (listener.certificates or [])
         for backend in list(regions.values())
         for balancer in backend.load_balancers.values()

@@ -1,4 +1,4 @@
-"""A TCP proxy that fails on purpose: refuses, cuts after so many packets, goes silent."""
+"""A TCP proxy that fails on purpose: refuses, cuts after so many packets, goes silent, is slow."""
 
 import asyncio
 import contextlib
@@ -6,10 +6,21 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
 _NO_LINGER = struct.pack("ii", 1, 0)  # closing sends RST, as a machine that lost its state would
+_TICK = 0.02
+"""Seconds between two looks at whether to go on, and between two drops of what trickles."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slowness:
+    """A bad line: how long each packet is held, in seconds, and how many bytes pass in a second, each way of each connection."""
+
+    latency: float
+    rate: int
 
 
 class FaultProxy:
@@ -22,6 +33,9 @@ class FaultProxy:
         self.port = 0
         self.refuse = False
         self.silent = False
+        self.slow: Slowness | None = None
+        self.hindered = 0
+        """How many packets have met silence, or a slow line."""
         self.cut_after: int | None = None
         """Cut everything when this many more packets have come from clients; then go on as if nothing were."""
         self.call_after: tuple[int, Callable[[], object]] | None = None
@@ -43,6 +57,11 @@ class FaultProxy:
             self._server.close()
         self.cut()
         await asyncio.gather(*self._handlers, return_exceptions=True)
+
+    @property
+    def connections(self) -> int:
+        """How many ends of connections are open, a client's and a server's for each."""
+        return len(self._writers)
 
     def cut(self) -> None:
         """Cut every connection."""
@@ -83,11 +102,24 @@ class FaultProxy:
                 if counts and self._is_the_last():
                     self.cut()
                     return
+                self.hindered += self.silent or self.slow is not None
                 while self.silent:
-                    await asyncio.sleep(0.02)
-                writer.write(data)
-                await writer.drain()
+                    await asyncio.sleep(_TICK)
+                if self.slow is not None:
+                    await asyncio.sleep(self.slow.latency)
+                await self._send(data, writer)
         writer.close()
+
+    async def _send(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        """Send all at once, or drop by drop for as long as the line is slow."""
+        while self.slow is not None and data:
+            size = max(1, int(self.slow.rate * _TICK))
+            writer.write(data[:size])
+            await writer.drain()
+            data = data[size:]
+            await asyncio.sleep(_TICK)
+        writer.write(data)
+        await writer.drain()
 
     def _is_the_last(self) -> bool:
         self.packets += 1

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from tests.servers.tls import CertificateAuthority, Issued, new_key
 PACKAGE = "glewlwyd"
 _TABLES = Path("/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3")
 _SAMPLE = Path("/usr/share/doc/glewlwyd/glewlwyd.conf.sample.gz")
+_PAGES = Path("/usr/share/glewlwyd/webapp")
+_PAGES_CONFIG = Path("/usr/share/glewlwyd/templates/config.json")
 _ADMIN = {"username": "admin", "password": "password"}  # as the package makes it
 
 
@@ -102,7 +105,7 @@ class Glewlwyd:
             assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
 
     def _write(self) -> None:
-        for path in (_TABLES, _SAMPLE):
+        for path in (_TABLES, _SAMPLE, _PAGES, _PAGES_CONFIG):
             if not path.exists():
                 raise MissingServer(f"{path} is missing: install the package {PACKAGE}.")
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -125,6 +128,7 @@ class Glewlwyd:
             "secure_connection_key_file": f'"{key}"',
             "secure_connection_pem_file": f'"{certificate}"',
             "secure_connection_ca_file": f'"{authority}"',
+            "static_files_path": f'"{self._pages()}/"',
             "log_mode": '"file"',
             "log_file": f'"{self._directory / "glewlwyd.log"}"',
         }
@@ -134,6 +138,16 @@ class Glewlwyd:
             assert found == 1, name
         text = text.replace("/var/cache/glewlwyd/glewlwyd.db", str(database))
         (self._directory / "glewlwyd.conf").write_text(text)
+
+    def _pages(self) -> Path:
+        """Return the provider's own pages: the package has them without the configuration that they read.
+
+        They are a copy, since no link out of the folder is followed.
+        """
+        pages = self._directory / "pages"
+        shutil.copytree(_PAGES, pages, ignore=shutil.ignore_patterns("config.json"))
+        shutil.copy(_PAGES_CONFIG, pages / "config.json")
+        return pages
 
     def _plugin(self) -> dict[str, Any]:
         key = Issued(certificate=self._ca.certificate, key=new_key("rsa"))

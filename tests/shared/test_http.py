@@ -10,7 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
@@ -31,6 +31,7 @@ from shared.http import (
     etag,
     instant_in,
     number_in,
+    of_query,
     public,
     refuse_open_routes,
 )
@@ -59,7 +60,7 @@ def routes() -> Routes:
     made = Routes(prefix="/v1/trees")
 
     @made.get("", summary="List trees")
-    async def list_trees(_caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[Tree]:
+    async def list_trees(_caller: Reader, paging: Annotated[Paging, of_query(Paging)]) -> Page[Tree]:
         start = int(paging.after[0]) + 1 if paging.after else 0
         rows = [Tree(kind=str(number)) for number in range(start, min(2500, start + paging.limit + 1))]
         return paging.page(rows, key=lambda tree: [tree.kind])
@@ -359,6 +360,25 @@ async def test_a_wrong_method_is_a_problem_that_names_the_right_ones(client: htt
     answer = await client.delete("/v1/trees/trace")
     problem(answer, 405)
     assert answer.headers["allow"] == "GET"
+
+
+async def test_a_word_with_a_path_of_its_own_is_nothing_that_a_parameter_stands_for():
+    made = Routes(prefix="/v1/trees")
+
+    @made.patch("/{kind}", summary="Change a tree", openapi_extra=public("a test"))
+    async def change_tree(kind: str) -> str:
+        return kind
+
+    @made.get("/count", summary="Count trees", openapi_extra=public("a test"))
+    async def count_trees() -> int:
+        return 3
+
+    transport = httpx.ASGITransport(garden(made))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.patch("/v1/trees/count")
+        problem(answer, 405)
+        assert answer.headers["allow"] == "GET"
+        assert (await client.patch("/v1/trees/oak")).json() == "oak"
 
 
 async def test_the_right_methods_are_those_of_every_route_of_the_path(client: httpx.AsyncClient):

@@ -232,3 +232,23 @@ async def test_what_is_said_of_events_is_said_in_their_traces_and_only_that_is_t
     assert {each.split("-")[1]: each.split("-")[2] for each in said} == {
         trace: span.id for trace, span in spans.items()
     }
+
+
+async def test_events_are_foreseen_while_those_before_them_are_written(desk: Desk) -> None:
+    foreseen = anyio.Event()
+    seen: list[int] = []
+
+    async def foresee(events: Sequence[Event[Ticked]]) -> None:
+        seen.extend(event.data.number for event in events)
+        foreseen.set()
+        await anyio.sleep_forever()
+
+    async def write(tx: Transaction, event: Event[Ticked]) -> None:
+        with anyio.fail_after(30):
+            await foreseen.wait()
+        await _effect(tx, event)
+
+    table = [Reaction(Ticked, write, foresee=foresee)]
+    desk.reactor = Reactor(desk.database, SqliteBus(Path("unused")), table, clock=utc_now, at_once=2)
+    assert await desk.hear(*(tick(number) for number in range(5))) == [DONE] * 5
+    assert seen == [2, 3, 4]

@@ -13,6 +13,9 @@ from typing import Any
 
 import asyncssh
 import pytest
+from asyncssh.connection import SSHConnection
+from asyncssh.constants import MSG_CHANNEL_OPEN, MSG_IGNORE
+from asyncssh.encryption import get_default_encryption_algs
 
 from shared.errors import Invalid, Refused, Unavailable
 from shared.ssh import Credential, HostKeyChanged, JumpHost, Login, Reach, log_in, read_client_keys, through
@@ -253,3 +256,23 @@ async def test_nobody_logs_in_where_the_operator_does_not_let_us(start_sshd: Sta
 def test_a_credential_is_one_way_to_log_in(given: dict[str, Any]):
     with pytest.raises(ValueError, match="private_key"):
         Credential.model_validate(given)
+
+
+async def test_nothing_is_sent_that_says_nothing_and_no_cipher_would_need_it(
+    start_sshd: StartSshd, monkeypatch: pytest.MonkeyPatch
+):
+    sent: list[int] = []
+    send = SSHConnection.send_packet
+
+    def counted(self: SSHConnection, kind: int, *content: bytes, **more: Any) -> None:
+        sent.append(kind)
+        send(self, kind, *content, **more)
+
+    monkeypatch.setattr(SSHConnection, "send_packet", counted)
+    server = start_sshd()
+    assert await says(login(server)) == server.username
+    assert sent.count(MSG_CHANNEL_OPEN) == 1
+    assert MSG_IGNORE not in sent
+    async with await log_in(login(server)) as connection:
+        assert connection.get_extra_info("send_cipher") == "aes256-gcm@openssh.com"
+    assert not [name for name in get_default_encryption_algs() if b"cbc" in name]

@@ -67,6 +67,16 @@ function Shown({ id, known }: { id: string; known: Alerted }) {
                 )
               }
             />
+            {known.snoozed_until || known.muted_at ? (
+              <Act
+                label="Wake"
+                variant="default"
+                what="It is told again, by all rules that are for it."
+                run={() =>
+                  data(notifier.POST("/v1/alerts/{alert_id}/wake", { params: { path: { alert_id: id } } }))
+                }
+              />
+            ) : null}
             <Act
               label="Mute"
               variant="default"
@@ -93,6 +103,8 @@ function Shown({ id, known }: { id: string; known: Alerted }) {
               <Facts
                 of={{
                   State: <State of={known.state} />,
+                  "Put off until": known.snoozed_until && <When at={known.snoozed_until} />,
+                  "Muted because": known.muted_because,
                   Problem: plain(known.problem),
                   "Next step": known.details.next_step,
                   Reason: known.details.reason,

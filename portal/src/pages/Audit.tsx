@@ -5,10 +5,11 @@ import { Empty } from "../parts/Empty";
 import { Listing } from "../parts/Listing";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
-import { plain } from "../words";
+import { WhoBox } from "../parts/WhoBox";
+import { many, plain } from "../words";
 
 const ASKED = ["actor_id", "object_kind", "object_id", "trace_id"] as const;
-const LABEL = { actor_id: "Who (id)", object_kind: "Kind of thing", object_id: "Its id", trace_id: "Trace" };
+const LABEL = { actor_id: "Who", object_kind: "Kind of thing", object_id: "Its id", trace_id: "Trace" };
 
 /** Every change: who, what, before and after. */
 export function Audit() {
@@ -23,6 +24,8 @@ export function Audit() {
     >
       <Stack>
         <form
+          // Its boxes say what is asked, also where a link has asked it.
+          key={params.toString()}
           onSubmit={(event) => {
             event.preventDefault();
             const said = new FormData(event.currentTarget);
@@ -34,9 +37,14 @@ export function Audit() {
           }}
         >
           <Group align="flex-end">
-            {ASKED.map((name) => (
-              <TextInput key={name} name={name} label={LABEL[name]} defaultValue={params.get(name) ?? ""} />
-            ))}
+            {ASKED.map((name) => {
+              const said = params.get(name) ?? "";
+              return name === "actor_id" ? (
+                <WhoBox key={name} name={name} label={LABEL[name]} initial={said} />
+              ) : (
+                <TextInput key={name} name={name} label={LABEL[name]} defaultValue={said} />
+              );
+            })}
             <Button type="submit" variant="default">
               Search
             </Button>
@@ -69,17 +77,21 @@ export function Audit() {
               cell: (each) => (
                 <Text size="sm">
                   {plain(each.object_kind)}{" "}
-                  {each.object_name ?? <span className="mono">{each.object_id}</span>}
+                  <Anchor
+                    component={Link}
+                    to={`?object_id=${encodeURIComponent(each.object_id)}`}
+                    title={each.object_id}
+                    className={each.object_name ? "" : "mono nowrap"}
+                    inherit
+                  >
+                    {each.object_name ?? brief(each.object_id)}
+                  </Anchor>
                 </Text>
               ),
             },
             {
               title: "Change",
-              cell: (each) => (
-                <Code block tabIndex={0} mah={120} miw={260} maw={420} className="scrolls folds">
-                  {changed(each.before, each.after)}
-                </Code>
-              ),
+              cell: (each) => <Changed lines={changed(each.before, each.after)} />,
             },
             { title: "Why", cell: (each) => each.reason ?? each.cause },
             {
@@ -100,16 +112,40 @@ export function Audit() {
   );
 }
 
+const BRIEF = 13;
+
+function brief(id: string): string {
+  return id.length > BRIEF ? `${id.slice(0, BRIEF)}…` : id;
+}
+
+const AT_A_GLANCE = 2;
+
+/** What changed: at once where it is little, and else when it is asked for, so that the trail stays one to be read. */
+function Changed({ lines }: { lines: string[] }) {
+  const all = (
+    <Code block tabIndex={0} mah={240} miw={260} maw={420} className="scrolls folds">
+      {lines.join("\n")}
+    </Code>
+  );
+  if (lines.length <= AT_A_GLANCE) {
+    return lines.length ? all : null;
+  }
+  return (
+    <details>
+      <summary>{many(lines.length, "field")}</summary>
+      {all}
+    </details>
+  );
+}
+
 type Facts = Record<string, unknown> | null | undefined;
 
-function changed(before: Facts, after: Facts): string {
+function changed(before: Facts, after: Facts): string[] {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
-  return names
-    .map((name) => {
-      const [old, now] = [before?.[name], after?.[name]].map((value) =>
-        value === undefined ? "" : JSON.stringify(value),
-      );
-      return old && now ? `${name}: ${old} → ${now}` : `${name}: ${now || `${old} → gone`}`;
-    })
-    .join("\n");
+  return names.map((name) => {
+    const [old, now] = [before?.[name], after?.[name]].map((value) =>
+      value === undefined ? "" : JSON.stringify(value),
+    );
+    return old && now ? `${name}: ${old} → ${now}` : `${name}: ${now || `${old} → gone`}`;
+  });
 }

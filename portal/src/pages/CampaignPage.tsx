@@ -172,15 +172,27 @@ export function Steering({ of }: { of: Campaign }) {
       );
     case "paused":
       return (
-        <Act
-          label="Resume"
-          what="The campaign goes on with its next wave."
-          run={() =>
-            data(
-              renewal.POST("/v1/campaigns/{campaign_id}/resume", { params, body: { retry_failed: false } }),
-            )
-          }
-        />
+        <Group gap="xs" wrap="nowrap">
+          <Act
+            label="Resume"
+            what="The campaign goes on with its next wave."
+            run={() =>
+              data(
+                renewal.POST("/v1/campaigns/{campaign_id}/resume", { params, body: { retry_failed: false } }),
+              )
+            }
+          />
+          <Act
+            label="Abort"
+            color="red"
+            variant="light"
+            what="Nothing more of it is ever ordered; what was replaced stays, and the report says how far it came."
+            reason
+            run={(reason) =>
+              data(renewal.POST("/v1/campaigns/{campaign_id}/abort", { params, body: { reason } }))
+            }
+          />
+        </Group>
       );
     case "planned":
       return of.plan_digest ? (

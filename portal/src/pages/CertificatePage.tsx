@@ -47,21 +47,32 @@ function Shown({ known }: { known: Report }) {
         </Group>
       }
       actions={
-        <Form
-          label="Change"
-          variant="default"
-          service="inventory"
-          method="patch"
-          path="/v1/certificates/{fingerprint}"
-          ids={{ fingerprint }}
-          what="Whose it is, and what belongs to it; what is left out stays."
-          fields={["owner", "add_to_groups", "remove_from_groups", "add_tags", "remove_tags", "set_fields"]}
-          choices={{
-            owner: useTeamChoices(),
-            add_to_groups: useGroupChoices(),
-            remove_from_groups: known.groups.map((id) => ({ value: id, label: id })),
-          }}
-        />
+        <Group gap="xs">
+          <Form
+            label="Go out in waves"
+            variant="default"
+            service="provisioner"
+            method="put"
+            path="/v1/rollout-policies/{lineage_id}"
+            ids={{ lineage_id: known.lineage_id }}
+            what="From the next renewal on: on canaries first, then a share at a time, and it stops where it fails."
+          />
+          <Form
+            label="Change"
+            variant="default"
+            service="inventory"
+            method="patch"
+            path="/v1/certificates/{fingerprint}"
+            ids={{ fingerprint }}
+            what="Whose it is, and what belongs to it; what is left out stays."
+            fields={["owner", "add_to_groups", "remove_from_groups", "add_tags", "remove_tags", "set_fields"]}
+            choices={{
+              owner: useTeamChoices(),
+              add_to_groups: useGroupChoices(),
+              remove_from_groups: known.groups.map((id) => ({ value: id, label: id })),
+            }}
+          />
+        </Group>
       }
     >
       <Halves

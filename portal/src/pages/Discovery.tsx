@@ -1,4 +1,5 @@
 import {
+  Anchor,
   Button,
   Code,
   Group,
@@ -13,17 +14,21 @@ import {
 } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
+import { Link } from "react-router";
 import { data, discovery } from "../api";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
 import { Empty } from "../parts/Empty";
 import { Failure } from "../parts/Failure";
+import { picked } from "../parts/Fields";
 import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
-import { count, plain } from "../words";
+import { count, plain, shortly } from "../words";
+import { Steering } from "./ScanPage";
+import { ReadNow } from "./SourcePage";
 
 export function Discovery() {
   return (
@@ -131,7 +136,14 @@ function Scans() {
         load={(cursor) => data(discovery.GET("/v1/scans", { params: { query: cursor ? { cursor } : {} } }))}
         rowKey={(each) => each.id}
         columns={[
-          { title: "Targets", cell: (each) => each.targets.join(", ") },
+          {
+            title: "Targets",
+            cell: (each) => (
+              <Anchor component={Link} to={`/scans/${each.id}`} size="sm">
+                {shortly(each.targets)}
+              </Anchor>
+            ),
+          },
           { title: "Ports", cell: (each) => each.ports },
           {
             title: "Progress",
@@ -143,6 +155,7 @@ function Scans() {
           { title: "Asked", cell: (each) => count(each.counts.asked) },
           { title: "Certificates", cell: (each) => count(each.counts.found) },
           { title: "State", cell: (each) => <State of={each.state} /> },
+          { title: "", cell: (each) => <Steering of={each} /> },
           { title: "Begun", cell: (each) => <When at={each.created_at} /> },
         ]}
         empty={<Empty title="Nothing was scanned yet">Begin with the names of your own servers.</Empty>}
@@ -150,6 +163,8 @@ function Scans() {
     </Stack>
   );
 }
+
+const SCHEDULE = ["name", "scan", "cron", "every", "timezone", "quiet_hours", "groups"];
 
 function Schedules() {
   return (
@@ -161,7 +176,7 @@ function Schedules() {
           service="discovery"
           path="/v1/schedules"
           what="A cron expression or a number of seconds says when; quiet hours when not."
-          fields={["name", "scan", "cron", "every", "timezone", "quiet_hours", "groups"]}
+          fields={SCHEDULE}
         />
       }
       queryKey={["scan-schedules"]}
@@ -188,6 +203,16 @@ function Schedules() {
                     }),
                   )
                 }
+              />
+              <Form
+                label="Change"
+                variant="default"
+                service="discovery"
+                method="put"
+                path="/v1/schedules/{schedule_id}"
+                ids={{ schedule_id: each.id }}
+                fields={[...SCHEDULE, "is_enabled"]}
+                initial={picked(each, [...SCHEDULE, "is_enabled", "jitter"])}
               />
               <Remove
                 what={`${each.name} is repeated no more; what it has found stays known.`}
@@ -225,7 +250,14 @@ function Sources() {
       load={(cursor) => data(discovery.GET("/v1/sources", { params: { query: cursor ? { cursor } : {} } }))}
       rowKey={(each) => each.id}
       columns={[
-        { title: "Name", cell: (each) => each.name },
+        {
+          title: "Name",
+          cell: (each) => (
+            <Anchor component={Link} to={`/sources/${each.id}`} size="sm">
+              {each.name}
+            </Anchor>
+          ),
+        },
         { title: "Kind", cell: (each) => plain(each.kind) },
         { title: "Read next", cell: (each) => <When at={each.next_run_at} none="when asked" /> },
         { title: "Changed", cell: (each) => <When at={each.updated_at} /> },
@@ -233,18 +265,7 @@ function Sources() {
           title: "",
           cell: (each) => (
             <Group gap="xs" wrap="nowrap">
-              <Act
-                label="Read now"
-                variant="default"
-                what={`${each.name} is logged into and read now. Nothing is changed there.`}
-                run={() =>
-                  data(
-                    discovery.POST("/v1/sources/{source_id}/runs", {
-                      params: { path: { source_id: each.id } },
-                    }),
-                  )
-                }
-              />
+              <ReadNow of={each} />
               <Remove
                 what={`${each.name} is read no more, and its credential is forgotten.`}
                 service="discovery"

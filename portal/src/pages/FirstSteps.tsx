@@ -4,12 +4,13 @@ import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { data, discovery, inventory, notifier, renewal } from "../api";
 import { Act } from "../parts/Act";
+import { useChannelChoices } from "../parts/choices";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { nameOf } from "../words";
 import { NewScan } from "./Discovery";
 import { MakeAuthority, MakeProfile } from "./Renewal";
-import { ApplyOwnership, MakeChannel, MakeOwnership, MakeTeam } from "./Settings";
+import { ApplyOwnership, CatchUp, MakeChannel, MakeOwnership, MakeTeam } from "./Settings";
 
 const ONE = { params: { query: { limit: 1 } } };
 const OFTEN_MS = 3_000;
@@ -75,14 +76,15 @@ export function Steps() {
           <Anchor component={Link} to="/settings">
             Settings
           </Anchor>
-          . What is open already is under{" "}
+          . It hears of what happens from then on, and of what is{" "}
           <Anchor component={Link} to="/alerts">
-            Alerts
-          </Anchor>
-          .
+            open already
+          </Anchor>{" "}
+          when you have it told.
         </Text>
         <Group gap="xs">
           <MakeChannel />
+          <CatchUpNewest />
         </Group>
       </Step>
       <Step number={4} title="Have one renewed by itself" isDone={way?.isRenewed}>
@@ -97,6 +99,11 @@ export function Steps() {
       </Step>
     </Stack>
   );
+}
+
+function CatchUpNewest() {
+  const newest = useChannelChoices()[0];
+  return newest ? <CatchUp id={newest.value} name={newest.label} /> : null;
 }
 
 interface StepProps {

@@ -7,13 +7,14 @@ import { Act } from "../parts/Act";
 import { CertificateName } from "../parts/CertificateName";
 import { named, useGroupChoices } from "../parts/choices";
 import { Empty } from "../parts/Empty";
+import { picked } from "../parts/Fields";
 import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
 import { Who } from "../parts/Who";
-import { plain } from "../words";
+import { lasting, many, plain } from "../words";
 
 export function Provisioning() {
   return (
@@ -31,7 +32,10 @@ export function Provisioning() {
           <Deployments />
         </Tabs.Panel>
         <Tabs.Panel value="rollouts">
-          <Rollouts />
+          <Stack>
+            <Rollouts />
+            <RolloutPolicies />
+          </Stack>
         </Tabs.Panel>
         <Tabs.Panel value="windows">
           <Windows />
@@ -119,6 +123,72 @@ function Rollouts() {
   );
 }
 
+/** How careful one is with a lineage: canaries first, then a share at a time, and a stop where it fails. */
+function RolloutPolicies() {
+  return (
+    <Listing
+      label="Who goes out in waves"
+      queryKey={["rollout-policies"]}
+      load={(cursor) =>
+        data(provisioner.GET("/v1/rollout-policies", { params: { query: cursor ? { cursor } : {} } }))
+      }
+      rowKey={(each) => each.lineage_id}
+      columns={[
+        {
+          title: "Lineage",
+          cell: (each) => <CertificateName query={`lineage = "${each.lineage_id}"`} id={each.lineage_id} />,
+        },
+        { title: "Canaries", cell: (each) => each.canaries },
+        { title: "Then at once", cell: (each) => `${each.share} %` },
+        { title: "Stops after", cell: (each) => many(each.stop_after, "failure") },
+        { title: "Approvals", cell: (each) => each.approvals_needed || "none" },
+        {
+          title: "",
+          cell: (each) => {
+            const ids = { lineage_id: each.lineage_id };
+            const path = "/v1/rollout-policies/{lineage_id}";
+            return (
+              <Group gap="xs" wrap="nowrap">
+                <Form
+                  label="Change"
+                  variant="default"
+                  service="provisioner"
+                  method="put"
+                  path={path}
+                  ids={ids}
+                  initial={picked(each, POLICY)}
+                />
+                <Remove
+                  what="It goes everywhere at once from now on."
+                  service="provisioner"
+                  path={path}
+                  ids={ids}
+                />
+              </Group>
+            );
+          },
+        },
+      ]}
+      empty={
+        <Empty title="Everything goes everywhere at once">
+          Open a certificate to have its renewals go out canary first.
+        </Empty>
+      }
+    />
+  );
+}
+
+const POLICY = [
+  "canaries",
+  "share",
+  "soak",
+  "stop_after",
+  "watch",
+  "approvals_needed",
+  "approver_groups",
+  "approver_roles",
+];
+
 function useTargets() {
   const asked = useQuery({
     queryKey: ["targets", "choices"],
@@ -155,18 +225,29 @@ function Windows() {
           {
             title: "When",
             cell: (each) =>
-              each.weekly.map((slot) => `${slot.day} ${slot.start} for ${slot.duration}`).join("; "),
+              each.weekly.map((slot) => `${slot.day} ${slot.start} for ${lasting(slot.duration)}`).join("; "),
           },
           { title: "Zone", cell: (each) => each.time_zone },
           {
             title: "",
             cell: (each) => (
-              <Remove
-                what={`Targets of ${each.name} may be changed at any time, unless another window is for them.`}
-                service="provisioner"
-                path="/v1/change-windows/{window_id}"
-                ids={{ window_id: each.id }}
-              />
+              <Group gap="xs" wrap="nowrap">
+                <Form
+                  label="Change"
+                  variant="default"
+                  service="provisioner"
+                  method="patch"
+                  path="/v1/change-windows/{window_id}"
+                  ids={{ window_id: each.id }}
+                  initial={picked(each, ["name", "time_zone", "weekly"])}
+                />
+                <Remove
+                  what={`Targets of ${each.name} may be changed at any time, unless another window is for them.`}
+                  service="provisioner"
+                  path="/v1/change-windows/{window_id}"
+                  ids={{ window_id: each.id }}
+                />
+              </Group>
             ),
           },
         ]}
@@ -188,12 +269,23 @@ function Windows() {
           {
             title: "",
             cell: (each) => (
-              <Remove
-                what="What is frozen may be changed again."
-                service="provisioner"
-                path="/v1/freezes/{freeze_id}"
-                ids={{ freeze_id: each.id }}
-              />
+              <Group gap="xs" wrap="nowrap">
+                <Form
+                  label="Change"
+                  variant="default"
+                  service="provisioner"
+                  method="patch"
+                  path="/v1/freezes/{freeze_id}"
+                  ids={{ freeze_id: each.id }}
+                  initial={picked(each, ["reason", "starts_at", "ends_at"])}
+                />
+                <Remove
+                  what="What is frozen may be changed again."
+                  service="provisioner"
+                  path="/v1/freezes/{freeze_id}"
+                  ids={{ freeze_id: each.id }}
+                />
+              </Group>
             ),
           },
         ]}

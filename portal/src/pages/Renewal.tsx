@@ -9,7 +9,7 @@ import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
 import { Who } from "../parts/Who";
-import { plain, REASON } from "../words";
+import { lasting, plain, REASON, shortly } from "../words";
 
 export function Renewal() {
   return (
@@ -42,8 +42,7 @@ export function Renewal() {
 }
 
 function names(of: string[] | null | undefined): string {
-  const [first, ...others] = of ?? [];
-  return first ? `${first}${others.length ? ` and ${others.length} more` : ""}` : "not known yet";
+  return shortly(of ?? []) || "not known yet";
 }
 
 function Schedule() {
@@ -134,7 +133,7 @@ function Profiles() {
         { title: "Authority", cell: (each) => each.authority },
         { title: "Names allowed", cell: (each) => each.allowed_names.join(", ") },
         { title: "Key", cell: (each) => `${each.key_type}, ${each.key_custody}` },
-        { title: "Lifetime", cell: (each) => each.lifetime },
+        { title: "Lifetime", cell: (each) => lasting(each.lifetime) },
         { title: "Approvals", cell: (each) => each.approvals_needed || "none" },
         {
           title: "Breaks",
@@ -142,7 +141,7 @@ function Profiles() {
             <Stack gap={0}>
               {each.exceeds.map((ceiling) => (
                 <Text key={ceiling.begins} size="sm" c="red">
-                  {ceiling.begins}: at most {ceiling.longest}
+                  at most {lasting(ceiling.longest)} from <When at={ceiling.begins} />
                 </Text>
               ))}
             </Stack>
@@ -199,7 +198,8 @@ export function MakeProfile() {
   );
 }
 
-function Authorities() {
+/** Who issues: here, and under Settings. */
+export function Authorities() {
   return (
     <Listing
       label="Authorities"

@@ -7,6 +7,7 @@ import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
 import { Empty } from "../parts/Empty";
 import { Failure } from "../parts/Failure";
+import { picked } from "../parts/Fields";
 import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { Page } from "../parts/Page";
@@ -18,14 +19,24 @@ type Wanted = NonNullable<paths["/v1/reports"]["get"]["parameters"]["query"]>;
 const KINDS = ["expiring", "compliance", "ownership", "renewals", "exceptions", "forecast"];
 const FORMATS = ["pdf", "html", "csv"];
 
+const MAILED = ["name", "report", "format", "query", "days", "cron", "zone", "channel_id", "recipients"];
+
 export function Reports() {
+  const mail = useMailChoices();
   return (
     <Page title="Reports" lead="What you may see, as a file: now, or by mail again and again.">
       <Stack>
         <Making />
         <Listing
           label="Reports that are mailed"
-          actions={<MakeSchedule />}
+          actions={
+            <Form
+              label="Mail one again and again"
+              service="notifier"
+              path="/v1/report-schedules"
+              choices={{ channel_id: mail }}
+            />
+          }
           queryKey={["report-schedules"]}
           load={(cursor) =>
             data(notifier.GET("/v1/report-schedules", { params: { query: cursor ? { cursor } : {} } }))
@@ -52,6 +63,17 @@ export function Reports() {
                       )
                     }
                   />
+                  <Form
+                    label="Change"
+                    variant="default"
+                    service="notifier"
+                    method="patch"
+                    path="/v1/report-schedules/{schedule_id}"
+                    ids={{ schedule_id: each.id }}
+                    fields={MAILED}
+                    initial={picked(each, MAILED)}
+                    choices={{ channel_id: mail }}
+                  />
                   <Remove
                     what={`${each.name} is mailed no more.`}
                     service="notifier"
@@ -73,20 +95,14 @@ export function Reports() {
   );
 }
 
-function MakeSchedule() {
+/** Channels that carry files, by name, for forms that take the id of one. */
+function useMailChoices() {
   const channels = useQuery({
     queryKey: ["channels", "choices"],
     queryFn: () => data(notifier.GET("/v1/channels", { params: { query: { limit: 1000 } } })),
   });
   const mail = channels.data?.items.filter((each) => each.kind === "email") ?? [];
-  return (
-    <Form
-      label="Mail one again and again"
-      service="notifier"
-      path="/v1/report-schedules"
-      choices={{ channel_id: mail.map((each) => ({ value: each.id, label: each.name })) }}
-    />
-  );
+  return mail.map((each) => ({ value: each.id, label: each.name }));
 }
 
 function Making() {

@@ -1,19 +1,24 @@
-import { Alert, Code, Group, Stack, Tabs } from "@mantine/core";
+import { Alert, Anchor, Code, Group, Stack, Tabs } from "@mantine/core";
+import { Link } from "react-router";
 import { data, inventory, notifier, send } from "../api";
 import { Act } from "../parts/Act";
 import { named, useChannelChoices, useGroupChoices, useTeamChoices } from "../parts/choices";
 import { Empty } from "../parts/Empty";
-import type { Values } from "../parts/Fields";
+import { picked } from "../parts/Fields";
 import { Form, Remove } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
-import { count, plain } from "../words";
+import { count, many, plain } from "../words";
+import { Authorities } from "./Renewal";
 
 export function Settings() {
   return (
-    <Page title="Settings" lead="People, teams, groups, policies, channels, and who is told what.">
+    <Page
+      title="Settings"
+      lead="People, teams, groups, policies, authorities, channels, and who is told what."
+    >
       <Tabs defaultValue="people" keepMounted={false}>
         <Tabs.List mb="md">
           <Tabs.Tab value="people">People and machines</Tabs.Tab>
@@ -21,6 +26,7 @@ export function Settings() {
           <Tabs.Tab value="ownership">Who owns what</Tabs.Tab>
           <Tabs.Tab value="groups">Groups</Tabs.Tab>
           <Tabs.Tab value="policies">Policies</Tabs.Tab>
+          <Tabs.Tab value="authorities">Authorities</Tabs.Tab>
           <Tabs.Tab value="channels">Channels</Tabs.Tab>
           <Tabs.Tab value="rules">Who is told</Tabs.Tab>
         </Tabs.List>
@@ -38,6 +44,9 @@ export function Settings() {
         </Tabs.Panel>
         <Tabs.Panel value="policies">
           <Policies />
+        </Tabs.Panel>
+        <Tabs.Panel value="authorities">
+          <Authorities />
         </Tabs.Panel>
         <Tabs.Panel value="channels">
           <Channels />
@@ -75,7 +84,14 @@ function People() {
       }
       rowKey={(each) => each.id}
       columns={[
-        { title: "Name", cell: (each) => each.name },
+        {
+          title: "Name",
+          cell: (each) => (
+            <Anchor component={Link} to={`/people/${each.id}`} size="sm">
+              {each.name}
+            </Anchor>
+          ),
+        },
         { title: "Kind", cell: (each) => each.kind },
         { title: "Roles", cell: (each) => each.roles.join(", ") },
         { title: "Groups", cell: (each) => named(each.groups, choices.groups) || "all" },
@@ -269,12 +285,6 @@ function Ownership() {
   );
 }
 
-/** Return some fields of what is shown, for a form to begin with. */
-function picked(of: object, names: string[]): Values {
-  const known = of as Values;
-  return Object.fromEntries(names.map((name) => [name, known[name] ?? undefined]));
-}
-
 function Groups() {
   return (
     <Listing
@@ -367,6 +377,25 @@ function Policies() {
   );
 }
 
+/** A channel hears of what happens once it is there: this tells it of what is open already. */
+export function CatchUp({ id, name }: { id: string; name: string }) {
+  return (
+    <Form
+      label="Tell what is open"
+      variant="default"
+      service="notifier"
+      path="/v1/channels/{channel_id}/catch-up"
+      ids={{ channel_id: id }}
+      what={`${name} is told of the open alerts that it has heard nothing of: of those that its rules tell, and that nobody has acknowledged, put off or muted.`}
+      shown={(told) => (
+        <Alert color="teal" title={many(Number(told.count), "alert")}>
+          {told.count ? "They are on their way." : "It has heard of all that is for it."}
+        </Alert>
+      )}
+    />
+  );
+}
+
 export function MakeChannel() {
   return (
     <Form
@@ -391,8 +420,14 @@ function Channels() {
       columns={[
         { title: "Channel", cell: (each) => each.name },
         { title: "Kind", cell: (each) => plain(each.kind) },
-        { title: "State", cell: (each) => <State of={each.enabled ? "enabled" : "off"} /> },
-        { title: "Why off", cell: (each) => each.disabled_because },
+        {
+          title: "State",
+          cell: (each) => (
+            <>
+              <State of={each.enabled ? "enabled" : "off"} /> {each.disabled_because}
+            </>
+          ),
+        },
         { title: "Changed", cell: (each) => <When at={each.updated_at} /> },
         {
           title: "",
@@ -414,6 +449,7 @@ function Channels() {
                   </Alert>
                 )}
               />
+              <CatchUp id={each.id} name={each.name} />
               <Form
                 label="Change"
                 variant="default"

@@ -18,5 +18,9 @@ export function CertificateName({ query, id }: CertificateNameProps) {
     refetchInterval: false,
   });
   const found = asked.data?.items[0];
-  return found ? <span title={id}>{nameOf(found)}</span> : <span className="mono">{id.slice(0, 16)}…</span>;
+  return found ? (
+    <span title={id}>{nameOf(found)}</span>
+  ) : (
+    <span className="mono nowrap">{id.slice(0, 16)}…</span>
+  );
 }

@@ -1,4 +1,4 @@
-import { Grid, Stack, Text, Timeline } from "@mantine/core";
+import { Grid, Loader, Stack, Text, Timeline } from "@mantine/core";
 import { type QueryKey, useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { Failure } from "./Failure";
@@ -26,7 +26,14 @@ export function Detail<Thing>({ title, queryKey, load, every, children }: Detail
       </Page>
     );
   }
-  return asked.data === undefined ? <Page title={title}>{null}</Page> : children(asked.data);
+  if (asked.data === undefined) {
+    return (
+      <Page title={title}>
+        <Loader aria-label="Loading" />
+      </Page>
+    );
+  }
+  return children(asked.data);
 }
 
 /** Two columns, which are one below the other on a narrow screen. */

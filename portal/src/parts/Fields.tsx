@@ -60,6 +60,12 @@ export function resolved(schema: Schema, definitions: Definitions): Schema {
   return { ...resolved(chosen, definitions), ...own };
 }
 
+/** Return some fields of what is shown, for a form to begin with. */
+export function picked(of: object, names: string[]): Values {
+  const known = of as Values;
+  return Object.fromEntries(names.map((name) => [name, known[name] ?? undefined]));
+}
+
 interface FieldsProps {
   schema: Schema;
   definitions: Definitions;

@@ -179,11 +179,13 @@ export function Asked({
 
 /** A button that takes something away, after it was said what that means. */
 export function Remove({
+  label = "Remove",
   what,
   service,
   path,
   ids,
 }: {
+  label?: string;
   what: string;
   service: Service;
   path: string;
@@ -191,7 +193,7 @@ export function Remove({
 }) {
   return (
     <Act
-      label="Remove"
+      label={label}
       color="red"
       variant="light"
       what={what}

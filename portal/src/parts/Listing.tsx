@@ -82,7 +82,12 @@ function Rows<Row>({ label, queryKey, load, columns, rowKey, empty, every, chose
         offsetScrollbars="present"
         viewportProps={{ tabIndex: 0, role: "region", "aria-label": label }}
       >
-        <Table highlightOnHover verticalSpacing="xs" horizontalSpacing="sm" miw={640}>
+        <Table
+          highlightOnHover
+          verticalSpacing="xs"
+          horizontalSpacing="sm"
+          miw={Math.max(640, 120 * columns.length)}
+        >
           <caption>
             <VisuallyHidden>{label}</VisuallyHidden>
           </caption>

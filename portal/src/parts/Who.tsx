@@ -1,12 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
 import { Fragment } from "react";
 import { data, inventory } from "../api";
-import { person } from "../session";
 
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Who, by name. What the platform does by itself is recorded in words: `renewal`, `campaign …`. */
 export function Who({ id }: { id: string }) {
+  return <span title={id}>{useName(id)}</span>;
+}
+
+/** Return what somebody is called; the id, until that is known. */
+export function useName(id: string): string {
   const asked = useQuery({
     queryKey: ["who", id],
     queryFn: () => nameOf(id),
@@ -14,7 +18,7 @@ export function Who({ id }: { id: string }) {
     staleTime: Number.POSITIVE_INFINITY,
     refetchInterval: false,
   });
-  return <span title={id}>{asked.data ?? id}</span>;
+  return asked.data ?? id;
 }
 
 export function Everybody({ ids }: { ids: string[] }) {
@@ -26,15 +30,8 @@ export function Everybody({ ids }: { ids: string[] }) {
   ));
 }
 
-/** Return somebody's name; the id, where it is not for whoever looks: only administrators may list people. */
+/** Return somebody's name; the id, where they are none of whoever looks. */
 async function nameOf(id: string): Promise<string> {
-  const me = await person();
-  if (me?.id === id) {
-    return me.name;
-  }
-  if (!me?.roles.includes("admin")) {
-    return id;
-  }
-  const path = { principal_id: id };
-  return (await data(inventory.GET("/v1/principals/{principal_id}", { params: { path } }))).name;
+  const asked = inventory.GET("/v1/principal-names", { params: { query: { id: [id] } } });
+  return (await data(asked)).items[0]?.name ?? id;
 }

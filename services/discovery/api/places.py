@@ -3,15 +3,14 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends
 from pydantic import Field
 
 from services.discovery.actions.scans import Scans
 from shared.access import Principal, requires
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, of_query
 
 PlaceReader = Annotated[Principal, requires("places:read", everything=True)]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class PlaceView(View):

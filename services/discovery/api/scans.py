@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BeforeValidator, Field
 
 from services.discovery import store
@@ -14,12 +14,12 @@ from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.discovery import ScanCounts
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 ScanReader = Annotated[Principal, requires("scans:read")]
 ScanWriter = Annotated[Principal, requires("scans:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 def _as_text(value: object) -> object:

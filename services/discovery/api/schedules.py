@@ -3,7 +3,7 @@
 from datetime import datetime, time
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from services.discovery import store
@@ -14,13 +14,13 @@ from services.discovery.domain.schedules import QuietHours
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 from shared.local_time import LocalTime
 
 ScheduleReader = Annotated[Principal, requires("scans:read")]
 ScheduleWriter = Annotated[Principal, requires("scans:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field, JsonValue
 
 from services.discovery.actions.sources import NewSource, Sources
@@ -11,12 +11,12 @@ from services.discovery.connectors.registry import KINDS
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("sources:read")]
 Writer = Annotated[Principal, requires("sources:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 Secret = Annotated[
     dict[str, JsonValue],
     Field(

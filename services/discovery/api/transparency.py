@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Annotated, Literal
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field
 
 from services.discovery import store
@@ -13,13 +13,13 @@ from services.discovery.actions.transparency import CtLogs, NewLog
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 LogReader = Annotated[Principal, requires("ct-logs:read")]
 LogWriter = Annotated[Principal, requires("ct-logs:write")]
 NameReader = Annotated[Principal, requires("names:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Suffixes = Annotated[
     list[str],

@@ -9,10 +9,9 @@ from datetime import datetime
 
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.crossings import Crossings, record, tell_aging
-from services.inventory.actions.looks import Told, hold_all, plain
+from services.inventory.actions.looks import Told, latest_of_each, plain
 from services.inventory.actions.organising import settle
 from services.inventory.actions.timeline import Entry, note_all
-from services.inventory.domain.certificates import read
 from services.inventory.domain.thresholds import Crossing
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import arrivals, associations, certificates, chains
@@ -31,11 +30,10 @@ class Arrivals:
         self._assessing = assessing
 
     async def take_in(self, tx: Transaction, every: Sequence[Told], *, now: datetime) -> set[str]:
-        """Take in what is new altogether; return the ids of those events."""
+        """Take in what is new altogether; return the ids of those events. What they name is held."""
         looks = plain(every)
         if not looks:
             return set()
-        await hold_all(tx, looks)
         looks = await self._unknown(tx, looks)
         new, passed = self._certificates(looks, now=now)
         taken = {event_id: look for event_id, look in looks.items() if look.seen.fingerprint in new}
@@ -65,12 +63,10 @@ class Arrivals:
         self, looks: Mapping[str, Look], *, now: datetime
     ) -> tuple[dict[str, NewCertificate], dict[str, Sequence[Crossing]]]:
         """Return the certificates that can be read, and of those that are urgent what they have crossed, by fingerprint."""
-        latest: dict[str, Look] = {}
-        for look in sorted(looks.values(), key=lambda look: look.seen.observed_at):
-            latest[look.seen.fingerprint] = look
         new, passed = {}, {}
-        for fingerprint, look in latest.items():
-            reading = read(fingerprint, look.seen.chain[0])
+        for look in latest_of_each(looks.values()):
+            fingerprint = look.seen.fingerprint
+            reading = look.reading()
             if reading.finding is not None:
                 continue
             new[fingerprint] = NewCertificate(

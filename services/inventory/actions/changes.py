@@ -16,11 +16,10 @@ from services.inventory.actions.looks import Told, plain
 from services.inventory.actions.organising import inherit_all
 from services.inventory.actions.replacements import Replacements, Succession
 from services.inventory.actions.timeline import note_all
-from services.inventory.domain.certificates import Reading, have_same_names, read
+from services.inventory.domain.certificates import Reading, have_same_names
 from services.inventory.store import arrivals, associations, changes, labels, replacements
 from services.inventory.store.arrivals import Look, NewCertificate
 from services.inventory.store.changes import Turn
-from services.inventory.store.locks import hold
 from services.inventory.store.tables import Certificate, Sighting
 from shared.events.inventory import CertificatesArrived
 from shared.ids import new_id
@@ -62,7 +61,7 @@ class Changes:
         self._assessing = assessing
 
     async def take_in(self, tx: Transaction, every: Sequence[Told], *, now: datetime) -> set[str]:
-        """Take in what is a plain change; return the ids of those events. Their places and certificates are held."""
+        """Take in what is a plain change; return the ids of those events. What they name is held."""
         looks = plain(every)
         if not looks:
             return set()
@@ -80,7 +79,6 @@ class Changes:
         before = {look.place_id: seen[look.place_id].fingerprint or "" for look in looks.values()}
         if not before:
             return []
-        await hold(tx, *before.values())
         known = await arrivals.known(
             tx,
             places=(),
@@ -108,8 +106,7 @@ class Changes:
                 left_out.add(name)
             elif name not in left_out:
                 if name not in found:
-                    reading = read(name, look.seen.chain[0])
-                    found[name] = _Change(old=old[was], reading=reading, chain=look.chain[1:])
+                    found[name] = _Change(old=old[was], reading=look.reading(), chain=look.chain[1:])
                 found[name].looks[event_id] = look
         return _one_of_each_lineage(
             [each for name, each in found.items() if name not in left_out and each.reading.finding is None]

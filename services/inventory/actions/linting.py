@@ -1,9 +1,9 @@
-"""Lints each certificate once with each version of the linter, beside everything else and never in its way."""
+"""Lints each certificate, and each authority above one, once with each version of the linter, beside everything else and never in its way."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from services.inventory.store import certificates, findings
+from services.inventory.store import authorities, certificates, findings
 from services.inventory.store.tables import LintRow
 from shared.apart import Unfinished, run_apart
 from shared.lint import CertificateClass, Linted, RuleSet, crashed
@@ -35,6 +35,24 @@ class Linting:
         async with self._database.transaction() as tx:
             await self._keep(tx, rows, linted, now=now)
         return len(rows) == BATCH
+
+    async def lint_authorities_due(self, now: datetime) -> bool:
+        """Lint a batch of the authorities that are above certificates; return whether there may be more.
+
+        Which rules hold for an authority does not depend on whether it is a public one (`shared.lint.rules_for`).
+        """
+        async with self._database.transaction() as tx:
+            prints = await authorities.claim_to_lint(
+                tx, linter=self._linter, now=now, until=now + _LEASE, limit=BATCH
+            )
+        if not prints:
+            return False
+        async with self._database.read() as session:
+            ders = await certificates.ders(session, prints)
+        found = {each: (await _lint(ders.get(each, b""), is_public=False)).findings for each in prints}
+        async with self._database.transaction() as tx:
+            await authorities.keep_findings(tx, found, linter=self._linter, now=now)
+        return len(prints) == BATCH
 
     async def _keep(
         self, tx: Transaction, rows: Sequence[LintRow], linted: Sequence[Linted], *, now: datetime

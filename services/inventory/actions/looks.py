@@ -1,19 +1,17 @@
 """What a batch of events says of endpoints, and which of them can be taken in together: of which it says one thing only."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from services.inventory.actions.certificates import chain_of
 from services.inventory.domain.assessment import digests
 from services.inventory.domain.certificates import chain_digest
 from services.inventory.store.arrivals import Look
-from services.inventory.store.locks import hold
 from services.inventory.store.places import place_id
 from shared.errors import Invalid
 from shared.events import Event
 from shared.events.discovery import CertificateFound
-from shared.store import Transaction
 
 Found = Event[CertificateFound]
 
@@ -37,7 +35,10 @@ class Telling:
         """Return events with what they say."""
         before = self._latest
         found = [self._again(before.get(event.id), event) for event in events]
-        self._latest = {each.event.id: each for each in found}
+        if not all(
+            each.event.id in before for each in found
+        ):  # else they are a part of that batch, as the next may be
+            self._latest = {each.event.id: each for each in found}
         return found
 
     def _again(self, known: Told | None, event: Found) -> Told:
@@ -85,11 +86,8 @@ def plain(every: Sequence[Told]) -> dict[str, Look]:
     }
 
 
-async def hold_all(tx: Transaction, looks: Mapping[str, Look]) -> None:
-    """Hold the places, certificates and addresses of looks."""
-    await hold(
-        tx,
-        *(look.place_id for look in looks.values()),
-        *(look.seen.fingerprint for look in looks.values()),
-        *(f"address {look.seen.place.address}" for look in looks.values()),
-    )
+def latest_of_each(looks: Iterable[Look]) -> Collection[Look]:
+    """Return one look for each certificate, the latest that has found it."""
+    return {
+        look.seen.fingerprint: look for look in sorted(looks, key=lambda look: look.seen.observed_at)
+    }.values()

@@ -12,7 +12,6 @@ from services.inventory.actions.timeline import Entry, note_all
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import associations, changes, joins, replacements
 from services.inventory.store.changes import Turn
-from services.inventory.store.locks import hold
 from services.inventory.store.places import place_id
 from services.inventory.store.tables import Certificate, Sighting
 from shared.events import Event
@@ -31,15 +30,13 @@ class Losses:
         self._assessing = assessing
 
     async def take_in(self, tx: Transaction, events: Sequence[Lost], *, now: datetime) -> set[str]:
-        """Take in what served a certificate of which nothing else is to be decided; return the ids of those events."""
+        """Take in what served a certificate of which nothing else is to be decided; return the ids of those events. What they name is held."""
         lost = _plain(events)
         if not lost:
             return set()
-        await hold(tx, *lost, *(f"address {event.data.place.address}" for event in lost.values()))
         seen = await changes.sightings(tx, lost)
         lost = {place: event for place, event in lost.items() if _is_turn(event, seen.get(place))}
         prints = {seen[place].fingerprint or "" for place in lost}
-        await hold(tx, *prints)
         known = await self._undecided(tx, prints, now=now)
         fronts = await joins.fronts_at(tx.session, {event.data.place.address for event in lost.values()})
         lost = {

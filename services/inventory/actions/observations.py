@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import anyio.lowlevel
+
 from services.inventory.actions.arrivals import Arrivals, found_entry
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.certificates import Chain, chain_of, know
 from services.inventory.actions.changes import Changes
 from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
-from services.inventory.actions.looks import Telling, Told
+from services.inventory.actions.looks import Telling, Told, latest_of_each
 from services.inventory.actions.losses import Losses, lost_entry
 from services.inventory.actions.replacements import Replacements, Succession
 from services.inventory.actions.timeline import note
@@ -68,6 +70,13 @@ class Observations:
         touched = await places.touch_all(tx, [each.look for each in looks.values() if each.look is not None])
         settled = {looks[at].event.id for at in touched}
         return [each.event for each in every if each.event.id not in settled]
+
+    async def foresee(self, events: Sequence[Event[CertificateFound]]) -> None:
+        """Read the certificates that have come with these events, each once, and let others go on in between."""
+        looks = [each.look for each in self._told.of(events) if each.look is not None and each.look.has_bytes]
+        for look in latest_of_each(looks):
+            look.reading()
+            await anyio.lowlevel.checkpoint()
 
     async def usual(
         self, tx: Transaction, events: Sequence[Event[CertificateFound]], *, now: datetime

@@ -25,7 +25,6 @@ from services.inventory.store import (
     replacements,
 )
 from services.inventory.store.arrivals import NewCertificate
-from services.inventory.store.locks import hold
 from shared.errors import Invalid
 from shared.events import Event
 from shared.events.provisioner import CertificateDeployed
@@ -47,12 +46,11 @@ class Orders:
         self._crossings = crossings
 
     async def take_in(self, tx: Transaction, events: Sequence[Renewed], *, now: datetime) -> set[str]:
-        """Take in new certificates in the lineages of those before them; return the ids of those events."""
+        """Take in new certificates in the lineages of those before them; return the ids of those events. What they name is held."""
         found, served = _plain(events)
         if not found:
             return set()
         roots = {fingerprint(event.data.root) for event in found if event.data.root}
-        await hold(tx, *(print_ for event in found for print_ in _both(event)), *roots)
         found = await self._unknown(tx, found, roots)
         if found:
             await self._keep(tx, found, served, now=now)

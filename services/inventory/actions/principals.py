@@ -74,6 +74,19 @@ class Principals:
                 after = rows[-1].id
         return shown[: limit + 1]
 
+    async def names(self, ids: Sequence[str], *, caller: Principal) -> dict[str, str]:
+        """Return the names of principals by their ids; of those whom nothing joins with the caller there is none.
+
+        What is done to what the caller sees is done by who reaches it: by who is limited to nothing, or shares a group.
+        """
+        async with self._database.read() as session:
+            return await access.names(session, ids=ids, scope=caller.scope, limit=len(ids))
+
+    async def names_with(self, text: str, *, caller: Principal, limit: int) -> dict[str, str]:
+        """Return the names that contain a text, by the ids of those principals: no more than `limit`."""
+        async with self._database.read() as session:
+            return await access.names(session, containing=text, scope=caller.scope, limit=limit)
+
     async def get(self, principal_id: str, *, caller: Principal) -> tuple[PrincipalRow, Sequence[ApiKeyRow]]:
         """Return a principal and its API keys. Raises `NotFound`."""
         async with self._database.read() as session:

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.inventory.actions.assessments import AssessmentReport, Assessments, RuleReport, VerdictReport
@@ -13,10 +13,10 @@ from services.inventory.domain.assessment.quantum import KeyExchange, Signature
 from services.inventory.store.assessments import AssessmentFilter
 from shared.access import Principal, requires
 from shared.events.inventory import RuleSeverity
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("assessments:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 Letter = Literal["A+", "A", "A-", "B", "C", "D", "E", "F", "M", "T"]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Response
+from fastapi import Header, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 from pydantic_core import to_json
@@ -19,12 +19,12 @@ from services.inventory.domain.oddities import Code
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.inventory import Urgency
-from shared.http import Page, Paging, Routes, View, etag
+from shared.http import Page, Paging, Routes, View, etag, of_query
 from shared.lint import Severity
 from shared.revocation.words import Revocation
 
 Reader = Annotated[Principal, requires("certificates:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 TEXT = ("text/plain", "application/x-pem-file")
 _FINGERPRINT = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
 
@@ -109,8 +109,8 @@ def certificate_routes(reading: Reading, *, clock: Clock) -> Routes:
     async def list_certificates(
         caller: Reader,
         paging: AllPages,
-        wanted: Annotated[Wanted, Depends()],
-        sorting: Annotated[Sorted, Depends()],
+        wanted: Annotated[Wanted, of_query(Wanted)],
+        sorting: Annotated[Sorted, of_query(Sorted)],
     ) -> Response:
         rows = await reading.certificates(
             wanted.seen_by(caller, now=clock()),
@@ -122,11 +122,14 @@ def certificate_routes(reading: Reading, *, clock: Clock) -> Routes:
         labels = await reading.labels(page.items, scope=caller.scope)
         return _written(page, labels)
 
-    @routes.get("/certificates/{fingerprint}", summary="Show a certificate and where it is")
-    async def get_certificate(caller: Reader, fingerprint: str, response: Response) -> CertificateReportView:
+    @routes.get(
+        "/certificates/{fingerprint}",
+        summary="Show a certificate and where it is",
+        response_model=CertificateReportView,
+    )
+    async def get_certificate(caller: Reader, fingerprint: str) -> Response:
         found = await reading.certificate(fingerprint.lower(), scope=caller.scope)
-        response.headers["ETag"] = etag(found.labels.version)
-        return _shown(found)
+        return _json(_reported(found), ETag=etag(found.labels.version))
 
     @routes.get(
         "/certificates/{fingerprint}/pem",
@@ -158,22 +161,34 @@ def shown(row: Any, labels: Labels) -> CertificateView:
 
 
 def _written(page: Page[Any], labels: Mapping[str, Labels]) -> Response:
-    """Write a page of certificates as `Page[CertificateView]` would.
-
-    What the database gives has the types of the model already; to make fifty of them, and to check those again, costs as
-    much as all the rest of the answer.
-    """
+    """Write a page of certificates as `Page[CertificateView]` would."""
     said = [(vars(row), vars(labels[row.fingerprint])) for row in page.items]
     items = [{**{name: row[name] for name in _OF_ROW}, **labelled} for row, labelled in said]
-    return Response(to_json({"items": items, "next_cursor": page.next_cursor}), media_type="application/json")
+    return _json({"items": items, "next_cursor": page.next_cursor})
 
 
-def _shown(report: CertificateReport) -> CertificateReportView:
+def _reported(report: CertificateReport) -> Mapping[str, Any]:
+    """Return what `CertificateReportView` would write."""
+    facts = report.facts
     said = {
         **vars(report.row),
         **vars(report.labels),
-        **vars(report.facts),
-        **vars(report.facts.judged),
-        "thresholds_passed": report.facts.crossed,
+        **vars(facts),
+        **vars(facts.judged),
+        "places": _parts(SeenPlaceView, facts.places),
+        "thresholds_passed": _parts(CrossedView, facts.crossed),
+        "oddities": _parts(OddityView, facts.oddities),
     }
-    return CertificateReportView.model_validate(said)
+    return {name: said[name] for name in CertificateReportView.model_fields}
+
+
+def _parts(view: type[View], rows: Sequence[Any]) -> list[Mapping[str, Any]]:
+    return [{name: getattr(row, name) for name in view.model_fields} for row in rows]
+
+
+def _json(said: Mapping[str, Any], **headers: str) -> Response:
+    """Answer with what has the types of the model already: what the database gives has.
+
+    To make models of it, and to check those again, costs as much as all the rest of an answer.
+    """
+    return Response(to_json(said), headers=headers, media_type="application/json")

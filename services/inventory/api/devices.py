@@ -1,20 +1,22 @@
 """The routes of devices: all that is at one host, under all its addresses."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Path
+from fastapi import Path
 from pydantic import Field
 
+from services.inventory.actions.reading import Reading
 from services.inventory.actions.relations import DeviceReport, Relations
-from services.inventory.api.certificates import CertificateView
+from services.inventory.api.certificates import CertificateView, shown_all
 from services.inventory.api.places import SeenPlaceView, seen_place
 from shared.access import Principal, requires
 from shared.events.inventory import Flaw
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("places:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class DeviceView(View):
@@ -47,7 +49,7 @@ class DeviceReportView(DeviceView):
     )
 
 
-def device_routes(relations: Relations) -> Routes:
+def device_routes(relations: Relations, reading: Reading) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
 
@@ -69,12 +71,13 @@ def device_routes(relations: Relations) -> Routes:
     async def get_device(
         caller: Reader, address: Annotated[str, Path(examples=["192.0.2.10"])]
     ) -> DeviceReportView:
-        return _shown(await relations.device(address, scope=caller.scope))
+        found = await relations.device(address, scope=caller.scope)
+        return _shown(found, await shown_all(reading, found.certificates, caller=caller))
 
     return routes
 
 
-def _shown(found: DeviceReport) -> DeviceReportView:
+def _shown(found: DeviceReport, certificates: Sequence[CertificateView]) -> DeviceReportView:
     return DeviceReportView.model_validate(
         {
             **vars(found.device),
@@ -84,7 +87,7 @@ def _shown(found: DeviceReport) -> DeviceReportView:
                 {**seen_place(place, seen).model_dump(), "flaws": list(found.flaws.get(place.id, ()))}
                 for place, seen in found.places
             ],
-            "found_certificates": [CertificateView.model_validate(row) for row in found.certificates],
+            "found_certificates": certificates,
             "keys": list(found.keys),
         }
     )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request, Response
+from fastapi import Header, Path, Request, Response
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from services.inventory.actions.edits import Edits
@@ -14,12 +14,12 @@ from services.inventory.store.organised import EditRow
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.errors import Invalid, Stale
-from shared.http import Body, Page, Paging, Routes, View, etag, number_in
+from shared.http import Body, Page, Paging, Routes, View, etag, number_in, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("certificates:read")]
 Writer = Annotated[Principal, requires("certificates:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Fingerprint = Annotated[str, Path(min_length=64, max_length=64, pattern=r"^[0-9A-Fa-f]{64}$")]
 Named = Annotated[str, Field(min_length=1, max_length=100)]

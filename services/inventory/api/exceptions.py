@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field
 
 from services.inventory.actions.exceptions import Exceptions, NewException
@@ -11,7 +11,7 @@ from services.inventory.domain.assessment.exceptions import ExceptionState, Scop
 from services.inventory.store.assessment_tables import ExceptionRow
 from shared.access import Principal, requires
 from shared.clock import Clock, Moment
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("exceptions:read")]
@@ -86,7 +86,7 @@ def exception_routes(exceptions: Exceptions, *, once: Once, clock: Clock) -> Rou
     @routes.get("", summary="List exceptions, newest first")
     async def list_exceptions(
         caller: Reader,
-        paging: Annotated[Paging, Depends()],
+        paging: Annotated[Paging, of_query(Paging)],
         *,
         policy: Annotated[str | None, Query(max_length=60)] = None,
         state: ExceptionState | None = None,

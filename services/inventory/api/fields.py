@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field
 
 from services.inventory.actions.fields import Fields, FieldText
@@ -11,12 +11,12 @@ from services.inventory.domain.fields import LONGEST_VALUE, FieldKind
 from services.inventory.domain.slugs import FIELD
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("fields:read")]
 Admin = Annotated[Principal, requires("fields:admin", everything=True)]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Choices = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=LONGEST_VALUE, pattern=r"\S")]],

@@ -11,7 +11,7 @@ from services.inventory.api.wanted import asked
 from services.inventory.domain.forecast import Forecast
 from services.inventory.store.forecast import By, Wanted
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Duration
 from shared.http import Routes, View
 
 Reader = Annotated[Principal, requires("certificates:read")]
@@ -40,8 +40,8 @@ class CeilingView(View):
     """The longest that a publicly trusted certificate may last, from a day on."""
 
     begins: datetime
-    longest: timedelta
-    validation_reuse: timedelta
+    longest: Duration
+    validation_reuse: Duration
 
 
 class BrokenView(View):
@@ -69,7 +69,7 @@ class ForecastView(View):
 
     certificates: int
     by_hand: int = Field(description="How many of them nothing renews by itself.")
-    lifetime: timedelta = Field(description="The lifetime that `then` supposes at most.")
+    lifetime: Duration = Field(description="The lifetime that `then` supposes at most.")
     now: LoadView
     then: LoadView
     broken: list[BrokenView]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Header, Path, Request, Response
+from fastapi import Header, Path, Request, Response
 from pydantic import Field
 
 from services.inventory.actions.groups import CountedGroup, Groups, GroupText
@@ -12,14 +12,14 @@ from services.inventory.api.certificates import CertificateView, shown_all
 from services.inventory.domain.slugs import SLUG
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("groups:read")]
 Writer = Annotated[Principal, requires("groups:write")]
 Maker = Annotated[Principal, requires("groups:write", everything=True)]
 CertificateReader = Annotated[Principal, requires("certificates:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Fingerprint = Annotated[str, Path(min_length=64, max_length=64, pattern=r"^[0-9A-Fa-f]{64}$")]
 Slug = Annotated[str, Field(min_length=1, max_length=100, pattern=SLUG)]

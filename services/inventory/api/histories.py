@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.inventory.actions.relations import Relations
@@ -12,10 +12,10 @@ from services.inventory.api.places import PlaceView
 from services.inventory.api.wanted import Moment
 from services.inventory.domain.servings import period
 from shared.access import Principal, requires
-from shared.http import Page, Paging, Routes, View, instant_in
+from shared.http import Page, Paging, Routes, View, instant_in, of_query
 
 Reader = Annotated[Principal, requires("places:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class StretchView(View):

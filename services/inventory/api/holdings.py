@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.inventory.actions.reading import HoldingReport, Reading
@@ -10,10 +10,10 @@ from services.inventory.api.places import PlaceView, SlotView
 from shared.access import Principal, requires
 from shared.events.discovery import Held
 from shared.events.inventory import Flaw
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("places:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class HoldingView(View):

@@ -1,22 +1,26 @@
 """The routes of issuers: intermediates and roots as they were served, their ends, and what is under them."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
+from services.inventory.actions.reading import Reading
 from services.inventory.actions.relations import Issuer, Relations
-from services.inventory.api.certificates import CertificateView
+from services.inventory.api.certificates import CertificateView, shown_all
 from services.inventory.api.keys import Fingerprint, tidy
 from services.inventory.api.wanted import Moment
+from services.inventory.domain.linting import remedy
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.inventory import Urgency
-from shared.http import Page, Paging, Routes, View, instant_in
+from shared.http import Page, Paging, Routes, View, instant_in, of_query
+from shared.lint import Severity
 
 Reader = Annotated[Principal, requires("certificates:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class LeavesView(View):
@@ -47,13 +51,26 @@ class IssuerView(View):
     leaves: LeavesView
 
 
+class IssuerFindingView(View):
+    """A rule that an authority's certificate breaks."""
+
+    rule: str = Field(examples=["pkix.subject_key_identifier_extension_absent"])
+    severity: Severity
+    evidence: str = Field(description="A line for each place in the certificate, and what is there.")
+    remedy: str | None
+
+
 class IssuerReportView(IssuerView):
-    """An authority, and how many certificates under it have not ended."""
+    """An authority, how many certificates under it have not ended, and what a linter has found of it."""
 
     valid: int
+    linted_at: datetime | None = Field(description="Empty where it was not linted yet.")
+    findings: list[IssuerFindingView] = Field(
+        description="The rules that it breaks. They are not counted with those of the certificates."
+    )
 
 
-def issuer_routes(relations: Relations, *, clock: Clock) -> Routes:
+def issuer_routes(relations: Relations, reading: Reading, *, clock: Clock) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
 
@@ -81,7 +98,12 @@ def issuer_routes(relations: Relations, *, clock: Clock) -> Routes:
     @routes.get("/issuers/{fingerprint}", summary="Show an intermediate or root, and how much is under it")
     async def get_issuer(caller: Reader, fingerprint: Fingerprint) -> IssuerReportView:
         found = await relations.issuer(tidy(fingerprint), now=clock(), scope=caller.scope)
-        return IssuerReportView(**_shown(found).model_dump(), valid=found.valid or 0)
+        return IssuerReportView(
+            **_shown(found).model_dump(),
+            valid=found.valid or 0,
+            linted_at=found.row.linted_at,
+            findings=[_finding(each) for each in found.row.findings],
+        )
 
     @routes.get(
         "/issuers/{fingerprint}/certificates",
@@ -102,7 +124,7 @@ def issuer_routes(relations: Relations, *, clock: Clock) -> Routes:
             scope=caller.scope,
         )
         return paging.page(
-            [CertificateView.model_validate(row) for row in rows],
+            await shown_all(reading, rows, caller=caller),
             key=lambda view: _end(view.not_after, view.fingerprint),
         )
 
@@ -113,6 +135,10 @@ def _shown(found: Issuer) -> IssuerView:
     return IssuerView.model_validate(
         {**found.row.model_dump(), "leaves": LeavesView.model_validate(found.leaves)}
     )
+
+
+def _finding(said: Mapping[str, str]) -> IssuerFindingView:
+    return IssuerFindingView.model_validate({**said, "remedy": remedy(said["rule"])})
 
 
 def _end(at: datetime | None, fingerprint: str) -> list[str]:

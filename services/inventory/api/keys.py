@@ -3,18 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Path
+from fastapi import Path
 from pydantic import Field
 
+from services.inventory.actions.reading import Reading
 from services.inventory.actions.relations import Counted, KeyReport, Relations
-from services.inventory.api.certificates import CertificateView
+from services.inventory.api.certificates import CertificateView, shown_all
 from services.inventory.api.places import SeenPlaceView, seen_place
 from shared.access import Principal, requires
-from shared.http import Page, Paging, Routes, View, number_in
+from shared.http import Page, Paging, Routes, View, number_in, of_query
 
 Reader = Annotated[Principal, requires("certificates:read")]
 PlaceReader = Annotated[Principal, requires("places:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 T = TypeVar("T")
 R = TypeVar("R")
 Fingerprint = Annotated[
@@ -51,7 +52,7 @@ class KeyReportView(KeyView):
     )
 
 
-def key_routes(relations: Relations) -> Routes:
+def key_routes(relations: Relations, reading: Reading) -> Routes:
     """Build the routes."""
     routes = Routes(prefix="/v1")
 
@@ -67,7 +68,8 @@ def key_routes(relations: Relations) -> Routes:
 
     @routes.get("/keys/{fingerprint}", summary="Show a key: its certificates, places, hosts and lineages")
     async def get_key(caller: Reader, fingerprint: Fingerprint) -> KeyReportView:
-        return _report(await relations.key(tidy(fingerprint), scope=caller.scope))
+        found = await relations.key(tidy(fingerprint), scope=caller.scope)
+        return _report(found, await shown_all(reading, found.certificates, caller=caller))
 
     @routes.get("/keys/{fingerprint}/places", summary="List the places of a key")
     async def list_key_places(
@@ -108,7 +110,7 @@ def as_page(
     return Page(items=[view(row) for row in page.items], next_cursor=page.next_cursor)
 
 
-def _report(found: KeyReport) -> KeyReportView:
+def _report(found: KeyReport, certificates: Sequence[CertificateView]) -> KeyReportView:
     first = found.certificates[0] if found.certificates else None
     return KeyReportView(
         fingerprint=found.fingerprint,
@@ -116,7 +118,7 @@ def _report(found: KeyReport) -> KeyReportView:
         key_type=first.key_type if first else None,
         key_bits=first.key_bits if first else None,
         lineages=sorted({row.lineage_id for row in found.certificates}),
-        certificates=[CertificateView.model_validate(row) for row in found.certificates],
+        certificates=list(certificates),
         hosts=list(found.hosts),
         places=[seen_place(place, seen) for place, seen in found.places],
     )

@@ -3,17 +3,16 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends
 from pydantic import Field
 
 from services.inventory.actions.reading import Reading
-from services.inventory.api.certificates import CertificateView
+from services.inventory.api.certificates import CertificateView, shown_all
 from services.inventory.domain.timeline import Happening
 from shared.access import Principal, requires
-from shared.http import Page, Paging, Routes, View, instant_in
+from shared.http import Page, Paging, Routes, View, instant_in, of_query
 
 Reader = Annotated[Principal, requires("lineages:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class LineageView(View):
@@ -59,7 +58,7 @@ def lineage_routes(reading: Reading) -> Routes:
         row, certificates = await reading.lineage(lineage_id, scope=caller.scope)
         return LineageReportView(
             **LineageView.model_validate(row).model_dump(),
-            certificates=[CertificateView.model_validate(each) for each in certificates],
+            certificates=await shown_all(reading, certificates, caller=caller),
         )
 
     @routes.get("/{lineage_id}/timeline", summary="Tell what happened to a lineage, the first first")

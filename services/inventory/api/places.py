@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.inventory.actions.reading import PlaceHistory, PlaceReport, Reading
@@ -14,12 +14,12 @@ from services.inventory.store.tables import PlaceRow, Sighting
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.inventory import Flaw
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, of_query
 from shared.openapi import may_fail
 
 Reader = Annotated[Principal, requires("places:read")]
 ReplacementReader = Annotated[Principal, requires("lineages:read")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class PlaceView(View):

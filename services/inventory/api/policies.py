@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from services.inventory.actions.policies import Policies
@@ -13,7 +13,7 @@ from services.inventory.domain.assessment.policies import Document, Slug
 from services.inventory.store.assessment_tables import PolicyRow
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("policies:read")]
@@ -105,7 +105,7 @@ def policy_routes(policies: Policies, previews: Previews, *, once: Once, clock: 
 
 def _add_reading(routes: Routes, policies: Policies) -> None:
     @routes.get("", summary="List policies")
-    async def list_policies(_caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[PolicyView]:
+    async def list_policies(_caller: Reader, paging: Annotated[Paging, of_query(Paging)]) -> Page[PolicyView]:
         rows = await policies.page(after=paging.after[0] if paging.after else None, limit=paging.limit)
         return paging.page([_view(row) for row in rows], key=lambda view: [view.id])
 

@@ -1,9 +1,10 @@
 """The routes of principals and API keys."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field
 
 from services.inventory.actions.principals import MadeKey, NewPrincipal, Principals
@@ -13,11 +14,13 @@ from services.inventory.store.tables import PrincipalRow
 from shared.access import Principal, base64url, requires
 from shared.clock import Clock
 from shared.groups import GroupId
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Admin = Annotated[Principal, requires("principals:admin")]
-AllPages = Annotated[Paging, Depends()]
+Reader = Annotated[Principal, requires("principal-names:read")]
+Auditor = Annotated[Principal, requires("principal-names:audit")]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Roles = Annotated[list[str], Field(max_length=20, examples=[["viewer"]])]
 Permissions = Annotated[list[str], Field(max_length=100, examples=[["scans:write"]])]
@@ -72,6 +75,24 @@ class PrincipalView(View):
     created_by: str
 
 
+class NameView(View):
+    """What a principal is called."""
+
+    id: str = Field(examples=[_ID])
+    name: str = Field(examples=["ada"])
+
+
+class NamesView(View):
+    """What principals are called, in the order of the names."""
+
+    items: list[NameView]
+
+    @classmethod
+    def of(cls, names: Mapping[str, str]) -> "NamesView":
+        """Show names, by the ids of whose they are."""
+        return cls(items=[NameView(id=principal_id, name=name) for principal_id, name in names.items()])
+
+
 class ApiKeyView(View):
     """An API key, without the key."""
 
@@ -106,6 +127,7 @@ def principal_routes(principals: Principals, *, once: Once, clock: Clock) -> Rou
     """Build the routes."""
     routes = Routes(prefix="/v1")
     _add_reading(routes, principals)
+    _add_names(routes, principals)
     _add_rights(routes, principals, clock=clock)
     _add_keys(routes, principals, clock=clock)
 
@@ -136,6 +158,32 @@ def _add_reading(routes: Routes, principals: Principals) -> None:
         return PrincipalReportView(
             **_shown(row).model_dump(), api_keys=[ApiKeyView.model_validate(key) for key in keys]
         )
+
+
+def _add_names(routes: Routes, principals: Principals) -> None:
+    @routes.get(
+        "/principal-names",
+        summary="Show what principals are called, by their ids",
+        description="Whoever sees what somebody did may know by name who it was: of principals that are limited to "
+        "other groups than the caller nothing is told, as if they were not there.",
+    )
+    async def list_principal_names(
+        caller: Reader,
+        ids: Annotated[list[str], Query(alias="id", min_length=1, max_length=100, examples=[[_ID]])],
+    ) -> NamesView:
+        return NamesView.of(await principals.names(ids, caller=caller))
+
+    @routes.get(
+        "/principal-names/search",
+        summary="Find principals by a part of their names",
+        description="For who searches the audit trail: only they, and administrators, may find out who there is.",
+    )
+    async def search_principal_names(
+        caller: Auditor,
+        text: Annotated[str, Query(max_length=100, description="Whatever its case.", examples=["ada"])] = "",
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> NamesView:
+        return NamesView.of(await principals.names_with(text, caller=caller, limit=limit))
 
 
 def _add_rights(routes: Routes, principals: Principals, *, clock: Clock) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from services.inventory.actions.saved_queries import SavedQueries, SavedQueryText
@@ -11,7 +11,7 @@ from services.inventory.domain.exports import columns
 from services.inventory.domain.query import parse_order
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("saved-queries:read")]
@@ -80,7 +80,7 @@ def saved_query_routes(saved: SavedQueries, *, once: Once, clock: Clock) -> Rout
 
     @routes.get("", summary="List saved queries: your own, and those that others share")
     async def list_saved_queries(
-        caller: Reader, paging: Annotated[Paging, Depends()]
+        caller: Reader, paging: Annotated[Paging, of_query(Paging)]
     ) -> Page[SavedQueryView]:
         after = paging.after[0] if paging.after else None
         rows = await saved.page(caller=caller, after=after, limit=paging.limit)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
-from fastapi import Depends, Query
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
@@ -15,11 +15,11 @@ from services.inventory.domain.query import Query as Question
 from services.inventory.store.facets import Facet
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Page, Routes, View
+from shared.http import Page, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("certificates:read")]
-Wishes = Annotated[Wanted, Depends()]
-Sorting = Annotated[Sorted, Depends()]
+Wishes = Annotated[Wanted, of_query(Wanted)]
+Sorting = Annotated[Sorted, of_query(Sorted)]
 _MEDIA_TYPES = {
     Format.CSV: "text/csv; charset=utf-8; header=present",
     Format.JSON: "application/json",
@@ -27,7 +27,7 @@ _MEDIA_TYPES = {
 }
 _EXPORTED: dict[str, Any] = {
     kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in _MEDIA_TYPES.values()
-}
+} | {_MEDIA_TYPES[Format.JSON]: {"schema": {"type": "array", "items": {"type": "object"}}}}
 
 
 class CountView(View):

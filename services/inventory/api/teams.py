@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field, model_validator
 
 from services.inventory.actions.teams import OwningTeam, Teams, TeamText
@@ -11,12 +11,12 @@ from services.inventory.domain.slugs import SLUG
 from services.inventory.domain.teams import ContactKind
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("teams:read")]
 Writer = Annotated[Principal, requires("teams:write", everything=True)]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Slug = Annotated[str, Field(min_length=1, max_length=100, pattern=SLUG)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S", examples=["Payments"])]

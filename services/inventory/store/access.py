@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from services.inventory.store.tables import ApiKeyRow, PrincipalRow, SigningKeyRow, TokenRow
 from shared.store import Transaction, insert
+from shared.store.scopes import Scope, within
 
 
 async def signing_keys(session: AsyncSession) -> Sequence[SigningKeyRow]:
@@ -62,6 +63,26 @@ async def principals(session: AsyncSession, *, after: str | None, limit: int) ->
     return (
         await session.scalars(query if after is None else query.where(col(PrincipalRow.id) > after))
     ).all()
+
+
+async def names(
+    session: AsyncSession, *, ids: Sequence[str] = (), containing: str = "", scope: Scope, limit: int
+) -> dict[str, str]:
+    """Return the names of principals that reach into a scope, by their ids, in the order of the names.
+
+    They are those of some ids, or those whose name contains a text, whatever its case.
+    """
+    chosen = (
+        col(PrincipalRow.id).in_(ids)
+        if ids
+        else col(PrincipalRow.name).icontains(containing, autoescape=True)
+    )
+    reaches_everything = col(PrincipalRow.groups) == []
+    query = sa.select(col(PrincipalRow.id), col(PrincipalRow.name)).where(
+        chosen, sa.or_(reaches_everything, within(PrincipalRow.groups, scope))
+    )
+    rows = await session.execute(query.order_by(col(PrincipalRow.name)).limit(limit))
+    return {row.id: row.name for row in rows.all()}
 
 
 async def api_key(session: AsyncSession, digest: str) -> ApiKeyRow | None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import col
 
-from services.inventory.domain.certificates import Reading, indexed_names, reversed_name
+from services.inventory.domain.certificates import Reading, indexed_names, read, reversed_name
 from services.inventory.store import joins
 from services.inventory.store.assessment_tables import PlaceTlsRow
 from services.inventory.store.association_tables import OddityRow
@@ -46,6 +46,13 @@ class Look:
     """A number for how TLS was spoken."""
     looked: int | None
     """A number for what a look at depth `full` has found."""
+    _reading: Reading | None = None
+
+    def reading(self) -> Reading:
+        """Return what can be read of the certificate that came with it; it is read once."""
+        if self._reading is None:
+            self._reading = read(self.seen.fingerprint, self.seen.chain[0])
+        return self._reading
 
 
 @dataclass(slots=True, kw_only=True)

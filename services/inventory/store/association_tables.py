@@ -7,7 +7,7 @@ from sqlmodel import Field
 
 from services.inventory.domain.associations import Spread
 from services.inventory.store.tables import Table
-from shared.store import Instant
+from shared.store import Instant, Json
 
 
 class OddityRow(Table, table=True):
@@ -46,6 +46,13 @@ class AuthorityRow(Table, table=True):
     told: str | None = Field(default=None, max_length=20)
     """The urgency that others have heard of."""
     next_crossing_at: datetime | None = Field(default=None, sa_type=Instant, index=True)
+    linted_with: str = Field(default="", max_length=40, index=True)
+    """Name and version; empty where it was not linted yet."""
+    claimed_until: datetime | None = Field(default=None, sa_type=Instant)
+    """When a linter that has taken it may be taken to have failed."""
+    linted_at: datetime | None = Field(default=None, sa_type=Instant)
+    findings: list[dict[str, str]] = Field(default_factory=list, sa_type=Json)
+    """The rules that it breaks: `rule`, `severity`, `evidence`. Kept here, as `findings` are counted with certificates."""
 
     @property
     def names(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Authorities that were seen above certificates, and which certificates are under them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlmodel import col
 from services.inventory.store.association_tables import AuthorityRow, IssuedUnder
 from services.inventory.store.tables import Certificate
 from services.inventory.store.visibility import Scope, visible_certificates
+from shared.lint import Finding
 from shared.store import Transaction, insert, write_rows
 
 
@@ -71,6 +72,31 @@ async def due(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[s
     """Return authorities that have come to a threshold."""
     query = sa.select(col(AuthorityRow.fingerprint)).where(col(AuthorityRow.next_crossing_at) <= now)
     return (await session.scalars(query.order_by(col(AuthorityRow.next_crossing_at)).limit(limit))).all()
+
+
+async def claim_to_lint(
+    tx: Transaction, *, linter: str, now: datetime, until: datetime, limit: int
+) -> Sequence[str]:
+    """Return authorities that this linter has not linted; nobody else gets them until then."""
+    other = sa.or_(col(AuthorityRow.linted_with) < linter, col(AuthorityRow.linted_with) > linter)
+    free = sa.or_(col(AuthorityRow.claimed_until).is_(None), col(AuthorityRow.claimed_until) <= now)
+    query = sa.select(AuthorityRow).where(other, free).limit(limit).with_for_update(skip_locked=True)
+    rows = (await tx.session.scalars(query)).all()
+    for row in rows:
+        row.claimed_until = until
+    return [row.fingerprint for row in rows]
+
+
+async def keep_findings(
+    tx: Transaction, found: Mapping[str, Sequence[Finding]], *, linter: str, now: datetime
+) -> None:
+    """Keep what a linter has found of authorities, in the place of what was found before."""
+    rows = await tx.session.scalars(
+        sa.select(AuthorityRow).where(col(AuthorityRow.fingerprint).in_(found)).with_for_update()
+    )
+    for row in rows.all():
+        row.linted_with, row.linted_at, row.claimed_until = linter, now, None
+        row.findings = [asdict(each) for each in found[row.fingerprint]]
 
 
 async def current_leaves(session: AsyncSession, authority: str, *, limit: int) -> Sequence[str]:

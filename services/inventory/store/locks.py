@@ -1,5 +1,6 @@
 """Keeps replicas from deciding about the same things at the same time."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 import sqlalchemy as sa
@@ -16,9 +17,14 @@ async def hold(tx: Transaction, *names: str) -> None:
     SQLite has one writer anyway. Two that hold names in different orders are told of a deadlock by
     PostgreSQL; the events of that transaction are then handled again, one by one.
     """
+    await hold_in_turn(tx, names)
+
+
+async def hold_in_turn(tx: Transaction, *kinds: Iterable[str]) -> None:
+    """Hold names of several kinds: all of the first before any of the second, and each kind in one order."""
     if tx.session.get_bind().dialect.name != "postgresql":
         return
-    numbers = [_number(name) for name in sorted(set(names))]
+    numbers = [_number(name) for names in kinds for name in sorted(set(names))]
     await tx.session.execute(_HOLD, {"numbers": numbers})
 
 

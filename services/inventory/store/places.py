@@ -1,6 +1,6 @@
 """Places, what they serve now, and what they served before."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -20,7 +20,7 @@ from services.inventory.store.visibility import Scope, visible_lost_places, visi
 from shared.events.discovery import Place
 from shared.events.inventory import Flaw
 from shared.store import Instant, Transaction, insert
-from shared.store.parameters import table_of
+from shared.store.parameters import among, table_of
 
 
 def place_id(key: str) -> str:
@@ -134,6 +134,14 @@ async def sighting(tx: Transaction, place: str) -> Sighting | None:
     query = sa.select(Sighting).where(col(Sighting.place_id) == place)
     found: Sighting | None = await tx.session.scalar(query.execution_options(populate_existing=True))
     return found
+
+
+async def served_at(tx: Transaction, ids: Collection[str]) -> set[str]:
+    """Return the fingerprints of the certificates that these places serve now."""
+    query = sa.select(col(Sighting.fingerprint)).where(
+        among(tx.session, col(Sighting.place_id), ids), col(Sighting.fingerprint).is_not(None)
+    )
+    return {print_ for print_ in await tx.session.scalars(query) if print_ is not None}
 
 
 async def window(tx: Transaction, place: str, *, at: datetime) -> list[Serving]:

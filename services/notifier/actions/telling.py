@@ -117,6 +117,33 @@ async def tell_newcomers(tx: Transaction, alert: store.Alert, *, number: int, no
     await store.begin_pursuits(tx, _pursuits(alert, new, now=now))
 
 
+async def tell_newcomer(
+    tx: Transaction, alerts: Sequence[tuple[store.Alert, int]], channel_id: str, *, now: datetime
+) -> int:
+    """Tell turns of alerts, by their numbers, through one channel that has heard nothing of them; return how many.
+
+    A rule that names it and is younger than the alert pursues it from now on.
+    """
+    if not alerts:
+        return 0
+    concerns = await _concerns_of(tx, [alert for alert, _ in alerts])
+    began = await store.pursuing(tx, concerns)
+    rules = await _rules(tx)
+    desk = await Desk.opened(tx, only=channel_id, now=now)
+    pursuits: list[store.Pursuit] = []
+    count = 0
+    for alert, number in alerts:
+        concern, old = concerns[alert.id], began.get(alert.id, set())
+        steps = [(rule, first_level(rule)) for rule in matching(rules, concern, crossed=old)]
+        steps = [step for step in steps if desk.is_named(alert, step, concern=concern)]
+        await desk.tell(alert, steps, concern=concern, number=number)
+        pursuits += _pursuits(alert, [rule for rule, _ in steps if rule.id not in old], now=now)
+        count += bool(steps)
+    await tx.session.flush()
+    await store.begin_pursuits(tx, pursuits)
+    return count
+
+
 async def tell_steps(
     tx: Transaction,
     alert: store.Alert,
@@ -160,8 +187,8 @@ class Desk:
         self._now = now
 
     @classmethod
-    async def opened(cls, tx: Transaction, *, now: datetime) -> Self:
-        """Return it as it is in this transaction."""
+    async def opened(cls, tx: Transaction, *, only: str | None = None, now: datetime) -> Self:
+        """Return it as it is in this transaction: with all channels, or with one alone."""
         channels = {
             channel_id: Reachable(
                 groups=groups,
@@ -169,6 +196,7 @@ class Desk:
                 gathering=gathering(channel_kind(kind), options),
             )
             for channel_id, kind, groups, options in await store.enabled_channels(tx.session)
+            if only in (None, channel_id)
         }
         return cls(tx, channels, now=now)
 
@@ -185,6 +213,10 @@ class Desk:
         for channel_id, telling in tellings(steps, concern, enabled=self._for(alert), now=self._now).items():
             if channel_id not in but:
                 await self._add(alert, channel_id, telling, number=number)
+
+    def is_named(self, alert: store.Alert, step: tuple[Routing, Level], *, concern: Concern) -> bool:
+        """Return whether a rule at a level tells of an alert through any of the channels."""
+        return bool(tellings([step], concern, enabled=self._for(alert), now=self._now))
 
     async def tell_end(self, alert: store.Alert, told: Mapping[str, store.Told], *, number: int) -> None:
         """Tell a turn to who was told of the alert."""

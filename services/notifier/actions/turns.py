@@ -204,9 +204,18 @@ def remember(
 
 async def tell_newcomers(tx: Transaction, alert: store.Alert, *, now: datetime) -> None:
     """Tell an open alert to who would have been told of it, had its lineage been in its groups by then."""
-    number = await store.last_told(tx.session, alert.id, turns=_TELLING)
-    if number is not None:
-        await telling.tell_newcomers(tx, alert, number=number, now=now)
+    numbers = await store.last_told(tx.session, [alert.id], turns=_TELLING)
+    if alert.id in numbers:
+        await telling.tell_newcomers(tx, alert, number=numbers[alert.id], now=now)
+
+
+async def tell_newcomer(
+    tx: Transaction, alerts: Sequence[store.Alert], channel_id: str, *, now: datetime
+) -> int:
+    """Tell open alerts through a channel that has heard nothing of them, where rules name it; return how many."""
+    numbers = await store.last_told(tx.session, [alert.id for alert in alerts], turns=_TELLING)
+    told = [(alert, numbers[alert.id]) for alert in alerts if alert.id in numbers]
+    return await telling.tell_newcomer(tx, told, channel_id, now=now)
 
 
 def _emit(tx: Transaction, alert: store.Alert, *, turn: Turn, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import AwareDatetime, Field
 
 from services.notifier.actions.alerts import Alerts, Story
@@ -13,7 +13,7 @@ from services.notifier.domain.notices import Turn
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.notifier import Severity
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("alerts:read")]
 Writer = Annotated[Principal, requires("alerts:write")]
@@ -89,7 +89,7 @@ def alert_routes(alerts: Alerts, *, clock: Clock) -> Routes:
     @routes.get("", summary="List alerts, newest first")
     async def list_alerts(
         caller: Reader,
-        paging: Annotated[Paging, Depends()],
+        paging: Annotated[Paging, of_query(Paging)],
         *,
         state: Annotated[Literal["open", "resolved"] | None, Query()] = None,
         severity: Annotated[Severity | None, Query()] = None,

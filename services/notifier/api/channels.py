@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field, SecretStr, model_validator
 
 from services.notifier.actions.channels import ChannelChange, Channels, NewChannel
@@ -12,7 +12,7 @@ from services.notifier.connectors.registry import CHANNELS
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("channels:read")]
@@ -156,7 +156,7 @@ def channel_routes(channels: Channels, *, once: Once, clock: Clock) -> Routes:
         return await once.run(request, key=key, caller=caller, body=body, view=ChannelView, create=create)
 
     @routes.get("", summary="List channels, newest first")
-    async def list_channels(caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[ChannelView]:
+    async def list_channels(caller: Reader, paging: Annotated[Paging, of_query(Paging)]) -> Page[ChannelView]:
         after = next(iter(paging.after or ()), None)
         rows = await channels.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([ChannelView.model_validate(row) for row in rows], key=lambda view: [view.id])

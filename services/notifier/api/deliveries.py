@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.notifier.actions.deliveries import Deliveries
 from services.notifier.domain.deliveries import DeliveryState
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("deliveries:read")]
 Writer = Annotated[Principal, requires("deliveries:write")]
@@ -44,7 +44,7 @@ def delivery_routes(deliveries: Deliveries, *, clock: Clock) -> Routes:
     @routes.get("", summary="List deliveries, newest first")
     async def list_deliveries(
         caller: Reader,
-        paging: Annotated[Paging, Depends()],
+        paging: Annotated[Paging, of_query(Paging)],
         state: Annotated[DeliveryState | None, Query()] = None,
         channel_id: Annotated[str | None, Query(max_length=36)] = None,
         alert_id: Annotated[str | None, Query(max_length=36)] = None,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from fastapi import Depends, Request
+from fastapi import Request
 from pydantic import Field, SecretStr, model_validator
 
 from services.notifier.actions.hooks import Hooks, NewHook, Passed
@@ -11,7 +11,7 @@ from services.notifier.domain.approvals import KnownApprover
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View, public
+from shared.http import Body, Page, Paging, Routes, View, of_query, public
 from shared.idempotency import IdempotencyKey, Once
 from shared.openapi import Problem
 
@@ -112,7 +112,9 @@ def hook_routes(hooks: Hooks, *, once: Once, clock: Clock) -> Routes:
         return await once.run(request, key=key, caller=caller, body=body, view=HookView, create=create)
 
     @routes.get("", summary="List hooks, newest first")
-    async def list_approval_hooks(caller: Admin, paging: Annotated[Paging, Depends()]) -> Page[HookView]:
+    async def list_approval_hooks(
+        caller: Admin, paging: Annotated[Paging, of_query(Paging)]
+    ) -> Page[HookView]:
         after = next(iter(paging.after or ()), None)
         rows = await hooks.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([HookView.model_validate(row) for row in rows], key=lambda view: [view.id])

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field, StringConstraints, model_validator
 
 from services.notifier.actions.report_schedules import NewSchedule, ReportSchedules, ScheduleChange
@@ -13,7 +13,7 @@ from services.notifier.domain.reports import Report
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("reports:read")]
@@ -135,7 +135,9 @@ def report_schedule_routes(schedules: ReportSchedules, *, once: Once, clock: Clo
         return await once.run(request, key=key, caller=caller, body=body, view=ScheduleView, create=create)
 
     @routes.get("", summary="List reports that are mailed, newest first")
-    async def list_schedules(caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[ScheduleView]:
+    async def list_schedules(
+        caller: Reader, paging: Annotated[Paging, of_query(Paging)]
+    ) -> Page[ScheduleView]:
         after = next(iter(paging.after or ()), None)
         rows = await schedules.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([ScheduleView.model_validate(row) for row in rows], key=lambda view: [view.id])

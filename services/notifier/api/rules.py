@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from services.notifier.actions.rules import Rules, RuleText
@@ -13,7 +13,7 @@ from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.notifier import Severity
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("rules:read")]
@@ -94,7 +94,7 @@ def rule_routes(rules: Rules, *, once: Once, clock: Clock) -> Routes:
         return await once.run(request, key=key, caller=caller, body=body, view=RuleView, create=create)
 
     @routes.get("", summary="List rules, newest first")
-    async def list_rules(caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[RuleView]:
+    async def list_rules(caller: Reader, paging: Annotated[Paging, of_query(Paging)]) -> Page[RuleView]:
         after = next(iter(paging.after or ()), None)
         rows = await rules.page(after=after, limit=paging.limit, caller=caller)
         return paging.page([RuleView.model_validate(row) for row in rows], key=lambda view: [view.id])

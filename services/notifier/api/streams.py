@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import Depends
 from pydantic import Field, model_validator
 
 from services.notifier.actions.streams import NewStream, Streams
@@ -14,7 +13,7 @@ from services.notifier.domain.subscriptions import State, Way
 from services.notifier.store.subscriptions import Subscription
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("audit-trail:audit", everything=True)]
 Admin = Annotated[Principal, requires("audit-trail:admin", everything=True)]
@@ -93,7 +92,9 @@ def stream_routes(streams: Streams, *, clock: Clock) -> Routes:
         return MadeStreamView.of(await streams.create(new, caller=caller, now=clock()))
 
     @routes.get("", summary="List streams of the audit trail, newest first")
-    async def list_audit_streams(_caller: Reader, paging: Annotated[Paging, Depends()]) -> Page[StreamView]:
+    async def list_audit_streams(
+        _caller: Reader, paging: Annotated[Paging, of_query(Paging)]
+    ) -> Page[StreamView]:
         after = next(iter(paging.after or ()), None)
         rows = await streams.page(after=after, limit=paging.limit)
         return paging.page([_view(row) for row in rows], key=lambda view: [view.id])

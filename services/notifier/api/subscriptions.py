@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from services.notifier.actions.subscriptions import Batch, Made, NewSubscription, Subscriptions
@@ -13,7 +13,7 @@ from services.notifier.domain.subscriptions import State, Way
 from shared.access import Principal, requires
 from shared.clock import Clock, Moment
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("subscriptions:read")]
 Writer = Annotated[Principal, requires("subscriptions:write")]
@@ -133,7 +133,7 @@ def subscription_routes(subscriptions: Subscriptions, *, clock: Clock) -> Routes
 
     @routes.get("", summary="List subscriptions, newest first")
     async def list_subscriptions(
-        caller: Reader, paging: Annotated[Paging, Depends()]
+        caller: Reader, paging: Annotated[Paging, of_query(Paging)]
     ) -> Page[SubscriptionView]:
         after = next(iter(paging.after or ()), None)
         rows = await subscriptions.page(after=after, limit=paging.limit, caller=caller)

@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.notifier.actions.tickets import Tickets
 from services.notifier.domain.tickets import TicketState
 from shared.access import Principal, requires
-from shared.http import Page, Paging, Routes, View
+from shared.http import Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("tickets:read")]
 
@@ -34,7 +34,7 @@ def ticket_routes(tickets: Tickets) -> Routes:
     @routes.get("", summary="List tickets, the newest alert's first")
     async def list_tickets(
         caller: Reader,
-        paging: Annotated[Paging, Depends()],
+        paging: Annotated[Paging, of_query(Paging)],
         alert_id: Annotated[str | None, Query(max_length=36)] = None,
         channel_id: Annotated[str | None, Query(max_length=36)] = None,
         state: Annotated[TicketState | None, Query()] = None,

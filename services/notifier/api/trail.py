@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Query
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from services.notifier.store.trail import TrailCheckpoint, TrailCosignature, Tra
 from shared.access import Principal, requires
 from shared.audit.keys import PUBLISHED, AuditKeysView
 from shared.clock import Clock, Moment
-from shared.http import Page, Paging, Routes, View, public
+from shared.http import Page, Paging, Routes, View, of_query, public
 
 Auditor = Annotated[Principal, requires("audit-trail:audit")]
 Keeper = Annotated[Principal, requires("audit-trail:admin", everything=True)]
@@ -147,7 +147,9 @@ def trail_routes(trail: Trail, *, clock: Clock) -> Routes:
 
     @routes.get("/audit", summary="Search the audit trail, newest first")
     async def list_audit_entries(
-        caller: Auditor, sought: Annotated[Sought, Depends()], paging: Annotated[Paging, Depends()]
+        caller: Auditor,
+        sought: Annotated[Sought, of_query(Sought)],
+        paging: Annotated[Paging, of_query(Paging)],
     ) -> Page[TrailEntryView]:
         before = paging.after_number()
         rows = await trail.page(sought.wanted, before=before, limit=paging.limit, caller=caller)
@@ -155,7 +157,7 @@ def trail_routes(trail: Trail, *, clock: Clock) -> Routes:
 
     @routes.get("/audit/checkpoints", summary="List signed checkpoints, oldest first")
     async def list_audit_checkpoints(
-        _caller: WholeAuditor, paging: Annotated[Paging, Depends()]
+        _caller: WholeAuditor, paging: Annotated[Paging, of_query(Paging)]
     ) -> Page[CheckpointView]:
         rows, cosignatures = await trail.checkpoints(after=paging.after_number() or 0, limit=paging.limit)
         views = [CheckpointView.of(row, cosignatures[row.number]) for row in rows]

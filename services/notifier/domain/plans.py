@@ -13,12 +13,13 @@ from services.notifier.domain.alerts import is_worse
 from services.notifier.domain.facts import Facts
 from services.notifier.domain.hours import Hours
 from services.notifier.domain.ladders import Threshold, read_threshold
+from shared.clock import Duration
 from shared.events.notifier import Severity
 
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=90)
 Span = Annotated[
-    timedelta, Field(ge=SHORTEST, le=LONGEST, description="ISO 8601: at least a minute, at most 90 days.")
+    Duration, Field(ge=SHORTEST, le=LONGEST, description="ISO 8601: at least a minute, at most 90 days.")
 ]
 Patterns = tuple[str, ...]
 

@@ -47,6 +47,8 @@ from services.notifier.store.deliveries import (
     replay,
     still_ours,
     turns_of,
+    unheard,
+    unheard_of,
     was_told_before,
     withdraw,
 )
@@ -69,6 +71,7 @@ from services.notifier.store.pursuits import (
     due_pursuits,
     end_pursuits,
     postpone_pursuits,
+    pursuing,
     pursuits_of,
 )
 from services.notifier.store.reports import due_report, held_report, lineages_within, reports_page
@@ -188,6 +191,7 @@ __all__ = [
     "open_alerts",
     "opened_lately",
     "postpone_pursuits",
+    "pursuing",
     "pursuits_of",
     "put_into",
     "replacements_of",
@@ -202,6 +206,8 @@ __all__ = [
     "tickets_page",
     "to_gather",
     "turns_of",
+    "unheard",
+    "unheard_of",
     "unknown_channels",
     "unwatch",
     "wake",

@@ -70,12 +70,14 @@ async def opened_lately(
     return (await session.scalars(query.order_by(col(Alert.subject), col(Alert.id)))).all()
 
 
-async def last_told(session: AsyncSession, alert_id: str, *, turns: Collection[str]) -> int | None:
-    """Return the number of the last of such turns of an alert."""
-    query = sa.select(sa.func.max(col(Entry.number)))
-    query = query.where(col(Entry.alert_id) == alert_id, col(Entry.turn).in_(turns))
-    found: int | None = await session.scalar(query)
-    return found
+async def last_told(
+    session: AsyncSession, alert_ids: Collection[str], *, turns: Collection[str]
+) -> dict[str, int]:
+    """Return the number of the last of such turns of alerts, by their ids."""
+    query = sa.select(col(Entry.alert_id), sa.func.max(col(Entry.number)).label("last"))
+    query = query.where(among(session, col(Entry.alert_id), alert_ids), col(Entry.turn).in_(turns))
+    rows = await session.execute(query.group_by(col(Entry.alert_id)))
+    return {row.alert_id: row.last for row in rows.all()}
 
 
 async def earlier_evidence(session: AsyncSession, new: Collection[Evidence]) -> dict[Identity, Evidence]:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from services.notifier.domain.alerts import AlertState
 from services.notifier.domain.deliveries import WAITING, DeliveryState
 from services.notifier.store.alerts import alerts_within
 from services.notifier.store.pages import page
@@ -167,6 +168,36 @@ async def channels_told(session: AsyncSession, alert_id: str) -> Mapping[str, To
             digest_every=row.digest_every,
         )
     return told
+
+
+async def unheard(
+    session: AsyncSession, channel_id: str, *, after: str = "", limit: int
+) -> Mapping[str, str]:
+    """Return the subjects of open alerts that wait for somebody and that a channel has heard nothing of, by their ids.
+
+    They come in the order of their ids, from the one behind `after` on.
+    """
+    query = sa.select(col(Alert.id), col(Alert.subject)).where(_is_unheard(channel_id), col(Alert.id) > after)
+    rows = await session.execute(query.order_by(col(Alert.id)).limit(limit))
+    return {row.id: row.subject for row in rows.all()}
+
+
+async def unheard_of(session: AsyncSession, channel_id: str, alert_ids: Collection[str]) -> Sequence[Alert]:
+    """Return those of some alerts of which that is so."""
+    query = sa.select(Alert).where(_is_unheard(channel_id), among(session, col(Alert.id), alert_ids))
+    query = query.order_by(col(Alert.id)).execution_options(populate_existing=True)
+    return (await session.scalars(query)).all()
+
+
+def _is_unheard(channel_id: str) -> sa.ColumnElement[bool]:
+    told = sa.exists().where(
+        col(Delivery.alert_id) == col(Alert.id),
+        col(Delivery.channel_id) == channel_id,
+        col(Delivery.state) != DeliveryState.WITHDRAWN,
+    )
+    # Somebody sees to what was acknowledged; what was put off or muted is to be told to nobody.
+    silences = (col(Alert.acknowledged_at), col(Alert.snoozed_until), col(Alert.muted_at))
+    return sa.and_(col(Alert.state) == AlertState.OPEN, *(each.is_(None) for each in silences), sa.not_(told))
 
 
 async def withdraw(tx: Transaction, alert_id: str, *, now: datetime) -> None:

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from services.notifier.store.tables import Alert, Pursuit
 from shared.store import Transaction, insert, write_rows
+from shared.store.parameters import among
 
 
 async def begin_pursuits(tx: Transaction, rows: Sequence[Pursuit]) -> None:
@@ -25,6 +26,16 @@ async def pursuits_of(tx: Transaction, alert_id: str) -> Sequence[Pursuit]:
     """Return what rules do about an alert."""
     query = sa.select(Pursuit).where(col(Pursuit.alert_id) == alert_id).order_by(col(Pursuit.rule_id))
     return (await tx.session.scalars(query)).all()
+
+
+async def pursuing(tx: Transaction, alert_ids: Collection[str]) -> dict[str, set[str]]:
+    """Return the ids of the rules that pursue alerts, by the ids of those."""
+    query = sa.select(col(Pursuit.alert_id), col(Pursuit.rule_id))
+    query = query.where(among(tx.session, col(Pursuit.alert_id), alert_ids))
+    found: dict[str, set[str]] = {}
+    for alert_id, rule_id in (await tx.session.execute(query)).all():
+        found.setdefault(alert_id, set()).add(rule_id)
+    return found
 
 
 async def postpone_pursuits(tx: Transaction, alert_id: str, *, until: datetime | None) -> None:

@@ -226,10 +226,8 @@ class Attempt:
 
     async def _keep_in_place(self, row: store.Deployment) -> None:
         async with self._database.transaction() as tx:
-            await store.hold(tx, row, lease=self._lease)
             change = Change(tx=tx, row=row, job=self._job, now=self._clock())
-            await change.succeed(look_every=self._means.look_every)
-            await store.keep_steps(tx, self._steps)
+            await change.succeed(lease=self._lease, steps=self._steps, look_every=self._means.look_every)
         self._steps = []
 
     async def _see_new(self) -> None:

@@ -64,6 +64,7 @@ class Bindings:
     ) -> store.Binding:
         """Do that in a transaction of the caller's."""
         await require_lineage(tx.session, new.lineage_id, caller=caller)
+        await store.lock_lineage(tx, new.lineage_id)
         row = await tx.session.get(store.Target, new.target_id, with_for_update=True)
         target = found(row, new.target_id, caller=caller)
         slot = read_slot(target_kind(target.kind), new.slot)

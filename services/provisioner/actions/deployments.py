@@ -43,6 +43,7 @@ class Deployments:
             key_is_on_target=renewed.key_is_on_target,
             requested_by=renewed.requested_by,
         )
+        await store.lock_lineage(tx, renewal.lineage_id)
         await store.keep_renewal(tx, renewal)
         await store.LINEAGES.add(tx, renewed.lineage_id, renewed.groups, at=event.time)
         bindings = await store.bindings_of_lineage(tx.session, renewed.lineage_id)

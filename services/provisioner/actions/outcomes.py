@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,17 +113,14 @@ class Change:
         until = self.row.watch_until or self.now
         self.row.next_attempt_at = min(self.now + every, until)
 
-    async def succeed(self, *, look_every: timedelta | None = None) -> None:
-        """Remember, and tell, that the certificate was seen in place; the row is held."""
+    async def succeed(
+        self, *, lease: str, steps: Sequence[store.Noted], look_every: timedelta | None = None
+    ) -> None:
+        """Remember, and tell, that the certificate was seen in place. Raises `LeaseLost`."""
         row = self.row
-        look_at = self.now + look_every if look_every is not None else None
-        await store.is_in_place(
-            self.tx, row.binding_id, fingerprint=row.fingerprint, look_at=look_at, now=self.now
-        )
+        await store.hold(self.tx, row, lease=lease)
         if self.job.binding.drifted_at is not None:
             self.tx.emit(settled(self.job.binding, at=self.now), now=self.now)
-        # Held, so that of two deployments that end at once one is the last.
-        await store.lock_renewal(self.tx, row.order_id)
         rest = await store.rest_of(self.tx, row)
         before = _shown(row)
         row.state, row.phase, row.updated_at = State.DEPLOYED, Phase.TIDYING, self.now
@@ -131,7 +129,8 @@ class Change:
         if rest.keys:
             await self._be_done_with_keys()
         row.sealed_key = row.failure = row.failed_step = row.reason = row.restored = None
-        await store.keep_in_place(self.tx, row)
+        look_at = self.now + look_every if look_every is not None else None
+        await store.keep_in_place(self.tx, row, lease=lease, look_at=look_at, steps=steps)
         self._record(before)
         places = [place_of(each) for each in self.job.endpoints]
         event = CertificateDeployed(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from services.provisioner.actions.approval_rules import ApprovalRules, NewRule, RuleChange
@@ -12,12 +12,12 @@ from services.provisioner.api.policies import Name, check_roles
 from services.provisioner.api.windows import Group, TargetId
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View, etag
+from shared.http import Body, Page, Paging, Routes, View, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("approval-rules:read")]
 Writer = Annotated[Principal, requires("approval-rules:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header()]
 _GROUPS, _ROLES = "In one of these; none: in any.", "With one of these; none: with any."
 

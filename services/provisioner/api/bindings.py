@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field, JsonValue
 
 from services.provisioner.actions.bindings import BindingChange, Bindings, NewBinding
@@ -11,12 +11,12 @@ from services.provisioner.connectors.wire import Endpoint
 from services.provisioner.domain.drift import OnDrift
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View, etag
+from shared.http import Body, Page, Paging, Routes, View, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("bindings:read")]
 Writer = Annotated[Principal, requires("bindings:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 BindingId = Annotated[str, Field(max_length=36)]
 IfMatch = Annotated[str | None, Header()]
 _ON_DRIFT = (

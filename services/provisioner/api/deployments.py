@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.provisioner import store
@@ -12,12 +12,12 @@ from services.provisioner.actions.deployments import Deployments
 from services.provisioner.domain import Failure, Hold, Phase, State, next_step
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("deployments:read")]
 Overrider = Annotated[Principal, requires("deployments:override")]
 Writer = Annotated[Principal, requires("deployments:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class StepView(View):

@@ -3,18 +3,18 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Response
+from fastapi import Header, Response
 from pydantic import Field
 
 from services.provisioner.actions.policies import Policies, Policy
 from shared.access import ROLES, Principal, requires
 from shared.clock import Clock
 from shared.errors import Invalid
-from shared.http import Body, Page, Paging, Routes, View, etag
+from shared.http import Body, Page, Paging, Routes, View, etag, of_query
 
 Reader = Annotated[Principal, requires("rollout-policies:read")]
 Writer = Annotated[Principal, requires("rollout-policies:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header()]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 

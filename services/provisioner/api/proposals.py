@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from pydantic import Field, JsonValue, model_validator
 
 from services.provisioner.actions.proposals import Acceptance, Asked, HostTarget, Proposals, Proposed
@@ -14,12 +14,12 @@ from services.provisioner.domain.proposals import State
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.discovery import ConfiguredUse
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("bindings:read")]
 Writer = Annotated[Principal, requires("bindings:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 _COMMAND = Field(None, min_length=1, max_length=2000, description="Left out, the proposal's own.")
 
 

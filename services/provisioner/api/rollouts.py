@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.provisioner import store
@@ -14,11 +14,11 @@ from services.provisioner.domain import State
 from services.provisioner.domain.rollouts import RolloutState
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("rollouts:read")]
 Writer = Annotated[Principal, requires("rollouts:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class RolloutView(View):

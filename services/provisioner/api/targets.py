@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field, JsonValue
 
 from services.provisioner import store
@@ -12,13 +12,13 @@ from services.provisioner.connectors.registry import TARGETS, is_host
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View, etag
+from shared.http import Body, Page, Paging, Routes, View, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 from shared.openapi import may_fail
 
 Reader = Annotated[Principal, requires("targets:read")]
 Writer = Annotated[Principal, requires("targets:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` that was read.")]
 
 HOST = Field(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_-]+$", examples=["web-1.example.com"])

@@ -4,7 +4,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from services.provisioner import store
@@ -18,14 +18,14 @@ from services.provisioner.actions.windows import (
 )
 from services.provisioner.domain.windows import Weekly
 from shared.access import Principal, requires
-from shared.clock import Clock, Moment
-from shared.http import Body, Page, Paging, Routes, View, etag
+from shared.clock import Clock, Duration, Moment
+from shared.http import Body, Page, Paging, Routes, View, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 from shared.local_time import LocalTime
 
 Reader = Annotated[Principal, requires("windows:read")]
 Writer = Annotated[Principal, requires("windows:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header()]
 _VERSION = "Send it back as `If-Match` with a change."
 _SCOPE = "Left out with the other of the two, it holds for all targets."
@@ -53,7 +53,7 @@ class WeeklyBody(Body):
 
     day: Day
     start: LocalTime = Field(examples=["22:00"])
-    duration: timedelta = Field(description="ISO 8601; a week at most.", examples=["PT4H"])
+    duration: Duration = Field(description="ISO 8601; a week at most.", examples=["PT4H"])
 
 
 class WindowBody(Body):

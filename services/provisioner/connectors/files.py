@@ -16,8 +16,8 @@ from services.provisioner.connectors.formats import Content, Lacks, contents, le
 from services.provisioner.connectors.host_keys import HostKey
 from services.provisioner.connectors.host_stores import HostStore
 from services.provisioner.connectors.planning import Coming, PlannedStep
-from services.provisioner.connectors.sftp import Attributes
-from services.provisioner.connectors.ssh import Session, connect, ssh_of
+from services.provisioner.connectors.sftp_files import NewFile
+from services.provisioner.connectors.ssh import Found, Session, connect, ssh_of
 from services.provisioner.domain import DeploymentError, Failure, Material
 from shared import x509
 
@@ -74,13 +74,13 @@ class Files:
         """Write the new files beside the present ones, then see whether the present state is sane."""
         waiting = await self._waiting(slot, material, report=report) if material.waiting else None
         if waiting is not None and slot.format != PEM:
-            kept = [await self._stage_store(slot, material, waiting)]
+            kept = await self._stage_store(slot, material, waiting)
         else:
             present = await self._keystore(slot)
             wanted = contents(slot, material, present=present, passwords=self._passwords)
-            kept = [await self._stage(each, waiting=waiting) for each in wanted]
+            kept = await self._stage(wanted, waiting=waiting)
         if waiting is not None and slot.key_path is not None:
-            kept.append(await self._stage_waiting(waiting))
+            kept += await self._stage_waiting(waiting)
         await self._session.label([(file.path + NEW, file.path) for file in kept if file.existed])
         report("stage", f"Wrote {', '.join(file.path + NEW for file in kept)}.")
         # Where a file is missing, the configuration that names it cannot pass yet.
@@ -125,18 +125,18 @@ class Files:
         report("compare keys", f"{key.path} is the certificate's private key.")
         return key
 
-    async def _stage_waiting(self, key: HostKey) -> KeptFile:
+    async def _stage_waiting(self, key: HostKey) -> list[KeptFile]:
         path = key.beside
         present = await self._session.attributes(path)
         # A second name: the first is there for the next attempt, if this one has to be taken back.
-        await self._session.link_there(key.path, path + NEW)
-        return await self._kept(path, present=present, stays=True)
+        await self._session.link_there((key.path, path + NEW))
+        return await self._kept(Found(path, present), stays=True)
 
     async def _store(self, slot: FilesSlot) -> HostStore:
         path = await self._session.real_path(slot.certificate_path)
         return HostStore(self._session, path=path, kind=slot.format, passwords=self._passwords)
 
-    async def _stage_store(self, slot: FilesSlot, material: Material, waiting: HostKey) -> KeptFile:
+    async def _stage_store(self, slot: FilesSlot, material: Material, waiting: HostKey) -> list[KeptFile]:
         """Have the host itself make the new keystore: neither the old key nor the new one leaves it."""
         path, store = waiting.beside, await self._store(slot)
         present = await self._session.attributes(path)
@@ -146,7 +146,7 @@ class Files:
         await store.join(waiting, chain, to=path + NEW, alias=slot.alias, held=held)
         if present is not None:
             await self._session.give(path + NEW, like=present)
-        return await self._kept(path, present=present, stays=True)
+        return await self._kept(Found(path, present), stays=True)
 
     async def _keystore(self, slot: FilesSlot) -> bytes | None:
         """Return the keystore that is there, which its new content is made from; None where there is none."""
@@ -154,22 +154,27 @@ class Files:
             return None
         return await self._session.read(slot.certificate_path)
 
-    async def _stage(self, wanted: Content, *, waiting: HostKey | None) -> KeptFile:
+    async def _stage(self, wanted: Sequence[Content], *, waiting: HostKey | None) -> list[KeptFile]:
+        """Write the new files: those of a slot in the same rounds, as it is the rounds that take the time."""
         session = self._session
-        path, present = await session.find(wanted.path)
-        if waiting is not None and wanted.lacks_key is not None:
-            key_first = wanted.lacks_key is Lacks.AT_ITS_HEAD
-            await waiting.join(wanted.content, to=path + NEW, key_first=key_first, like=present)
-        else:
-            await session.write(path + NEW, wanted.content, like=present, mode=wanted.mode)
-        return await self._kept(path, present=present, stays=waiting is not None)
+        found = await session.find(*(each.path for each in wanted))
+        new = []
+        for each, (path, present) in zip(wanted, found, strict=True):
+            if waiting is not None and each.lacks_key is not None:
+                key_first = each.lacks_key is Lacks.AT_ITS_HEAD
+                await waiting.join(each.content, to=path + NEW, key_first=key_first, like=present)
+            else:
+                new.append(NewFile(path=path + NEW, content=each.content, like=present, mode=each.mode))
+        if new:
+            await session.write(*new)
+        return await self._kept(*found, stays=waiting is not None)
 
-    async def _kept(self, path: str, *, present: Attributes | None, stays: bool) -> KeptFile:
-        """Keep the present file for a way back; `stays`: what is in it does not leave the host."""
-        if present is not None:
-            keep = self._session.link_there if stays else self._session.link_or_copy
-            await keep(path, path + OLD)
-        return KeptFile(path=path, existed=present is not None)
+    async def _kept(self, *found: Found, stays: bool) -> list[KeptFile]:
+        """Keep the present files for a way back; `stays`: what is in them does not leave the host."""
+        there = [(path, path + OLD) for path, present in found if present is not None]
+        keep = self._session.link_there if stays else self._session.link_or_copy
+        await keep(*there)
+        return [KeptFile(path=path, existed=present is not None) for path, present in found]
 
     async def bind(self, slot: FilesSlot, *, undo: FilesUndo, report: Report) -> None:
         """Rename the new files over the present ones, which are kept; test, reload."""

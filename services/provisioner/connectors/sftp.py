@@ -5,7 +5,7 @@ deployment that is twice the work. What fails is one of the library's own errors
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -35,6 +35,10 @@ class Attributes:
     mode: int
     uid: int
     gid: int
+
+    def is_owned_as(self, other: "Attributes") -> bool:
+        """Return whether both are of the same owner and group."""
+        return (self.uid, self.gid) == (other.uid, other.gid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class Sftp:
         self._writer = writer
         self._reader = reader
         self._number = 0
+        self._put_off = b""
         self._arrived = b""
 
     @classmethod
@@ -171,20 +176,33 @@ class Sftp:
 
     async def each(self, *requests: Request) -> list[Any]:
         """Return what is answered, in the order of the requests: an `SFTPError` for what was refused."""
+        if not requests:
+            return []
         first = self._number
-        self._number = first + len(requests)
-        numbered = enumerate(requests, start=first)
-        self._send(
-            b"".join(_framed(each.kind, struct.pack(">I", number) + each.body) for number, each in numbered)
-        )
+        packets = self._put_off + self._numbered(requests)
+        self._put_off = b""
+        self._send(packets)
         waiting, answers = set(range(first, self._number)), dict[int, Any]()
         while waiting:
             kind, body = await self._packet()
             number = _u32(body, 0)
-            if number in waiting:  # else it belongs to what was given up
+            if number in waiting:  # else it belongs to what was given up, or put off
                 waiting.discard(number)
                 answers[number] = _answer(kind, body)
         return [answers[number] for number in range(first, self._number)]
+
+    def put_off(self, request: Request) -> None:
+        """Send a request with the next ones: whatever comes of it, nobody waits for that."""
+        self._put_off += self._numbered([request])
+
+    def _numbered(self, requests: Sequence[Request]) -> bytes:
+        """Return packets with the next numbers."""
+        first = self._number
+        self._number = first + len(requests)
+        numbered = enumerate(requests, start=first)
+        return b"".join(
+            _framed(each.kind, struct.pack(">I", number) + each.body) for number, each in numbered
+        )
 
     def _send(self, packets: bytes) -> None:
         try:

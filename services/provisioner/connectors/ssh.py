@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import asyncssh
 
 from services.provisioner.connectors import Access, Limits, SshAccess, sftp
-from services.provisioner.connectors.sftp import PIECE, Attributes, Sftp
+from services.provisioner.connectors.sftp import Attributes, Sftp
+from services.provisioner.connectors.sftp_files import PRIVATE, NewFile, make_files, read_file
 from services.provisioner.connectors.ssh_failures import Absent, Unexplained, named, sftp_failure, within
 from services.provisioner.domain import DeploymentError, Failure
 from shared.errors import Refused, Unavailable
@@ -23,7 +24,6 @@ OUTPUT = 1000
 """Characters kept of what a command says."""
 SELINUX = "/sys/fs/selinux/enforce"
 """A file that is there where the kernel keeps to the labels of files (selinux(8))."""
-_PRIVATE = 0o600
 _SFTP_SERVERS = (
     "/usr/lib/openssh/sftp-server",
     "/usr/libexec/openssh/sftp-server",
@@ -39,6 +39,13 @@ class Ran:
 
     status: int | None
     output: str
+
+
+class Found(NamedTuple):
+    """A file: its path with symbolic links followed, whether or not there is one, and its attributes where there is."""
+
+    path: str
+    present: Attributes | None
 
 
 class Session:
@@ -57,6 +64,7 @@ class Session:
         self._files = files
         self._limits = limits
         self._prefix = prefix
+        self._has_labels: bool | None = None
 
     async def real_path(self, path: str) -> str:
         """Return the path with symbolic links followed, whether or not there is such a file."""
@@ -66,93 +74,78 @@ class Session:
     async def attributes(self, path: str) -> Attributes | None:
         """Return a file's attributes, or None where there is no such file."""
         [found] = await self._each(sftp.look(path), what=f"look at {path}", path=path)
-        return None if isinstance(found, Absent) else _or_raise(found)
+        return cast("Attributes | None", _present(found))
 
-    async def find(self, path: str) -> tuple[str, Attributes | None]:
-        """Return what `real_path` and `attributes` do, asked at once."""
-        asked = (sftp.real_path(path), sftp.look(path))
-        real, found = await self._each(*asked, what=f"look at {path}", path=path)
-        return str(_or_raise(real)), None if isinstance(found, Absent) else _or_raise(found)
+    async def find(self, *paths: str) -> list[Found]:
+        """Return what `real_path` and `attributes` do of several files, asked at once."""
+        requests = [request for path in paths for request in (sftp.real_path(path), sftp.look(path))]
+        # Whoever looks for files is about to write beside them.
+        *answers, labels = await self._each(
+            *requests, sftp.look(SELINUX), what=f"look at {', '.join(paths)}", path=paths[0]
+        )
+        self._has_labels = _present(labels) is not None
+        pairs = zip(answers[::2], answers[1::2], strict=True)
+        return [Found(path=str(_or_raise(real)), present=_present(looked)) for real, looked in pairs]
 
     async def read(self, path: str) -> bytes:
         """Return a file's content."""
-        return await self._do(self._read(path), what=f"read {path}", path=path)
+        return await self._do(read_file(self._files, path), what=f"read {path}", path=path)
 
-    async def _read(self, path: str) -> bytes:
-        handle = await self._files.one(sftp.open_file(path))
-        pieces: list[bytes] = []
-        while not pieces or len(pieces[-1]) == PIECE:
-            [piece] = await self._files.each(sftp.read(handle, at=len(pieces) * PIECE))
-            if isinstance(piece, asyncssh.SFTPEOFError):
-                break
-            if isinstance(piece, asyncssh.SFTPError):
-                raise piece
-            pieces.append(piece)
-        await self._files.one(sftp.close(handle))
-        return b"".join(pieces)
-
-    async def write(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
-        """Make a new file, on the disk before this returns, with the owner and mode of `like`, else `mode`.
+    async def write(self, *files: NewFile) -> None:
+        """Make new files, on the disk before this returns, those of one call in the same rounds.
 
         What an attempt that was cut short has left there is removed first.
         """
-        try:
-            await self._make(path, content, like=like, mode=mode)
-        except DeploymentError as error:
+        for file, error in await self._refused(*files):
             # That there is one already is said by SFTP version 3 as any failure is.
-            if error.failure is not Failure.WRITE_FAILED or not await self.remove(path):
-                raise
-            await self._make(path, content, like=like, mode=mode)
+            if error.failure is not Failure.WRITE_FAILED or not await self.remove(file.path):
+                raise error
+            for _, again in await self._refused(file):
+                raise again
 
-    async def _make(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
-        await self._do(self._write(path, content, like=like, mode=mode), what=f"write {path}", path=path)
+    async def _refused(self, *files: NewFile) -> list[tuple[NewFile, DeploymentError]]:
+        """Make files; return those that could not be made, and why."""
+        what, path = f"write {', '.join(file.path for file in files)}", files[0].path
+        outcomes = await self._do(make_files(self._files, files), what=what, path=path)
+        return [
+            (file, await self._named(refused, what=f"write {file.path}", path=file.path))
+            for file, refused in zip(files, outcomes, strict=True)
+            if refused is not None
+        ]
 
-    async def _write(self, path: str, content: bytes, *, like: Attributes | None, mode: int) -> None:
-        # Nobody else may read it before owner and mode are what they shall be.
-        handle = await self._files.one(sftp.make(path, mode=_PRIVATE))
-        pieces = (sftp.write(handle, content[at : at + PIECE], at=at) for at in range(0, len(content), PIECE))
-        made, *written = await self._files.each(sftp.look_at(handle), *pieces)
-        owner = _given(handle, made, like=like) if like is not None else []
-        allowed = sftp.allow(handle, mode=like.mode if like is not None else mode)
-        # Closed whatever comes of the others: they are answered one after another.
-        done = await self._files.each(*owner, allowed, sftp.sync(handle), sftp.close(handle))
-        for outcome in (made, *written, *done):
-            if isinstance(outcome, asyncssh.SFTPError):
-                raise outcome
-
-    async def link_or_copy(self, path: str, beside: str) -> None:
-        """Keep a file under a second name: as a hard link, or where those are refused, as a copy."""
-        if not await self._linked(path, beside):
+    async def link_or_copy(self, *files: tuple[str, str]) -> None:
+        """Keep files under second names: as hard links, or where those are refused, as copies."""
+        for path, beside in await self._unlinked(*files):
             like = await self.attributes(path)
-            await self.write(beside, await self.read(path), like=like, mode=_PRIVATE)
+            await self.write(NewFile(path=beside, content=await self.read(path), like=like, mode=PRIVATE))
             await self.label([(beside, path)])
 
-    async def link_there(self, path: str, beside: str) -> None:
-        """Keep a file under a second name, without its content leaving the host."""
-        if await self._linked(path, beside):
-            return
-        ran = await self.script(f"umask 077; cp -a -- {shlex.quote(path)} {shlex.quote(beside)}")
-        if ran.status != 0:
-            reason = f"Could neither link nor copy {path}: exit {ran.status}. {ran.output}"
-            raise DeploymentError(Failure.WRITE_FAILED, reason, step="files")
+    async def link_there(self, *files: tuple[str, str]) -> None:
+        """Keep files under second names, without their content leaving the host."""
+        for path, beside in await self._unlinked(*files):
+            ran = await self.script(f"umask 077; cp -a -- {shlex.quote(path)} {shlex.quote(beside)}")
+            if ran.status != 0:
+                reason = f"Could neither link nor copy {path}: exit {ran.status}. {ran.output}"
+                raise DeploymentError(Failure.WRITE_FAILED, reason, step="files")
 
-    async def _linked(self, path: str, beside: str) -> bool:
-        """Make a hard link, in the place of what an attempt that was cut short has left; return whether it was made."""
-        while True:
-            try:
-                await self._all(sftp.link(path, beside), what=f"link {path}", path=path)
-            except DeploymentError as error:
-                if error.failure not in (Failure.WRITE_FAILED, Failure.PERMISSION_DENIED):
-                    raise
-                if not await self.remove(beside):
-                    return False
-            else:
-                return True
+    async def _unlinked(self, *files: tuple[str, str]) -> list[tuple[str, str]]:
+        """Make hard links, in the place of what an attempt that was cut short has left; return what cannot be linked."""
+        what = f"link {', '.join(path for path, _ in files)}"
+        requests = [sftp.link(path, beside) for path, beside in files]
+        answers = await self._each(*requests, what=what, path=next(iter(files), ("/", "/"))[0])
+        unlinked: list[tuple[str, str]] = []
+        for file, answer in zip(files, answers, strict=True):
+            if not isinstance(answer, DeploymentError):
+                continue
+            if answer.failure not in (Failure.WRITE_FAILED, Failure.PERMISSION_DENIED):
+                raise answer
+            unlinked += await self._unlinked(file) if await self.remove(file[1]) else [file]
+        return unlinked
 
     async def label(self, files: Sequence[tuple[str, str]]) -> None:
         """Give each first file the SELinux context of the second, where the host has such."""
         # A file is born with the context that the policy has for its folder, which need not be that of the file it replaces.
-        if not files or await self.attributes(SELINUX) is None:
+        if not files or not await self._is_labelled():
             return
         commands = (f"chcon --reference={shlex.quote(like)} -- {shlex.quote(path)}" for path, like in files)
         ran = await self.script(" && ".join(commands))
@@ -160,11 +153,16 @@ class Session:
             reason = f"chcon could not copy the SELinux context: exit {ran.status}. {ran.output}"
             raise DeploymentError(Failure.PERMISSION_DENIED, reason, step="files")
 
+    async def _is_labelled(self) -> bool:
+        if self._has_labels is None:
+            self._has_labels = await self.attributes(SELINUX) is not None
+        return self._has_labels
+
     async def give(self, path: str, *, like: Attributes) -> None:
         """Give a file the owner and mode of `like`."""
         what = f"give {path} its owner"
         [made] = await self._all(sftp.look(path), what=what, path=path)
-        owner = _given(path, made, like=like)
+        owner = [] if made.is_owned_as(like) else [sftp.give(path, uid=like.uid, gid=like.gid)]
         await self._all(*owner, sftp.allow(path, mode=like.mode), what=what, path=path)
 
     async def replace(self, moves: list[tuple[str, str]]) -> None:
@@ -247,11 +245,9 @@ class Session:
         )
 
 
-def _given(file: str | bytes, made: Any, *, like: Attributes) -> list[sftp.Request]:
-    """Return what gives a file the owner of another, where it has not got it."""
-    if isinstance(made, Attributes) and (made.uid, made.gid) == (like.uid, like.gid):
-        return []
-    return [sftp.give(file, uid=like.uid, gid=like.gid)]
+def _present(answer: Any) -> Any:
+    """Return an answer; None where there is no such file. Raises what is another of our errors."""
+    return None if isinstance(answer, Absent) else _or_raise(answer)
 
 
 def _or_raise(answer: Any) -> Any:

@@ -40,7 +40,6 @@ from services.provisioner.store.places import (
     forget_places,
     is_any_binding_due,
     is_any_bound_at,
-    is_in_place,
     is_on_its_way,
     keep_places,
     last_deployed,
@@ -181,7 +180,6 @@ __all__ = [
     "is_any_bound_at",
     "is_any_due",
     "is_any_key_due",
-    "is_in_place",
     "is_on_its_way",
     "keep_in_place",
     "keep_places",
@@ -228,9 +226,6 @@ SEALING_KEY = Fixed(
 
 
 _DEPLOYMENTS, _KEYS, _RENEWALS = table_of(Deployment), table_of(KeyRequest), table_of(Renewal)
-_LOCKED = (
-    sa.select(_RENEWALS.c.order_id).where(_RENEWALS.c.order_id == sa.bindparam("of_order")).with_for_update()
-)
 _REST = sa.select(
     sa.exists().where(
         _DEPLOYMENTS.c.order_id == sa.bindparam("of_order"),
@@ -282,6 +277,16 @@ async def target_named(session: AsyncSession, name: str) -> Target | None:
     """Return the target of this name."""
     found: Target | None = await session.scalar(sa.select(Target).where(col(Target.name) == name))
     return found
+
+
+async def lock_lineage(tx: Transaction, lineage_id: str) -> None:
+    """Let one transaction at a time bring a certificate and what it belongs in together.
+
+    Of a renewal and a binding that are kept at the same time, neither would see the other, and nothing would ever be deployed.
+    """
+    if tx.session.get_bind().dialect.name == "postgresql":
+        key = sa.func.hashtextextended(f"provisioner {lineage_id}", 0)
+        await tx.session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 async def bindings_of_lineage(session: AsyncSession, lineage_id: str) -> Sequence[Binding]:
@@ -386,11 +391,6 @@ async def renewal_in_place(session: AsyncSession, deployment: Deployment) -> Ren
     )
     found: Renewal | None = await session.scalar(query.limit(1))
     return found
-
-
-async def lock_renewal(tx: Transaction, order_id: str) -> None:
-    """Hold a renewal until the transaction ends."""
-    await (await tx.session.connection()).execute(_LOCKED, {"of_order": order_id})
 
 
 @dataclass(frozen=True, kw_only=True)

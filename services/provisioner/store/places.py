@@ -9,10 +9,10 @@ from sqlmodel import col
 
 from services.provisioner.domain import OPEN
 from services.provisioner.store.tables import Binding, BindingPlace, Deployment, table_of
-from shared.store import Transaction, write_rows
+from shared.store import Transaction
 
 _BINDINGS = table_of(Binding)
-_IS_IN_PLACE = (
+IS_IN_PLACE = (
     sa.update(_BINDINGS)
     .where(_BINDINGS.c.id == sa.bindparam("of_binding"))
     .values(
@@ -23,6 +23,7 @@ _IS_IN_PLACE = (
         drifted_at=sa.null(),
     )
 )
+"""What was seen in the slot of a binding by our doing, and when it is looked at again."""
 
 
 async def keep_places(tx: Transaction, binding_id: str, places: Collection[str]) -> None:
@@ -84,11 +85,3 @@ async def last_deployed(tx: Transaction, binding_id: str, *, fingerprint: str) -
     query = query.order_by(col(Deployment.renewed_at).desc()).limit(1).with_for_update()
     found: Deployment | None = await tx.session.scalar(query)
     return found
-
-
-async def is_in_place(
-    tx: Transaction, binding_id: str, *, fingerprint: str, look_at: datetime | None, now: datetime
-) -> None:
-    """Remember what was seen in the slot of a binding by our doing, and when it is looked at again."""
-    seen = {"of_binding": binding_id, "seen": fingerprint, "at": now, "next_look": look_at}
-    await write_rows(tx, _IS_IN_PLACE, [seen])

@@ -9,11 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.provisioner.store.holds import waits_after
-from services.provisioner.store.tables import Deployment, Step, Target, table_of
+from services.provisioner.store.places import IS_IN_PLACE
+from services.provisioner.store.tables import Deployment, Renewal, Step, Target, table_of
 from shared.store import Database, Transaction, write_rows
 from shared.store.reader import Fixed
 
 _DEPLOYMENTS, _TARGETS, _STEPS = table_of(Deployment), table_of(Target), table_of(Step)
+_RENEWALS = table_of(Renewal)
 _ON_THE_WAY = ("phase", "sealed_key", "undo", "sealed_undo", "served_before", "updated_at")
 IN_PLACE = (
     *("phase", "state", "sealed_key", "repairs", "failure", "failed_step", "reason", "restored"),
@@ -51,6 +53,9 @@ _HELD = (
     .where(_DEPLOYMENTS.c.id == sa.bindparam("held_id"), _TARGETS.c.lease == sa.bindparam("held_lease"))
     .with_for_update(of=(_TARGETS, _DEPLOYMENTS))  # in the order in which who changes a target takes them
 )
+_HELD_WITH_ITS_ORDER = _HELD.where(_RENEWALS.c.order_id == _DEPLOYMENTS.c.order_id).with_for_update(
+    of=(_TARGETS, _DEPLOYMENTS, _RENEWALS)
+)
 END_LEASE = (
     sa.update(_TARGETS)
     .where(_TARGETS.c.lease == sa.bindparam("ended", type_=sa.String()))
@@ -68,7 +73,7 @@ _IN_PLACE = _changed(IN_PLACE).where(_DEPLOYMENTS.c.id == sa.bindparam("held_id"
 _END = _changed(_AT_THE_END).where(_DEPLOYMENTS.c.id == sa.bindparam("held_id"))
 
 
-def _at_once(names: Sequence[str], *, is_last: bool) -> Fixed:
+def _at_once(names: Sequence[str], *more: Any, is_last: bool = False) -> sa.Update:
     """Return the change of a deployment, with all that goes with it, as one statement: it does all, or nothing."""
     held = _HELD.cte("held")
     given = sa.func.unnest(
@@ -78,16 +83,17 @@ def _at_once(names: Sequence[str], *, is_last: bool) -> Fixed:
     kept = sa.insert(_STEPS).from_select(
         [column.name for column in _STEPS.c], steps.where(sa.exists(sa.select(held.c.id)))
     )
-    beside: list[Any] = [kept.cte("kept")]
+    beside: list[Any] = [kept.cte("kept"), *more]
     if is_last:
         # Where the lease is not ours, no row has it: nobody else's is ended.
         beside += [END_LEASE.cte("freed"), waits_after(sa.exists(sa.select(held.c.id))).cte("woken")]
     whole = _changed(names).where(_DEPLOYMENTS.c.id == held.c.id).returning(_DEPLOYMENTS.c.id)
-    return Fixed(whole.add_cte(*beside))
+    return whole.add_cte(*beside)
 
 
-_GO_ON_AT_ONCE = _at_once(_ON_THE_WAY, is_last=False)
-_END_AT_ONCE = _at_once(_AT_THE_END, is_last=True)
+_GO_ON_AT_ONCE = Fixed(_at_once(_ON_THE_WAY))
+_IN_PLACE_AT_ONCE = _at_once(IN_PLACE, IS_IN_PLACE.cte("bound"))
+_END_AT_ONCE = Fixed(_at_once(_AT_THE_END, is_last=True))
 
 
 async def go_on(database: Database, row: Deployment, *, lease: str, steps: Sequence[Noted]) -> None:
@@ -119,16 +125,33 @@ async def end(database: Database, row: Deployment, *, lease: str, steps: Sequenc
 
 
 async def hold(tx: Transaction, deployment: Deployment, *, lease: str) -> None:
-    """Keep others from changing a deployment until the transaction ends. Raises `LeaseLost`."""
+    """Keep others from changing a deployment, or ending another of its order, until the transaction ends.
+
+    So of two deployments that end at once one is the last. Raises `LeaseLost`.
+    """
     connection = await tx.session.connection()
     about = {"held_id": deployment.id, "held_lease": lease}
-    if (await connection.execute(_HELD, about)).first() is None:
+    if (await connection.execute(_HELD_WITH_ITS_ORDER, about)).first() is None:
         raise LeaseLost
 
 
-async def keep_in_place(tx: Transaction, row: Deployment) -> None:
-    """Keep that a deployment, which is held, was seen in place."""
-    await write_rows(tx, _IN_PLACE, [_values(row, IN_PLACE)])
+async def keep_in_place(
+    tx: Transaction, row: Deployment, *, lease: str, look_at: datetime | None, steps: Sequence[Noted]
+) -> None:
+    """Keep that a deployment, which is held, was seen in place, and in the slot of its binding.
+
+    There it is looked at again at `look_at`; None for never.
+    """
+    connection = await tx.session.connection()
+    values = _values(row, IN_PLACE)
+    seen = {"of_binding": row.binding_id, "seen": row.fingerprint, "at": row.updated_at, "next_look": look_at}
+    if connection.dialect.name == "postgresql":
+        every = {**values, **seen, **_listed(steps), "held_lease": lease}
+        await connection.execute(_IN_PLACE_AT_ONCE, every)
+    else:
+        await write_rows(tx, _IN_PLACE, [values])
+        await write_rows(tx, IS_IN_PLACE, [seen])
+        await keep_steps(tx, steps)
 
 
 async def let_go(tx: Transaction, deployment: Deployment, *, lease: str, now: datetime) -> None:
@@ -172,10 +195,14 @@ async def _step_by_step(
 
 
 async def _whole(database: Database, change: Fixed, values: dict[str, Any], steps: Sequence[Noted]) -> None:
-    listed = {f"{column.name}s": [getattr(step, column.name) for step in steps] for column in _STEPS.c}
     async with database.single() as driver:
-        if not await driver.values(change, **values, **listed):
+        if not await driver.values(change, **values, **_listed(steps)):
             raise LeaseLost
+
+
+def _listed(steps: Sequence[Noted]) -> dict[str, Any]:
+    """Return steps column by column."""
+    return {f"{column.name}s": [getattr(step, column.name) for step in steps] for column in _STEPS.c}
 
 
 def _values(row: Deployment, names: Sequence[str]) -> dict[str, Any]:

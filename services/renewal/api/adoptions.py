@@ -1,6 +1,6 @@
 """The routes of adoptions: a certificate that was found is renewed by itself from then on."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path, Request
@@ -12,7 +12,7 @@ from services.renewal.connectors import Challenge
 from services.renewal.domain.adoption import Fit
 from services.renewal.domain.keys import KeyType
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Duration
 from shared.http import Body, Routes, View
 from shared.idempotency import IdempotencyKey, Once
 
@@ -50,7 +50,7 @@ class FitView(View):
     profile: str
     authority: str
     key_type: KeyType
-    lifetime: timedelta
+    lifetime: Duration
     obstacle: str | None = Field(description="Why it cannot be taken.")
     is_same_issuer: bool
     is_same_key: bool
@@ -72,7 +72,7 @@ class AdoptionProposalView(View):
     issuer: str
     not_after: datetime | None
     key_type: KeyType = Field(description="Of the new certificate's key.")
-    lifetime: timedelta = Field(description="Of the new certificate.")
+    lifetime: Duration = Field(description="Of the new certificate.")
     owner: OwningTeamView | None
     profile: str | None = Field(description="That fits best; empty where none does.")
     authority: str | None

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 from pydantic import Field, JsonValue, SecretStr
 
 from services.renewal.actions.authorities import Authorities, NewAuthority
@@ -12,12 +12,12 @@ from services.renewal.domain.policy import Trust
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.groups import OpenGroups
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("authorities:read")]
 Writer = Annotated[Principal, requires("authorities:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 PEM = "application/pem-certificate-chain"
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from services.renewal.actions.budgets import LONGEST, Budgets, Standing
 from services.renewal.domain.budgets import Budget, Limit
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Duration
 from shared.http import Body, Routes, View
 
 Reader = Annotated[Principal, requires("authorities:read")]
@@ -19,7 +19,7 @@ class LimitBody(Body):
     """At most so many within any window of this length."""
 
     most: int = Field(ge=1, le=1_000_000, examples=[300])
-    window: timedelta = Field(
+    window: Duration = Field(
         ge=timedelta(seconds=1),
         le=LONGEST,
         description="ISO 8601: at least a second, at most 30 days.",
@@ -57,7 +57,7 @@ class LimitView(View):
     """At most so many within any window of this length."""
 
     most: int
-    window: timedelta
+    window: Duration
 
 
 class BudgetView(View):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
@@ -14,13 +14,13 @@ from shared.access import Principal, requires
 from shared.clock import Clock, Moment
 from shared.events.renewal import RevocationReason
 from shared.groups import Groups
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 from shared.idempotency import IdempotencyKey, Once
 from shared.openapi import may_fail
 
 Reader = Annotated[Principal, requires("campaigns:read")]
 Writer = Annotated[Principal, requires("campaigns:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 _REPORT: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}, "description": "The report."},
     **may_fail(409),

@@ -3,18 +3,18 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Path
+from fastapi import Path
 from pydantic import Field
 
 from services.renewal import store
 from services.renewal.actions.enrolments import Enrolments
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 
 Reader = Annotated[Principal, requires("enrolments:read")]
 Writer = Annotated[Principal, requires("enrolments:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 LineageId = Annotated[
     str, Path(min_length=1, max_length=100, examples=["01890a5d-ac96-774b-bcce-b302099a8057"])
 ]

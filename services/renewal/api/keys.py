@@ -4,17 +4,17 @@ import base64
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import Field
 
 from services.renewal.actions.keys import Keys
 from shared.access import Principal, requires
 from shared.clock import Clock
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 
 Releaser = Annotated[Principal, requires("keys:release")]
 Auditor = Annotated[Principal, requires("keys:audit")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class KeyReleaseBody(Body):

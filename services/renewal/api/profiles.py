@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from services.renewal.actions.profiles import NamedProfile, NewProfile, Profiles
@@ -12,16 +12,16 @@ from services.renewal.connectors import Challenge
 from services.renewal.domain.keys import KeyType
 from services.renewal.domain.policy import Custody, Trust
 from shared.access import Principal, requires
-from shared.clock import Clock
+from shared.clock import Clock, Duration
 from shared.events.inventory import RuleSeverity
 from shared.groups import GroupId, OpenGroups
-from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag
+from shared.http import Body, Page, Paging, Routes, View, check_if_match, etag, of_query
 from shared.idempotency import IdempotencyKey, Once
 from shared.validity import exceeded
 
 Reader = Annotated[Principal, requires("profiles:read")]
 Writer = Annotated[Principal, requires("profiles:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The `ETag` you have read.")]
 Pattern = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -32,7 +32,7 @@ class ProfileTerms(Body):
     name: str = Field(min_length=1, max_length=200, examples=["web"])
     authority: str = Field(max_length=200, description="An authority's name.", examples=["letsencrypt"])
     key_type: KeyType = KeyType.ECDSA_P256
-    lifetime: timedelta = Field(
+    lifetime: Duration = Field(
         timedelta(days=90),
         ge=timedelta(minutes=5),
         le=timedelta(days=3650),
@@ -58,7 +58,7 @@ class ProfileTerms(Body):
         description="What the authority calls its terms: a profile, a template, a product.",
         examples=[None],
     )
-    renew_before: timedelta | None = Field(
+    renew_before: Duration | None = Field(
         None,
         ge=timedelta(minutes=1),
         description="ISO 8601: how long before the end it is renewed, at least a minute. "
@@ -110,7 +110,7 @@ class CeilingView(View):
     """The longest that a publicly trusted certificate may last, from a day on."""
 
     begins: datetime
-    longest: timedelta
+    longest: Duration
 
 
 class ProfileView(View):
@@ -120,13 +120,13 @@ class ProfileView(View):
     name: str
     authority: str
     key_type: KeyType
-    lifetime: timedelta
+    lifetime: Duration
     allowed_names: list[str]
     challenge: Challenge | None
     trust: Trust = Field(description="Of its authority: the CA/Browser Forum's rules hold for a public one.")
     fallback_authority: str | None
     authority_profile: str | None
-    renew_before: timedelta | None
+    renew_before: Duration | None
     renew_fraction: float | None
     renew_noncompliant: RuleSeverity | None
     key_custody: Custody

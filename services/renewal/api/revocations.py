@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import Depends, Request
+from fastapi import Request
 from pydantic import Field, model_validator
 
 from services.renewal.actions.revocations import NewRevocation, Revocations
@@ -11,12 +11,12 @@ from services.renewal.domain.revocations import RevocationState, Start
 from shared.access import Principal, requires
 from shared.clock import Clock
 from shared.events.renewal import RevocationReason
-from shared.http import Body, Page, Paging, Routes, View
+from shared.http import Body, Page, Paging, Routes, View, of_query
 from shared.idempotency import IdempotencyKey, Once
 
 Reader = Annotated[Principal, requires("revocations:read")]
 Writer = Annotated[Principal, requires("revocations:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 
 
 class RevocationBody(Body):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import Field
 
 from services.renewal import store
@@ -13,11 +13,11 @@ from services.renewal.domain.schedule import Reason
 from shared.access import Principal, requires
 from shared.clock import Clock, Moment
 from shared.errors import Invalid
-from shared.http import Page, Paging, Routes, View, instant_in
+from shared.http import Page, Paging, Routes, View, instant_in, of_query
 
 Reader = Annotated[Principal, requires("enrolments:read")]
 Orderer = Annotated[Principal, requires("orders:write")]
-AllPages = Annotated[Paging, Depends()]
+AllPages = Annotated[Paging, of_query(Paging)]
 LineageId = Annotated[
     str, Path(min_length=1, max_length=100, examples=["01890a5d-ac96-774b-bcce-b302099a8057"])
 ]

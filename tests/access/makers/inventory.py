@@ -224,6 +224,7 @@ REFERENCES: dict[tuple[str, str, str], Reference] = {
         to="/v1/certificates/{fingerprint}",
         body=lambda named: {"fingerprints": [named], "add_tags": ["checked"], "dry_run": True},
     ),
+    ("inventory", "GET /v1/principal-names", "query.id"): Reference(to="/v1/principals/{principal_id}"),
     ("inventory", "GET /v1/certificates", "query.key_fingerprint"): _TO_KEY,
     ("inventory", "GET /v1/certificates/count", "query.key_fingerprint"): _TO_KEY,
     ("inventory", "GET /v1/certificates/facets", "query.key_fingerprint"): _TO_KEY,

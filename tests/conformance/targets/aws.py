@@ -14,6 +14,7 @@ from tests.conformance.targets import apis
 from tests.conformance.targets.bench import NAME, Bench, Break, Fault, Fixtures, Opens, Row
 from tests.discovery.connectors.aws_estate import Estate
 from tests.servers.aws import ACCOUNT, Aws, shared_aws
+from tests.servers.aws_writes import certificate_id
 from tests.servers.tls import CertificateAuthority, Issued
 
 REGION = "eu-west-1"
@@ -149,7 +150,7 @@ def _by_name(aws: Aws, estate: Estate, old: Issued) -> Place:
     )
 
 
-def _distribution(aws: Aws, estate: Estate, old: Issued) -> Place:
+def _distribution_in_acm(aws: Aws, estate: Estate, old: Issued) -> Place:
     arn = estate.acm(issued=old, region="us-east-1")
     identifier = str(estate.distribution([NAME], ACMCertificateArn=arn)["Id"])
     return Place(
@@ -159,6 +160,35 @@ def _distribution(aws: Aws, estate: Estate, old: Issued) -> Place:
         refused=f"cloudfront:PUT /2020-05-31/distribution/{identifier}/config",
         code="InvalidViewerCertificate",
         litter=lambda: _kept(aws, "us-east-1") - 2 + (aws.served(identifier) == aws.served(arn)),
+    )
+
+
+def _distribution_in_iam(aws: Aws, estate: Estate, old: Issued) -> Place:
+    """Build a distribution whose certificate is kept in IAM, and was put there by hand."""
+    iam = aws.client("iam")
+    iam.upload_server_certificate(
+        Path="/cloudfront/",
+        ServerCertificateName="by-hand",
+        CertificateBody=old.certificate_pem.decode(),
+        PrivateKey=old.key_pem.decode(),
+    )
+    identifier = str(estate.distribution([NAME], IAMCertificateId=certificate_id("by-hand"))["Id"])
+
+    def litter() -> int:
+        with aws.unlocked():
+            kept = iam.list_server_certificates()["ServerCertificateMetadataList"]
+        names = {each["ServerCertificateName"] for each in kept} - {"by-hand"}
+        [(chain, _)] = aws.served(identifier)
+        is_ours = x509.load_pem_x509_certificates(chain)[0] != old.certificate
+        return len(names) - is_ours
+
+    return Place(
+        slot={"distribution": identifier, "keep_in": "iam"},
+        served=lambda: next(iter(aws.served(identifier)), None),
+        denied="iam:UploadServerCertificate",
+        refused=f"cloudfront:PUT /2020-05-31/distribution/{identifier}/config",
+        code="InvalidViewerCertificate",
+        litter=litter,
     )
 
 
@@ -218,6 +248,7 @@ ROWS: dict[str, Row] = {
     "aws-acm": _row("aws-acm", _acm),
     "aws-elbv2": _row("aws-elbv2", _listener),
     "aws-elbv2 (SNI, in IAM)": _row("aws-elbv2", _by_name),
-    "aws-cloudfront": _row("aws-cloudfront", _distribution),
+    "aws-cloudfront": _row("aws-cloudfront", _distribution_in_acm),
+    "aws-cloudfront (in IAM)": _row("aws-cloudfront", _distribution_in_iam),
     "aws-secrets-manager": _row("aws-secrets-manager", _secret),
 }

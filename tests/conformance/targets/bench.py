@@ -116,7 +116,7 @@ class Row:
     """Why a fault cannot be, with this kind."""
     otherwise: Mapping[Fault, Outcome] = field(default_factory=dict)
     """Where it ends in another way than is usual."""
-    cuts: tuple[int, int] = (12, 44)
+    cuts: tuple[int, int] = (8, 28)
     """Between which packets the connection is cut: by a seed in the suite, and at every one of them in `make bench`."""
 
     def seeded_cut(self) -> int:

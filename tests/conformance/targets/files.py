@@ -80,4 +80,4 @@ def _gate(certificate: Path) -> Break:
     return broken
 
 
-ROWS = {"files": Row(kind=Files, server="a host in the tests' process", open=_opened, cuts=(5, 45))}
+ROWS = {"files": Row(kind=Files, server="a host in the tests' process", open=_opened, cuts=(5, 28))}

@@ -32,10 +32,16 @@ _CUTS = (
 )
 
 
+_PULL = (
+    "`pull` is no row: nothing is reached there. That an offer is fetched late, never, by somebody else or twice, is refused, bound without "
+    "effect, of another key, or comes while another is under way, is seen by [its own tests](../tests/provisioner/test_pulls.py)."
+)
+
+
 def written(rows: Mapping[str, Row]) -> str:
     """Return the page."""
     reasons = list(dict.fromkeys(reason for row in rows.values() for reason in row.senseless.values()))
-    lines = [_HEAD, *_table(rows, reasons), "", *_notes(reasons), *_failures(), _CUTS]
+    lines = [_HEAD, *_table(rows, reasons), "", *_notes(reasons), *_failures(), _CUTS, "", _PULL]
     return "\n".join(lines) + "\n"
 
 

@@ -33,7 +33,8 @@ from tests.discovery.workshops.aws import (
     documented_policy,
     policy_without,
 )
-from tests.servers.aws import ACCOUNT, OTHER, certificate_id
+from tests.servers.aws import ACCOUNT, OTHER
+from tests.servers.aws_writes import certificate_id
 from tests.servers.webhook import Answer, Webhook
 
 OWN_ONLY: dict[str, Any] = {"accounts": [], "regions": ["eu-west-1"]}

@@ -27,8 +27,8 @@ from tests.servers.nginx import Nginx, Site
 from tests.servers.ssh import Sshd
 from tests.servers.tls import CertificateAuthority, Issued, fingerprint
 
-PATIENCE = 60
-"""Seconds in which a round must come to its end."""
+PATIENCE = 300
+"""Seconds in which a round must come to its end, on a machine that has much else to do."""
 AWAY = 0.5
 """Seconds without a network, or without an sshd."""
 
@@ -267,19 +267,20 @@ class _Nursery:
     async def provisioner(self, kill_at: int) -> AsyncIterator[_Provisioner]:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{kill_at}\n".encode())
-        started = _Provisioner(await self._said(), asyncio.ensure_future(self._said()))
+        pid = await asyncio.wait_for(self._said(), PATIENCE)
+        started = _Provisioner(pid, asyncio.ensure_future(self._said()))
         try:
             yield started
         finally:
             # It ends what it is at, and may still be killed at that.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(started.pid, signal.SIGTERM)
-            status = await started.ended
+            status = await asyncio.wait_for(started.ended, PATIENCE)
         assert status in (0, -signal.SIGKILL), status
 
     async def _said(self) -> int:
         assert self._process.stdout is not None
-        return int(await asyncio.wait_for(self._process.stdout.readline(), PATIENCE))
+        return int(await self._process.stdout.readline())
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from services.provisioner.connectors.file_slots import FilesOptions, FilesSlot
 from services.provisioner.connectors.files import Files, prefixed
 from services.provisioner.connectors.nginx import NginxOptions
+from services.provisioner.connectors.sftp_files import NewFile
 from services.provisioner.connectors.ssh import connect
 from services.provisioner.domain import DeploymentError, Failure, Material, pair
 from shared.errors import Invalid
@@ -147,7 +148,7 @@ async def test_a_file_of_several_pieces_is_written_and_read_whole(host: SshHost,
     content = bytes(range(256)) * 257  # two pieces, and the beginning of a third
     path = str(tmp_path / "keystore")
     async with connect(access(host)) as session:
-        await session.write(path, content, like=None, mode=0o640)
+        await session.write(NewFile(path=path, content=content, like=None, mode=0o640))
         assert Path(path).read_bytes() == content
         assert await session.read(path) == content
 

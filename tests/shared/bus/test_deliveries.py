@@ -107,6 +107,15 @@ def test_a_delivery_is_a_sign_of_life_to_the_client() -> None:
     assert Sorter(lambda _: None).sort(delivered(1, [b"{}"])) == HEARTBEAT
 
 
+def test_a_message_is_read_when_its_last_piece_comes() -> None:
+    stream, found = delivered(1, [b"{", b"}"]), list[Arrived]()
+    sorter = Sorter(found.append, reader=lambda each: each.body.decode())
+    sorter.sort(stream[:-1])
+    assert not found
+    sorter.sort(stream[-1:])
+    assert [each.delivery.read for each in found] == ["{}"]
+
+
 def test_what_is_no_frame_is_left_to_the_client() -> None:
     broken = bytearray(delivered(1, [b"{}"]))
     broken[-1] = 0

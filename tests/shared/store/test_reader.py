@@ -1,6 +1,7 @@
 """Reading by the driver gives what a session gives, on either database."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.store import Database, Instant, Json, is_away
-from shared.store.reader import Columns, Fixed, TookTooLong, among
+from shared.store.reader import AtHand, Columns, Fixed, TookTooLong, among
 from tests.servers.postgres import Postgres
 
 TABLES = sa.MetaData()
@@ -35,6 +36,7 @@ OAK = {
 ELM = {"name": "elm", "planted_at": None, "fruits": None, "height": None, "rings": None, "is_tall": False}
 NAMED = Fixed(sa.select(*TREES.c).where(among(TREES.c.name, "names")).order_by(TREES.c.name))
 SINCE = Fixed(sa.select(TREES.c.name).where(TREES.c.planted_at >= sa.bindparam("at", type_=Instant())))
+FELLED = Fixed(sa.delete(TREES).where(TREES.c.name == sa.bindparam("name")))
 LISTED = Columns(TREES, *TREES.c)
 
 
@@ -111,6 +113,33 @@ async def test_what_the_database_refuses_is_an_error_that_tells_it_from_one_that
         assert "oak" not in str(raised.value)
 
 
+async def test_what_is_written_by_the_driver_is_there_for_all_at_once(database: Database):
+    async with database.single() as driver:
+        assert await driver.values(FELLED, name="oak") == []
+        async with database.reader() as other:
+            assert [row.name for row in await other.rows(NAMED, names=["oak", "elm"])] == ["elm"]
+
+
+async def test_of_a_file_a_statement_alone_and_a_transaction_write_one_after_the_other(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path}/garden.db", source="garden")
+    async with database.transaction() as tx:
+        connection = await tx.session.connection()
+        await connection.run_sync(TABLES.create_all)
+        await connection.execute(sa.insert(TREES), [OAK])
+    async with anyio.create_task_group() as tasks, database.transaction() as tx:
+        tasks.start_soon(_fell, database, "oak")
+        await anyio.wait_all_tasks_blocked()
+        assert await tx.session.scalar(sa.select(sa.func.count()).select_from(TREES)) == 1
+    async with database.read() as session:
+        assert await session.scalar(sa.select(sa.func.count()).select_from(TREES)) == 0
+    await database.close()
+
+
+async def _fell(database: Database, name: str) -> None:
+    async with database.single() as driver:
+        await driver.values(FELLED, name=name)
+
+
 async def test_postgresql_is_asked_no_longer_than_it_may_take_and_the_connection_is_good_afterwards(
     postgres: Postgres,
 ):
@@ -152,5 +181,58 @@ async def test_a_connection_that_the_server_has_ended_is_not_given_out(postgres:
         name = database.url.database
         postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         # The news of it is on its way.
-        await anyio.sleep(0.05)
+        await anyio.sleep(0.5)
+    await database.close()
+
+
+async def test_what_readers_keep_at_hand_leaves_sessions_the_rest_of_the_pool(postgres: Postgres):
+    database = Database(postgres.database("garden").url, source="garden", pool_size=2)
+    which = Fixed(sa.select(sa.func.pg_backend_pid().label("process")))
+
+    async def read_at_once(count: int) -> set[int]:
+        async with AsyncExitStack() as opened:
+            readers = [await opened.enter_async_context(database.reader()) for _ in range(count)]
+            return {row.process for reader in readers for row in await reader.rows(which)}
+
+    assert len(await read_at_once(4)) == 4
+    [at_hand] = await read_at_once(1)
+    async with AsyncExitStack() as opened:
+        for _ in range(3):
+            session = await opened.enter_async_context(database.read())
+            assert await session.scalar(sa.text("SELECT pg_backend_pid()")) != at_hand
+        assert await read_at_once(1) == {at_hand}
+    await database.close()
+
+
+@pytest.mark.parametrize("longest", [None, timedelta(seconds=20)])
+async def test_more_readers_than_there_are_connections_all_get_one_in_turn(
+    postgres: Postgres, longest: timedelta | None
+):
+    database = Database(postgres.database("garden").url, source="garden", pool_size=1)
+    one = Fixed(sa.select(sa.literal_column("1").label("one")))
+    answers: list[int] = []
+
+    async def ask() -> None:
+        for _ in range(3):
+            async with database.reader(longest=longest) as reader:
+                answers.extend([row.one for row in await reader.rows(one)])
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(6):
+            tasks.start_soon(ask)
+    assert answers == [1] * 18
+    await database.close()
+
+
+async def test_a_connection_that_has_rested_for_long_goes_by_the_pool(postgres: Postgres):
+    database = Database(postgres.database("garden").url, source="garden")
+    at_hand = AtHand(database.engine, most=1, fresh=0)
+    one = Fixed(sa.select(sa.literal_column("1").label("one")))
+    taken: list[int] = []
+    sa.event.listen(database.engine.sync_engine.pool, "checkout", lambda *_: taken.append(1))
+    for _ in range(3):
+        async with at_hand.reader() as reader:
+            assert [row.one for row in await reader.rows(one)] == [1]
+    assert len(taken) == 3
+    at_hand.close()
     await database.close()

@@ -4,7 +4,7 @@ By the CloudFront API reference (`UpdateDistribution` wants the whole configurat
 `If-Match`) and "Requirements for using SSL/TLS certificates with CloudFront" (ACM's must be in US East, N. Virginia).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, ClassVar, Self
@@ -99,7 +99,11 @@ class AwsCloudFront(OfAws):
             text = f"{slot.key} serves CloudFront's own certificate: it has no alternate domain name yet."
             raise DeploymentError(Failure.NOT_SUPPORTED, text, step="stage")
         arn = await self._keeping(slot).keep(pair_of(material), keeper=slot.keep_in, step="stage")
-        named = {"IAMCertificateId": await self._id(arn)} if is_of_iam(arn) else {"ACMCertificateArn": arn}
+        named = (
+            {"IAMCertificateId": await self._id(arn, step="stage")}
+            if is_of_iam(arn)
+            else {"ACMCertificateArn": arn}
+        )
         settings = {
             name: before[name] for name in ("SSLSupportMethod", "MinimumProtocolVersion") if name in before
         }
@@ -120,14 +124,8 @@ class AwsCloudFront(OfAws):
         """Ask which certificate the distribution uses, and for that."""
         _, config = await self._read(slot, step="read back")
         used = _plain(config["ViewerCertificate"])
-        keeping = self._keeping(slot)
-        found = None
-        if "ACMCertificateArn" in used:
-            found = await keeping.fingerprint(str(used["ACMCertificateArn"]), step="read back")
-        else:
-            async for arn in keeping.made(keeper="iam", step="read back"):
-                if await self._id(arn) == used.get("IAMCertificateId"):
-                    found = await keeping.fingerprint(arn, step="read back")
+        arn = await self._arn(used, keeping=self._keeping(slot), step="read back")
+        found = await self._keeping(slot).fingerprint(arn, step="read back") if arn is not None else None
         must_hold(slot.key, found, fingerprint=fingerprint)
         report("read back", f"{slot.key} uses {fingerprint}.")
 
@@ -143,22 +141,37 @@ class AwsCloudFront(OfAws):
     async def clear(self, slot: DistributionSlot) -> None:
         """Remove what was made for this slot and is not used by it."""
         _, config = await self._read(slot, step="clear")
-        used = _plain(config["ViewerCertificate"]).get("ACMCertificateArn")
-        await self._keeping(slot).drop_all_but(str(used), keeper=slot.keep_in, step="clear")
+        keeping = self._keeping(slot)
+        used = await self._arn(_plain(config["ViewerCertificate"]), keeping=keeping, step="clear")
+        await keeping.drop_all_but(used, keeper=slot.keep_in, step="clear")
 
     async def tidy(self, *, undo: DistributionUndo) -> None:
         """Remove the old certificate, where it was made here for this slot and nobody else uses it."""
-        before = undo.before.get("ACMCertificateArn")
+        keeping = Keeping(self._aws, region=HOME, label=undo.label, is_for_cloudfront=True)
+        before = await self._arn(undo.before, keeping=keeping, step="tidy")
         if before is not None and before != undo.new:
-            keeping = Keeping(self._aws, region=HOME, label=undo.label, is_for_cloudfront=True)
-            await keeping.drop(str(before), step="tidy")
+            await keeping.drop(before, step="tidy")
+
+    async def _arn(self, viewer: Mapping[str, Any], *, keeping: Keeping, step: str) -> str | None:
+        """Return the certificate that is used, where it is in ACM, or in IAM and made here for the slot.
+
+        A distribution names one of IAM by its id, from which nothing leads to it.
+        """
+        if "ACMCertificateArn" in viewer:
+            return str(viewer["ACMCertificateArn"])
+        used = viewer.get("IAMCertificateId")
+        made = [arn async for arn in keeping.made(keeper="iam", step=step)] if used is not None else []
+        for arn in made:
+            if await self._id(arn, step=step) == used:
+                return arn
+        return None
 
     def _keeping(self, slot: DistributionSlot) -> Keeping:
         return Keeping(self._aws, region=HOME, label=slot.label, is_for_cloudfront=True)
 
-    async def _id(self, arn: str) -> str:
+    async def _id(self, arn: str, *, step: str) -> str:
         name = arn.rpartition("/")[2]
-        told = await self._aws.call("iam", "get_server_certificate", step="stage", ServerCertificateName=name)
+        told = await self._aws.call("iam", "get_server_certificate", step=step, ServerCertificateName=name)
         return str(told["ServerCertificate"]["ServerCertificateMetadata"]["ServerCertificateId"])
 
     async def _read(self, slot: DistributionSlot, *, step: str) -> tuple[str, dict[str, Any]]:
