@@ -1,5 +1,6 @@
 """Strikes, waits until every lifecycle has come to its end, and counts what is left."""
 
+import errno
 import os
 import time
 from collections import Counter
@@ -127,7 +128,7 @@ class Storm:
             return False
         ballast, was_full = self.stage.disk / "ballast", False
         until = time.monotonic() + _AWAY
-        with ballast.open("wb") as file:
+        with ballast.open("ab") as file:
             while time.monotonic() < until:  # what the database gives back meanwhile is taken too
                 was_full |= _fill(file, self.stage.disk)
                 time.sleep(0.02)
@@ -254,11 +255,17 @@ def _hinder(wire: Wire, hinder: Callable[[Wire], None]) -> bool:
 
 
 def _fill(file: IO[bytes], disk: Path) -> bool:
-    """Let a file take what is free, and say whether that is nothing now."""
-    with suppress(OSError):  # somebody else was faster
-        if free := os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize:
-            os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
-    return os.statvfs(disk).f_bavail == 0
+    """Let a file, open for appending, take what is free; return whether more was refused."""
+    status = os.statvfs(disk)
+    with suppress(OSError):  # a file system keeps some for its own notes, or somebody else was faster
+        os.posix_fallocate(
+            file.fileno(), file.seek(0, os.SEEK_END), max(status.f_bavail, 1) * status.f_frsize
+        )
+    try:
+        while True:
+            os.write(file.fileno(), bytes(status.f_frsize))
+    except OSError as error:
+        return error.errno == errno.ENOSPC
 
 
 def _is_alive(pid: int | None) -> bool:
