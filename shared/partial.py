@@ -217,7 +217,7 @@ def _take(parts: _Parts, inner: Iterator[Value]) -> None:
 def _extension(part: Value) -> tuple[str, bytes]:
     """Return which one it is, and what it says; between them it may say that it is critical."""
     members = list(part.expect(der.SEQUENCE).inside())
-    if len(members) < 2:  # noqa: PLR2004 - as above
+    if len(members) < 2:  # noqa: PLR2004 - its kind and its value
         raise Malformed("an extension says nothing")
     return der.dotted(members[0].expect(der.OID).content), members[-1].content
 
