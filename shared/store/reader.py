@@ -307,7 +307,7 @@ class AtHand:
         while self._resting:
             borrowed = self._resting.pop()
             rest = time.monotonic() - borrowed.record_info[RESTS_SINCE]  # type: ignore[index] # it is in the pool's charge
-            if rest < self._fresh and not borrowed.driver_connection.is_closed():  # type: ignore[union-attr] # as above
+            if rest < self._fresh and not borrowed.driver_connection.is_closed():  # type: ignore[union-attr] # while it is borrowed there is one
                 return borrowed
             borrowed.close()
         return None
@@ -317,7 +317,7 @@ class AtHand:
         if len(self._resting) >= self._most or pool.checkedout() >= pool.size():
             borrowed.close()
             return
-        borrowed.record_info[RESTS_SINCE] = time.monotonic()  # type: ignore[index] # as above
+        borrowed.record_info[RESTS_SINCE] = time.monotonic()  # type: ignore[index] # it is in the pool's charge
         self._resting.append(borrowed)
 
 
