@@ -47,16 +47,13 @@ fuzz: install ## Ask the five services all that their contracts allow and forbid
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target build/fuzz/lib --requirement tests/fuzz/requirements.lock || echo "atheris could not be installed" >&2
 	PYTHONPATH=.:build/fuzz/lib $(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
 
-audit: install ## Ask whether a dependency is known to be vulnerable; needs the network
-	@mkdir -p build && rm -f build/audit.json
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/audit-tool pip-audit || echo "pip-audit could not be installed" >&2
-	@PYTHONPATH=build/audit-tool $(BIN)/python -m pip_audit --requirement requirements.lock --disable-pip --format json --output build/audit.json || { [ ! -s build/audit.json ] && echo "Nobody could be asked: nothing is known about the dependencies of today." >&2; }
-	@[ ! -d portal/node_modules ] || (cd portal && npm audit --omit=dev --audit-level=high)
+audit: install ## Ask whether a dependency is known to be vulnerable; at fault where nobody can be asked
+	$(BIN)/python -m tests.advisories --strict
 
 $(SPECTRAL): contracts/package-lock.json
 	cd contracts && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || echo "Spectral could not be installed: its rules are left out. They need Node.js." >&2
 
-check: install $(SPECTRAL) ## Lint, types, import contracts, generated and released contracts, secrets: run it before every commit
+check: install $(SPECTRAL) ## Lint, types, import contracts, generated and released contracts, secrets, advisories: run it before every commit
 	[ ! -d portal/node_modules ] || (cd portal && node_modules/.bin/biome check --error-on-warnings .)
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
@@ -64,6 +61,7 @@ check: install $(SPECTRAL) ## Lint, types, import contracts, generated and relea
 	$(BIN)/lint-imports
 	$(BIN)/everleaf contracts --check
 	$(BIN)/python -m pytest --quiet --quiet tests/architecture/test_security.py
+	$(BIN)/python -m tests.advisories
 	[ ! -e $(SPECTRAL) ] || (cd contracts && node_modules/.bin/spectral lint --ruleset spectral.yaml --fail-severity warn --quiet ../services/*/openapi.json)
 
 format: install ## Put the code into the house format

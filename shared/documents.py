@@ -45,6 +45,10 @@ def revealed(value: Any) -> Any:
 
 def holds_secret(value: Any) -> bool:
     """Return whether there is a secret anywhere in a document."""
+    if value is None or isinstance(
+        value, str | int | float
+    ):  # nearly all, and whether they are a mapping takes longest to say
+        return False
     if isinstance(value, BaseModel):
         return any(holds_secret(each) for _, each in value)
     if isinstance(value, Mapping):

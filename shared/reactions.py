@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, NamedTuple, TypeVar, cast
@@ -57,6 +57,8 @@ class Reaction(Generic[P]):
 
     It lets others go on often, is cut off when the events' turn comes, and never raises.
     """
+    hear: Callable[[Event[P]], None] | None = None
+    """Works out what an event says as soon as it has come; it asks nobody. Where it fails, so will what takes the event in, and tell it."""
 
 
 Several = Callable[[Transaction, Sequence[Event[P]]], Awaitable[Sequence[Event[P]]]]
@@ -75,15 +77,18 @@ class Reactor:
         backoff: tuple[timedelta, ...] = DEFAULT_BACKOFF,
         batch: int = 200,
         at_once: int | None = None,
+        abreast: int = 1,
         before: Callable[[Transaction, Sequence[Event[Any]]], Awaitable[None]] | None = None,
     ) -> None:
         """`batch` is how many events are taken from the bus together at most, and absorbed together.
 
-        `at_once` is how many of the rest are taken into one transaction, where that is fewer. `before` is shown all its
-        events before their reactions are; one that comes again is shown again.
+        `at_once` is how many of the rest are taken into one transaction, where that is fewer, and `abreast` how many of
+        those are under way together. `before` is shown all the events of one before their reactions are, and holds what
+        they bear upon: the next transaction does so after it. An event that comes again is shown again.
         """
         self._batch = batch
         self._at_once = at_once or batch
+        self._abreast = abreast
         self._before = before
         self._database = database
         self._bus = bus
@@ -101,19 +106,22 @@ class Reactor:
         if reaction is None:  # the queue was bound to this type by an earlier version
             return None
         try:
-            return Event.parse(message.body, reaction.payload)
+            event = Event.parse(message.body, reaction.payload)
         except ValidationError as error:
             return error
+        if reaction.hear is not None:
+            with suppress(Exception):  # nothing that an event says may end the connection it comes by
+                reaction.hear(event)
+        return event
 
     async def handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
         """Handle a batch in few transactions; what is in one that fails as a whole, one by one."""
         began = time.perf_counter()
         outcomes = [DONE] * len(deliveries)
         left = await self._absorbed(self._arrivals(deliveries, outcomes))
-        for start in range(0, len(left), self._at_once):
-            following = start + self._at_once
-            async with self._foreseeing(left[following : following + self._at_once]):
-                await self._in_as_few_transactions_as_possible(left[start:following], outcomes)
+        await self._in_turn(
+            [left[start : start + self._at_once] for start in range(0, len(left), self._at_once)], outcomes
+        )
         EVENTS_PROCESSED.labels(self._database.source, self.queue.name).observe(time.perf_counter() - began)
         handled = zip(deliveries, outcomes, strict=True)
         counts = Counter((delivery.message.type, outcome.verdict) for delivery, outcome in handled)
@@ -130,7 +138,7 @@ class Reactor:
                 reason = f"not a valid {type_}: {read}"
                 outcomes[number] = Outcome(verdict=Verdict.DEAD, reason=reason)
             elif read is not None:
-                event = cast(Event[Any], read)
+                event = cast("Event[Any]", read)
                 arrived.setdefault(event.id, _Arrival(number, self._reactions[type_], event, delivery))
         return list(arrived.values())
 
@@ -147,6 +155,32 @@ class Reactor:
         others = {arrival.event.id for arrival in left}
         self._tell_age([arrival.event for arrival in arrivals if arrival.event.id not in others])
         return left
+
+    async def _in_turn(self, sets: Sequence[Sequence["_Arrival"]], outcomes: list[Outcome]) -> None:
+        """Take sets in, each in a transaction of its own: while one waits for the database another is worked on.
+
+        Each holds what it bears upon after the one before it does, so that events about the same thing stay in their order.
+        """
+        room, has_held = asyncio.Semaphore(self._abreast), asyncio.Event()
+        has_held.set()  # before the first is none
+
+        async def take_in(arrivals: Sequence[_Arrival], has_held: asyncio.Event) -> None:
+            try:
+                await self._in_as_few_transactions_as_possible(arrivals, outcomes, has_held)
+            finally:
+                has_held.set()
+                room.release()
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                for arrivals in sets:
+                    async with self._foreseeing(arrivals):
+                        await has_held.wait()
+                        await room.acquire()
+                    has_held = asyncio.Event()
+                    tasks.start_soon(take_in, arrivals, has_held)
+        except BaseExceptionGroup as group:  # who consumes knows what to do about what is in it
+            raise group.exceptions[0] from group
 
     @asynccontextmanager
     async def _foreseeing(self, arrivals: Sequence["_Arrival"]) -> AsyncIterator[None]:
@@ -165,20 +199,20 @@ class Reactor:
                 )
 
     async def _in_as_few_transactions_as_possible(
-        self, arrivals: Sequence["_Arrival"], outcomes: list[Outcome]
+        self, arrivals: Sequence["_Arrival"], outcomes: list[Outcome], has_held: asyncio.Event
     ) -> None:
         try:
-            await self._together(arrivals, outcomes)
+            await self._together(arrivals, outcomes, has_held)
         except (sa.exc.DBAPIError, OSError) as error:
             if is_away(error) and await self._has_returned():
-                await self._in_as_few_transactions_as_possible(arrivals, outcomes)
+                await self._in_as_few_transactions_as_possible(arrivals, outcomes, has_held)
                 return
             if len(arrivals) == 1:
                 outcomes[arrivals[0].number] = Outcome(verdict=Verdict.RETRY, reason=_reason(error))
                 return
             for arrival in arrivals:
                 outcomes[arrival.number] = DONE
-                await self._in_as_few_transactions_as_possible([arrival], outcomes)
+                await self._in_as_few_transactions_as_possible([arrival], outcomes, has_held)
 
     async def _has_returned(self) -> bool:
         """Wait for a database that does not answer: that is no failure of the events, whose tries it would use up.
@@ -197,13 +231,16 @@ class Reactor:
                 return failures > 0
         return False
 
-    async def _together(self, arrivals: Sequence["_Arrival"], outcomes: list[Outcome]) -> None:
+    async def _together(
+        self, arrivals: Sequence["_Arrival"], outcomes: list[Outcome], has_held: asyncio.Event
+    ) -> None:
         async with self._database.transaction() as tx:
             tx.after_commit(lambda: self._tell_age([arrival.event for arrival in arrivals]))
             first = await self._first(tx, sorted(arrival.event.id for arrival in arrivals))
             left = [arrival for arrival in arrivals if arrival.event.id in first]
             if self._before is not None:
                 await self._before(tx, [arrival.event for arrival in left])
+            has_held.set()
             for arrival in await self._rest_of(tx, left, lambda reaction: reaction.handle_usual):
                 outcomes[arrival.number] = await self._one(tx, arrival)
 

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 
 from bench.campaign.farm import Farm
+from bench.measure import cpu_of
 from tests.journeys.platforms import SERVICES, Production, accepted, until
 from tests.servers.pebble import Pebble, PebbleOptions
 from tests.servers.postgres import Postgres
@@ -49,6 +51,7 @@ class Estate:
         options = PebbleOptions(http01_port=self.http01)
         self.pebble = Pebble(folder / "pebble", options=options, ca=CertificateAuthority("API root"))
         self._folder = folder
+        self._spent: dict[str, float] = defaultdict(float)
         self.platform: Production
 
     def start(self) -> None:
@@ -80,19 +83,37 @@ class Estate:
         for stop in stops:
             stop()
 
+    def cpu(self) -> dict[str, float]:
+        """Return the seconds of CPU that each service, PostgreSQL and RabbitMQ have taken so far, before kills too."""
+        return {name: self._spent[name] + cpu_of(pid) for name, pid in self._pids().items()}
+
+    def _pids(self) -> dict[str, int]:
+        servers = {"postgres": self.postgres.pid, "rabbitmq": self.rabbitmq.pid}
+        services = {
+            name: process.pid for name, process in self.platform.processes.items() if name in SERVICES
+        }
+        return {**services, **{name: pid for name, pid in servers.items() if pid is not None}}
+
+    def _note(self, name: str) -> None:
+        """Keep what something has taken that is about to be killed."""
+        self._spent[name] += cpu_of(self._pids()[name])
+
     def kill_service(self, name: str) -> None:
         """Kill a service as a crash would, and start it again."""
+        self._note(name)
         self.platform.processes[name].kill()
         self.platform.start_service(name)
 
     def kill_broker(self) -> None:
         """Kill the broker, and start it again on what it has on disk."""
+        self._note("rabbitmq")
         self.rabbitmq.kill()
         time.sleep(1)
         self.rabbitmq.start()
 
     def kill_database(self) -> None:
         """End PostgreSQL at once, with all its connections, and start it again: it recovers from its log."""
+        self._note("postgres")
         self.postgres.crash()
         self.postgres.start()
 

@@ -67,10 +67,13 @@ class CampaignSuite:
 
 def _run(estate: Estate, client: httpx.Client) -> Sample:
     path = _planned(client)
-    began = time.monotonic()
+    began, before = time.monotonic(), estate.cpu()
     kills = _kills(estate)
     _watch(client, path, kills=kills)
     wall = time.monotonic() - began
+    spent = {name: seconds - before[name] for name, seconds in estate.cpu().items()}
+    said = ", ".join(f"{name} {seconds:.0f}" for name, seconds in spent.items())
+    print(f"CPU, in seconds: {said}")
     faults = (
         *_spared(kills),
         *_ended(estate),
@@ -79,8 +82,10 @@ def _run(estate: Estate, client: httpx.Client) -> Sample:
         *_wasted(estate, client),
     )
     replaced = accepted(client.get(path))["counts"].get("replaced", 0)
-    usage = Usage(wall=wall, cpu=0, peak_mib=0, exit_code=0, said="")
-    return Sample(usage=usage, asked=estate.farm.size, found=replaced, faults=faults)
+    ours = sum(seconds for name, seconds in spent.items() if name in SERVICES)
+    usage = Usage(wall=wall, cpu=ours, peak_mib=0, exit_code=0, said="")
+    servers = sum(spent.values()) - ours
+    return Sample(usage=usage, asked=estate.farm.size, found=replaced, server_cpu=servers, faults=faults)
 
 
 def _planned(client: httpx.Client) -> str:

@@ -164,7 +164,7 @@ class Bout:
         try:
             async with workshop(database) as shop:
                 await self._ask_for(shop, new, keys)
-                command = [sys.executable, "-m", "bench.deploy.worker", url, str(keys)]
+                command = [sys.executable, "-m", "bench.deploy", url, str(keys)]
                 usage = await asyncio.to_thread(measure, command, folder=self.folder, limit=LIMIT)
                 ended = Counter([row.state async for row in _rows(shop)])
         finally:

@@ -1,11 +1,8 @@
-"""`python -m bench.deploy.worker URL KEYS`: works off the deployments that are due, as one process of the provisioner does."""
+"""Works off the deployments that are due, as one process of the provisioner does."""
 
 import asyncio
-import sys
 from datetime import timedelta
 from pathlib import Path
-
-import anyio
 
 from services.provisioner.settings import ProvisionerSettings
 from shared.collector import look_less
@@ -46,8 +43,3 @@ async def _work_off(shop: Workshop, *, lanes: int) -> None:
         working.add(task)
         task.add_done_callback(ended)
     await asyncio.gather(*working)
-
-
-if __name__ == "__main__":
-    # As the platform runs: on uvloop, and what is loaded is not searched for garbage again and again.
-    anyio.run(main, sys.argv[1], Path(sys.argv[2]), backend_options={"use_uvloop": True})

@@ -1,7 +1,6 @@
 """What the rows `ingest.*` need: a broker, a PostgreSQL, inventories and queues in them, and what they all take."""
 
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from bench.ingest import bare
 from bench.ingest.telling import told
-from bench.measure import NotMeasured, measure
+from bench.measure import NotMeasured, cpu_of, measure
 from bench.rows import Sample
 from services.inventory.service import SCHEMA
 from shared.bus import Message, Queue
@@ -44,7 +43,7 @@ class Servers:
         return replace(sample, server_cpu=self._cpu() - before)
 
     def _cpu(self) -> float:
-        return sum(_cpu_of(server.pid) for server in (self.postgres, self.rabbitmq) if server.pid)
+        return sum(cpu_of(server.pid) for server in (self.postgres, self.rabbitmq) if server.pid)
 
     def queue(self, looked: Sequence[Message]) -> str:
         """Return a bus on which these events wait."""
@@ -103,19 +102,3 @@ async def _migrate(url: str) -> None:
     database = Database(url, source="inventory")
     await SCHEMA.upgrade(database)
     await database.close()
-
-
-def _cpu_of(pid: int) -> float:
-    """Return the seconds of CPU of a process, its children and those that it has outlived."""
-    ticks = _ticks(pid)
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        try:
-            ticks += _ticks(int(child))
-        except (FileNotFoundError, ProcessLookupError):  # counted with its parent's from now on
-            continue
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _ticks(pid: int) -> int:
-    # proc(5): the 14th to 17th field, the last two of children that have ended; the 2nd, a name, may hold blanks.
-    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))

@@ -17,7 +17,7 @@ from services.inventory.actions.renewals import Renewals
 from services.inventory.actions.replacements import Replacements
 from services.inventory.connectors import policy_files
 from services.inventory.events import reactions
-from services.inventory.service import AT_ONCE, batch_for
+from services.inventory.service import ABREAST, AT_ONCE, batch_for
 from services.inventory.settings import InventorySettings
 from shared.bus import Delivery, Outcome
 from shared.bus.rabbitmq import RabbitBus
@@ -73,6 +73,7 @@ async def main(bus_url: str, database_url: str, count: int) -> None:
         clock=utc_now,
         batch=batch_for(database),
         at_once=AT_ONCE,
+        abreast=ABREAST,
         before=hold_all,
     )
     look_less()

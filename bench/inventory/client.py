@@ -30,19 +30,30 @@ class Asking:
 
 
 class Connection:
-    """One connection, which asks one thing after another."""
+    """One connection, which asks one thing after another; it is opened anew where the server has closed it meanwhile."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
 
     @classmethod
     async def open(cls, port: int) -> Self:
         """Connect."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=64 * 1024 * 1024))
+        made = cls(port)
+        await made._connect()
+        return made
+
+    async def _connect(self) -> None:
+        self._reader, self._writer = await asyncio.open_connection(
+            "127.0.0.1", self._port, limit=64 * 1024 * 1024
+        )
 
     async def ask(self, request: bytes) -> bytes:
         """Return the body of the answer. Raises `NotMeasured` where it is not 200."""
+        if self._reader.at_eof():  # nobody asked for longer than the server waits
+            self._writer.close()
+            await self._connect()
         self._writer.write(request)
         head = (await self._reader.readuntil(_END)).lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])

@@ -273,6 +273,10 @@ class CertificateReportView(TypedDict):
     """What its authority says; empty where nobody was asked, or it names nobody to ask."""
     findings: dict[str, int]
     """How many rules it breaks, by severity."""
+    pq_signature: Signature
+    """What its key and its signature rest on: its part of post-quantum readiness; that of a place,
+    where key exchange counts too, is with the place's assessment.
+    """
     place_count: int
     places: list[SeenPlaceView]
     thresholds_passed: list[CrossedView]
@@ -877,11 +881,28 @@ class IssuerReportView(TypedDict):
     """How near its end is: `renew` a year before, `warning` 180 days, `error` 90, `critical` 30."""
     first_known_at: str
     leaves: LeavesView
+    broken_rules: dict[str, int]
+    """How many rules it breaks, by severity."""
     valid: int
     linted_at: str | None
     """Empty where it was not linted yet."""
     findings: list[IssuerFindingView]
     """The rules that it breaks. They are not counted with those of the certificates."""
+
+
+class IssuerRuleCountView(TypedDict):
+    """How many intermediates and roots break a rule."""
+
+    rule: str
+    severity: Severity
+    remedy: str | None
+    issuers: int
+
+
+class IssuerRuleCountsView(TypedDict):
+    """Which rules are broken by intermediates and roots, the most broken first; at most 500."""
+
+    rules: list[IssuerRuleCountView]
 
 
 class IssuerView(TypedDict):
@@ -903,6 +924,8 @@ class IssuerView(TypedDict):
     """How near its end is: `renew` a year before, `warning` 180 days, `error` 90, `critical` 30."""
     first_known_at: str
     leaves: LeavesView
+    broken_rules: dict[str, int]
+    """How many rules it breaks, by severity."""
 
 
 class KeyBitsAtLeast(TypedDict):
@@ -2775,6 +2798,8 @@ def list_issuers(
     *,
     expires_before: str | None = None,
     outlived: bool | None = None,
+    rule: str | None = None,
+    severity: Severity | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Listing[IssuerView]:
@@ -2786,7 +2811,19 @@ def list_issuers(
         operation="list_issuers",
         method="GET",
         path="/inventory/v1/issuers",
-        query={"expires_before": expires_before, "outlived": outlived, "limit": limit, "cursor": cursor},
+        query={"expires_before": expires_before, "outlived": outlived, "rule": rule, "severity": severity, "limit": limit, "cursor": cursor},
+    )
+
+
+def count_issuer_findings() -> Call[IssuerRuleCountsView]:
+    """Count the intermediates and roots that break each rule.
+
+    Needs `certificates:read`.
+    """
+    return Call(
+        operation="count_issuer_findings",
+        method="GET",
+        path="/inventory/v1/issuer-findings",
     )
 
 

@@ -1181,6 +1181,19 @@ def replace_profile(profile_id: str, body: ProfileTerms, *, if_match: str | None
     )
 
 
+def delete_profile(profile_id: str) -> Call[None]:
+    """Forget a profile that nothing goes by.
+
+    Needs `profiles:write`.
+    """
+    return Call(
+        operation="delete_profile",
+        method="DELETE",
+        path=f"/renewal/v1/profiles/{quoted(profile_id)}",
+        answers="nothing",
+    )
+
+
 def put_profile_groups(profile_id: str, body: GroupsBody) -> Call[ProfileView]:
     """Put a profile into these groups, and no others.
 
@@ -1540,6 +1553,7 @@ def create_revocation(body: RevocationBody) -> Call[RevocationView]:
 
 def list_revocations(
     *,
+    fingerprint: str | None = None,
     state: RevocationState | None = None,
     limit: int | None = None,
     cursor: str | None = None,
@@ -1552,7 +1566,7 @@ def list_revocations(
         operation="list_revocations",
         method="GET",
         path="/renewal/v1/revocations",
-        query={"state": state, "limit": limit, "cursor": cursor},
+        query={"fingerprint": fingerprint, "state": state, "limit": limit, "cursor": cursor},
     )
 
 

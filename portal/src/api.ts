@@ -44,9 +44,14 @@ async function refusal(response: Response): Promise<Refusal> {
     .clone()
     .json()
     .catch(() => ({}));
+  return refused(response.status, { title: response.statusText, ...said });
+}
+
+/** Return what a problem document says; what it leaves out is said for it. */
+export function refused(status: number, said: Record<string, string>): Refusal {
   return new Refusal(
-    response.status,
-    said.title ?? response.statusText,
+    status,
+    said.title ?? "The platform did not answer",
     said.detail ?? "The service gave no reason.",
     said.next_step ?? "Try again; if it stays, look at the service's log.",
     said.trace_id ?? "",
@@ -87,19 +92,30 @@ export async function contract(service: Service): Promise<Contract> {
 
 const CLIENTS = { inventory, discovery, renewal, provisioner, notifier };
 
+interface Sent {
+  /** What stands for the braces of the path. */
+  ids?: Record<string, string>;
+  body?: unknown;
+  query?: Record<string, unknown>;
+  /** What is changed is of this version: it is refused where somebody was faster. */
+  version?: number | undefined;
+  parseAs?: "json" | "blob";
+}
+
 /** Ask for what a form was made for: its path and body are the contract's, read when the form was shown. */
 export async function send(
   service: Service,
   method: Method,
   path: string,
-  {
-    ids = {},
-    body,
-    query = {},
-  }: { ids?: Record<string, string>; body?: unknown; query?: Record<string, unknown> },
+  { ids = {}, body, query = {}, version, parseAs = "json" }: Sent,
 ): Promise<Record<string, unknown>> {
   const asked = CLIENTS[service] as unknown as { request: typeof inventory.request };
-  const options = { params: { path: ids, query }, ...(body === undefined ? {} : { body }) };
+  const options = {
+    params: { path: ids, query },
+    parseAs,
+    ...(body === undefined ? {} : { body }),
+    ...(version === undefined ? {} : { headers: { "If-Match": `"${version}"` } }),
+  };
   const answer = await asked.request(method as never, path as never, options as never);
   return ((answer as { data?: unknown }).data ?? {}) as Record<string, unknown>;
 }

@@ -16,7 +16,7 @@ const CONCERNS: [string, string[]][] = [
     "certificate",
     ["certificate", "certificates", "summary", "unhandled", "forecast", "findings", "timeline", "chains"],
   ],
-  ["certificates.arrived", ["issuers", "keys", "wildcards", "places"]],
+  ["certificates.arrived", ["issuers", "issuer", "keys", "key", "wildcards", "places"]],
   [
     "lineages.grouped",
     ["certificate", "certificates", "summary", "unhandled", "forecast", "groups", "alerts"],
@@ -31,7 +31,9 @@ const CONCERNS: [string, string[]][] = [
   ["campaign.", ["campaigns", "orders"]],
   ["alert.", ["alerts", "alert"]],
   ["place.", ["certificate", "summary", "places", "findings"]],
-  ["authority.", ["issuers"]],
+  ["authority.", ["issuers", "issuer"]],
+  ["certificate.revoked", ["revocation"]],
+  ["revocation.", ["revocation"]],
   ["scan.", ["scans", "scan-schedules"]],
   ["source.", ["sources"]],
 ];

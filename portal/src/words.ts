@@ -7,6 +7,9 @@ export const SEVERITY_COLOR: Record<string, string> = {
   error: "orange",
   critical: "red",
   fatal: "red",
+  low: "blue",
+  medium: "yellow",
+  high: "orange",
 };
 
 export const URGENCY_COLOR: Record<string, string> = {
@@ -28,6 +31,10 @@ const GOOD = [
   "delivered",
   "bound",
   "replaced",
+  "approved",
+  "confirmed",
+  "current",
+  "good",
 ];
 const BAD = [
   "untrusted",
@@ -39,6 +46,9 @@ const BAD = [
   "refused",
   "expired",
   "aborted",
+  "revoked",
+  "wrong",
+  "forked",
 ];
 const WAITING = [
   "incomplete",
@@ -52,8 +62,13 @@ const WAITING = [
   "paused",
   "restored",
   "planned",
+  "requested",
+  "awaiting_replacement",
+  "unconfirmed",
+  "unreachable",
+  "away",
 ];
-const OFF = ["off", "disabled"];
+const OFF = ["off", "disabled", "withdrawn", "ended"];
 
 export function stateColor(state: string): string {
   if (GOOD.includes(state)) return "teal";
@@ -86,6 +101,28 @@ export function nameOf(certificate: {
   fingerprint: string;
 }): string {
   return certificate.names[0] ?? certificate.subject ?? certificate.fingerprint.slice(0, 16);
+}
+
+/** Return where the certificates are that a query finds. */
+export function askedFor(query: string): string {
+  return `/certificates?query=${encodeURIComponent(query)}`;
+}
+
+/** Return a text as the query language takes it, whatever is in it. */
+export function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/** Return what people call a place: an endpoint with the name that is asked for there, or a store. */
+export function placeOf(place: {
+  address: string;
+  port?: number | null;
+  server_name?: string | null;
+  path?: string | null;
+}): string {
+  if (place.path) return `${place.address} ${place.path}`;
+  const name = place.server_name && place.server_name !== place.address ? ` (${place.server_name})` : "";
+  return `${place.address}:${place.port}${name}`;
 }
 
 /** Return what people call an issuer: its common name, or all of it where it has none. */

@@ -1,19 +1,18 @@
 """The program `everleaf`: one that runs the platform, one that asks it, and one that needs none."""
 
-import gc
 import sys
 from importlib import import_module
 
+from shared.collector import look_hardly
 from shared.errors import EverleafError, Invalid
 
 
 def main() -> None:
     """Run the program; an error of ours is one clear line, and the exit code says what kind it is."""
+    look_hardly()  # what serves for long looks again: `shared.collector.look_less`
     try:
         # A scan is often one of many in a script: it must not wait for anything else to be imported.
         if sys.argv[1:2] == ["scan"]:
-            # Neither imports nor looks leave cycles behind: the collector would search thousands of objects in vain.
-            gc.set_threshold(100_000)
             sys.exit(import_module("services.cli.scan").main(sys.argv[2:]))
         elif sys.argv[1:] == ["api-key"]:
             import_module("services.cli.keys").print_api_key()

@@ -83,7 +83,14 @@ def _of_what_is_seen(observations: Observations, clock: Clock) -> tuple[Reaction
         await observations.read(tx, event, now=clock())
 
     return (
-        Reaction(CertificateFound, found, handle_usual=usual, absorb=unchanged, foresee=observations.foresee),
+        Reaction(
+            CertificateFound,
+            found,
+            handle_usual=usual,
+            absorb=unchanged,
+            foresee=observations.foresee,
+            hear=observations.hear,
+        ),
         Reaction(PlaceLost, lost, usually_lost),
         Reaction(SourceRead, read),
     )

@@ -74,6 +74,8 @@ SETTINGS = InventorySettings
 SCHEMA = Schema(Table.metadata, Path(__file__).parent / "migrations")
 AT_ONCE = 250
 """Events that are taken in together where they tell something new: each holds up to four locks until all are written."""
+ABREAST = 2
+"""Of those at a time, on PostgreSQL: while it writes the one, the other is worked out."""
 _PACE = timedelta(milliseconds=100)
 """Between two questions to the same host."""
 
@@ -152,6 +154,7 @@ async def _assembled(
         backoff=surroundings.retry_after,
         batch=batch_for(database),
         at_once=AT_ONCE,
+        abreast=1 if database.is_sqlite else ABREAST,
         before=hold_all,
     )
     organising = _organising(database, settings)

@@ -11,6 +11,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 BUILT = Path(__file__).parent / "dist"
+_FOLDERS = ("assets", "downloads")
+"""Beside what the page is made of, the worker that has answers written into files: it serves the folder it is in."""
 _NONCE = "__NONCE__"
 _FOR_EVER = "public, max-age=31536000, immutable"
 # The component library writes its theme into a style element of its own, which carries the nonce.
@@ -42,11 +44,12 @@ def portal_routes(folder: Path = BUILT) -> Sequence[BaseRoute]:
         headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(nonce=nonce)}
         return HTMLResponse(page.replace(_NONCE, nonce), headers=headers)
 
-    return [Mount("/assets", _Assets(directory=folder / "assets")), Route("/{path:path}", shown)]
+    files = [Mount(f"/{name}", _Files(directory=folder / name, check_dir=False)) for name in _FOLDERS]
+    return [*files, Route("/{path:path}", shown)]
 
 
-class _Assets(StaticFiles):
-    """Files whose names change with what is in them, so that a browser asks once."""
+class _Files(StaticFiles):
+    """Files beside the page; those whose names change with what is in them a browser asks for once."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)

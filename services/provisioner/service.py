@@ -13,7 +13,7 @@ from services.provisioner.actions.deployments import Deployments
 from services.provisioner.actions.drifts import Drifts
 from services.provisioner.actions.key_requests import KeyRequests
 from services.provisioner.actions.key_work import KeyWork
-from services.provisioner.actions.keys import sealing_public_key
+from services.provisioner.actions.keys import OwnKey, sealing_public_key
 from services.provisioner.actions.permits import Permits, WaitingDeployments
 from services.provisioner.actions.plans import Plans
 from services.provisioner.actions.policies import Policies
@@ -105,6 +105,7 @@ async def _assembled(
     accesses = _accesses(surroundings, settings, database=database)
     means = Means(
         sealer=surroundings.sealer,
+        own_key=OwnKey(database, surroundings.sealer),
         renewal=renewal,
         accesses=accesses,
         wire=Handshakes(),

@@ -39,6 +39,7 @@ from services.renewal.actions.work import Work
 from services.renewal.api import Actions, routes
 from services.renewal.connectors import Network, http01, tls_alpn01
 from services.renewal.connectors.inventory import Inventory
+from services.renewal.connectors.log_list import LogListFile
 from services.renewal.connectors.provisioner import Provisioner
 from services.renewal.connectors.revocation import Lookout
 from services.renewal.domain.approvals import Kind
@@ -129,7 +130,9 @@ async def _assembled(
         authorities=authorities,
         schedule=Schedule(durations(settings.retry_after)),
         gate=OrderGate(approvals),
-        validator=Validator(lookout),
+        validator=Validator(
+            lookout, logs=LogListFile(settings.ct_log_list) if settings.ct_log_list else None
+        ),
         token=surroundings.token,
         request_timeout=timedelta(seconds=settings.request_timeout),
     )

@@ -16,6 +16,11 @@ class RenewalSettings(ServiceSettings):
     """`host:port` where tls-alpn-01 challenges are answered; an authority comes by port 443. By default off."""
     commands: Path | None = None
     """The folder with the programs that authorities of the kind `command`, and dns-01 by a program, may run. By default none."""
+    ct_log_list: Path | None = None
+    """The CT logs that browsers take, as their makers publish them (`log_list.json`, version 3), read again when it changes.
+
+    By default timestamps of logs are counted, and not verified.
+    """
     public_url: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
     """Where everybody reaches this service: our own authorities' certificates then say where their CRL and OCSP are.
 

@@ -43,7 +43,8 @@ Der = Annotated[
 class Payload(BaseModel):
     """The `data` of an event. Subclasses set `type` and say what their `subject` is."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", val_json_bytes="base64")
+    # Built when it is first used: a process knows all events, and says or hears few of them.
+    model_config = ConfigDict(frozen=True, extra="ignore", val_json_bytes="base64", defer_build=True)
     type: ClassVar[str]
 
     def subject(self) -> str:

@@ -22,7 +22,7 @@ from shared.errors import Invalid, Unavailable
 from shared.store.columns import Instant, Json, Sealed, SealedOwn
 from shared.store.reader import RESTS_SINCE, AtHand, Reader, reader_of_file
 from shared.store.recording import Auditing, RecordingSession
-from shared.store.transactions import Transaction, insert, write_rows
+from shared.store.transactions import Driven, Transaction, UnitOfWork, insert, write_rows
 
 __all__ = [
     "Auditing",
@@ -32,6 +32,7 @@ __all__ = [
     "Sealed",
     "SealedOwn",
     "Transaction",
+    "UnitOfWork",
     "insert",
     "is_away",
     "is_unstorable",
@@ -115,6 +116,24 @@ class Database:
         tx.committed()
 
     @asynccontextmanager
+    async def driven(self) -> AsyncIterator[UnitOfWork]:
+        """Open a transaction with less ado than `transaction`, for what is done most; on SQLite it is one of those.
+
+        Where the block raises, PostgreSQL undoes what was done because its connection is closed, not because it is told to.
+        """
+        if self.is_sqlite:
+            async with self.transaction() as tx:
+                yield tx
+            return
+        async with self._at_hand.transaction() as driver:
+            unit = Driven(driver, self.source, auditing=self._auditing)
+            yield unit
+            has_events = await unit.write_outbox()
+        if has_events:
+            self.ring()
+        unit.committed()
+
+    @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Open a session for reading; it refuses to write.
 
@@ -144,7 +163,8 @@ class Database:
     async def single(self) -> AsyncIterator[Reader]:
         """Open what also writes by the driver itself, each statement a transaction of its own.
 
-        Neither events nor entries of the audit trail come of it: what tells others something needs a `transaction`.
+        Neither events nor entries of the audit trail come of it: what tells others something needs a `transaction`, or one
+        that is `driven`.
         """
         if self._one_writer is None:
             async with self._at_hand.reader() as driver:

@@ -1,24 +1,27 @@
-"""Runs the migrations of any service: one `env.py` here, the versions in the service's own folder."""
+"""Runs the migrations of any service: one `env.py` here, the versions in the service's own folder.
+
+Alembic is imported when there is something to migrate. Whether there is, every process asks that starts, and hardly ever there is.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.errors import Conflict, Unavailable
 from shared.store import Database
 from shared.store.plumbing import PLUMBING
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 AfterEach = Callable[[sa.Connection, str], None]
 _LOCATION = Path(__file__).parent / "alembic"
+_APPLIED = sa.table("alembic_version", sa.column("version_num", sa.String(32)))
+"""Where Alembic keeps which version a database is at."""
 
 
 class Schema:
@@ -27,7 +30,6 @@ class Schema:
     def __init__(self, metadata: sa.MetaData, versions: Path) -> None:
         self.metadata = [metadata, PLUMBING]
         self.versions = versions
-        self._newest: str | None = None
 
     async def upgrade(self, database: Database, *, after_each: AfterEach | None = None) -> None:
         """Bring the database to the newest version; safe to run from several processes at once.
@@ -47,6 +49,8 @@ class Schema:
         present, newest = self._versions(connection)
         if _fits(present, newest):
             return
+        from alembic import command  # noqa: PLC0415 - see the top
+
         config = self._config(connection)
         config.attributes["after_each"] = after_each
         command.upgrade(config, "head")
@@ -73,9 +77,11 @@ class Schema:
             )
 
     def _versions(self, connection: sa.Connection) -> tuple[str | None, str | None]:
-        if self._newest is None:  # reading all migrations takes many times as long as the question
-            self._newest = ScriptDirectory.from_config(self._config(connection)).get_current_head()
-        return MigrationContext.configure(connection).get_current_revision(), self._newest
+        # Names are enough (`tests/architecture/test_migrations.py`): to read all migrations takes many times as long.
+        newest = max((path.name.partition("_")[0] for path in self.versions.glob("*_*.py")), default=None)
+        if not sa.inspect(connection).has_table(_APPLIED.name):
+            return None, newest
+        return connection.scalar(sa.select(_APPLIED.c.version_num)), newest
 
     async def differences(self, database: Database) -> list[object]:
         """Return what the tables in the code have that the migrated database has not, or the reverse."""
@@ -83,14 +89,21 @@ class Schema:
             return await connection.run_sync(self._compare)
 
     def _compare(self, connection: sa.Connection) -> list[object]:
+        from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - see the top
+        from alembic.migration import MigrationContext  # noqa: PLC0415 - the same
+
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(context, self.metadata))  # type: ignore[arg-type] # takes several, as env.py does
 
     def write_revision(self, connection: sa.Connection, *, number: str, words: str) -> None:
         """Write the next migration from the difference between code and database."""
+        from alembic import command  # noqa: PLC0415 - see the top
+
         command.revision(self._config(connection), message=words, rev_id=number, autogenerate=True)
 
-    def _config(self, connection: sa.Connection) -> Config:
+    def _config(self, connection: sa.Connection) -> "Config":
+        from alembic.config import Config  # noqa: PLC0415 - see the top
+
         config = Config()
         config.set_main_option("script_location", str(_LOCATION))
         config.set_main_option("version_locations", str(self.versions))

@@ -7,8 +7,8 @@ rows twice. The rows are as a session would give them: columns are attributes, w
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
@@ -212,24 +212,47 @@ class _Driver:
     async def listed(self, query: sa.Select[Any], columns: Columns) -> list[Found]:
         return await self._found(*columns.compiled(query, self._dialect))
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Have what is run inside done all together; where it raises, end the connection, and with it what was done."""
+        try:
+            await self._tell("BEGIN")
+            yield
+            await self._tell("COMMIT")
+        except BaseException:
+            # To say ROLLBACK would have to be waited for, which who is cancelled cannot do.
+            self._connection.terminate()
+            raise
+
+    async def _tell(self, word: str) -> None:
+        with self._named(word):
+            await self._connection.execute(word)
+
     async def _found(self, ready: _Compiled, values: Mapping[str, Any]) -> list[Found]:
         return [ready.row(record) for record in await self._records(ready, values)]
 
     async def _records(self, ready: _Compiled, values: Mapping[str, Any]) -> Sequence[Any]:
         seconds = None if self._longest is None else self._longest.total_seconds()
+        with self._named(ready.text):
+            try:
+                found: Sequence[Any] = await self._connection.fetch(
+                    ready.text, *ready.arguments(values), timeout=seconds
+                )
+            except TimeoutError as error:
+                raise TookTooLong from error
+        return found
+
+    @contextmanager
+    def _named(self, text: str) -> Iterator[None]:
+        """Tell of what the driver raises in the same words as a session."""
         try:
-            found: Sequence[Any] = await self._connection.fetch(
-                ready.text, *ready.arguments(values), timeout=seconds
-            )
-        except TimeoutError as error:
-            raise TookTooLong from error
+            yield
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             # The last is what a connection says that the server is just ending.
             is_lost = self._connection.is_closed() or isinstance(error, asyncpg.InternalClientError)
             raise sa.exc.DBAPIError(
-                ready.text, None, error, hide_parameters=True, connection_invalidated=is_lost
+                text, None, error, hide_parameters=True, connection_invalidated=is_lost
             ) from error
-        return found
 
 
 class _Session:
@@ -289,9 +312,22 @@ class AtHand:
     @asynccontextmanager
     async def reader(self, *, longest: timedelta | None = None) -> AsyncIterator[Reader]:
         """Open a reader on PostgreSQL; a statement that takes longer raises `TookTooLong`."""
+        async with self._lent() as borrowed:
+            yield _Driver(borrowed.driver_connection, self._engine.dialect, longest)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Reader]:
+        """Open a transaction on PostgreSQL: it commits when the block ends, and is undone where that raises."""
+        async with self._lent() as borrowed:
+            driver = _Driver(borrowed.driver_connection, self._engine.dialect, None)
+            async with driver.transaction():
+                yield driver
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[PoolProxiedConnection]:
         borrowed = self._rested() or await _borrowed(self._engine)
         try:
-            yield _Driver(borrowed.driver_connection, self._engine.dialect, longest)
+            yield borrowed
         except BaseException:
             borrowed.close()
             raise

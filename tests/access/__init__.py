@@ -13,7 +13,7 @@ What the fifteen advisories about Lemur (May to August 2026) were about, what el
 | the directory is asked with what somebody typed, and answers for others (GHSA-3r34) | tests/inventory/test_sign_in.py: names and groups are compared and never asked with |
 | the token's own header says how it is verified (GHSA-r9gp) | tests/shared/test_access.py: unsigned tokens, and the public key as a shared secret |
 | a changed password is kept in clear (GHSA-q437) | test_secrets: whatever was sent as a secret, at creation or change, is nowhere in clear; there are no passwords of people here |
-| whoever is signed in may write | test_authorisation: all permissions but the one a route declares are not enough; a route without one does not start (tests/shared/test_http.py) |
+| whoever is signed in may write | test_authorisation: all permissions but the one a route declares are not enough; a route without one does not start (tests/shared/http/test_routes.py) |
 | a list shows what its items would not | test_authorisation: lists, counts and exports tell nothing |
 | CRL and OCSP addresses of a certificate lead inside (GHSA-54vg) | tests/inventory/test_revocations.py, and the one guarded client (tests/architecture/test_outbound.py) |
 | redirects and names that resolve otherwise the second time (GHSA-f3qq) | tests/shared/test_outbound.py |

@@ -187,6 +187,16 @@ def test_a_migration_takes_nothing_away_that_the_release_before_still_uses() -> 
         assert tuple(map(int, since.split("."))) < present, f"{name}: {since} is not released yet: {hint}"
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_names_of_migrations_begin_with_their_numbers_which_have_no_gap(service: str) -> None:
+    """So that a process need not read them to know which is the newest (`shared.store.migrate`)."""
+    files = sorted((ROOT / "services" / service / "migrations").glob("*.py"))
+    said = [re.findall(r'^revision = "(.*)"$', each.read_text(), re.MULTILINE) for each in files]
+    numbers = [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert said == [[number] for number in numbers]
+    assert [each.name.partition("_")[0] for each in files] == numbers
+
+
 def test_those_from_before_the_first_release_are_all_there_is() -> None:
     faulty = {
         name for name, module in migrations() if list(taken_away(module)) and contracted_since(module) is None

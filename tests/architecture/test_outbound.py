@@ -32,7 +32,7 @@ MODULES = {
 """What must not be imported at all: each would bring a way of its own."""
 MAY = {
     "shared/outbound.py": "the guarded client itself",
-    "shared/ssh.py": "SSH, held against the scanner's lists where a user names the host; the host key is verified",
+    "shared/ssh_connection.py": "SSH, held against the scanner's lists where a user names the host; the host key is verified",
     "services/program.py": "carries requests to our own services, at the address an operator has set",
     "services/cli/health.py": "asks the process on this host, for its supervisor",
     "services/run.py": "listens, and connects to nobody",

@@ -34,6 +34,7 @@ from services.renewal.connectors.cmp.protection import SharedSecret
 from services.renewal.connectors.errands import understood
 from services.renewal.connectors.est import certificates as certificates_of_est
 from services.renewal.connectors.scep import messages as scep
+from services.renewal.domain.ct_logs import read_log_list
 from shared import x509
 from shared.appliances import icontrol_soap
 from shared.clock import utc_now
@@ -227,7 +228,9 @@ def read_pkcs7(data: bytes) -> None:
 
 
 def read_log(data: bytes) -> None:
-    """Read what a CT log serves: a data tile, and a checkpoint."""
+    """Read what a CT log serves: a data tile, and a checkpoint; and a list of such logs."""
+    with contextlib.suppress(Invalid):
+        read_log_list(data)
     with contextlib.suppress(LogWrong):
         read_data_tile(data)
     with contextlib.suppress(LogWrong):
@@ -260,28 +263,28 @@ def read_answer(data: bytes) -> None:
         icontrol_soap.texts(data, count=1)
 
 
-class _Deaf:
-    """Takes whatever is written."""
+@dataclass
+class _Host:
+    """Takes whatever is written, and has said everything beforehand."""
+
+    said: Iterator[bytes]
+
+    async def create_session(self, session: Callable[[], Any], *_: object, **__: object) -> None:
+        """Say all that there is to say, and be gone."""
+        heard = session()
+        heard.connection_made(self)
+        for piece in self.said:
+            heard.data_received(piece, None)
+        heard.eof_received()
 
     def write(self, data: bytes) -> None:
         """Take it."""
 
 
-@dataclass
-class _Heard:
-    """Gives what was sent, piece by piece, without waiting."""
-
-    pieces: Iterator[bytes]
-
-    async def read(self, _: int) -> bytes:
-        """Return the next piece; nothing at the end."""
-        return next(self.pieces, b"")
-
-
 async def _ask_for_files(data: bytes) -> None:
-    writer, reader = cast("Any", _Deaf()), cast("Any", _Heard(pieces(data)))
+    host = cast("Any", _Host(pieces(data)))
     asked = (sftp.real_path("/"), sftp.look("/"), sftp.open_file("/x"), sftp.space("/"))
-    *_, space = await (await sftp.Sftp.start(writer, reader)).all(*asked)
+    *_, space = await (await sftp.Sftp().start(host)).all(*asked)
     sftp.Space.of(space if isinstance(space, bytes) else b"")
 
 

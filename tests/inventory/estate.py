@@ -1,9 +1,11 @@
-"""Five certificates and six places that differ in all that can be asked, as rows that ingestion would leave."""
+"""Five certificates, two authorities and six places that differ in all that can be asked, as rows that ingestion would leave."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from services.inventory.domain.certificates import reversed_name
+from services.inventory.store.association_tables import AuthorityRow, IssuedUnder
 from services.inventory.store.tables import (
     Certificate,
     CertificateName,
@@ -52,6 +54,27 @@ class Estate:
             for name in names
         ]
 
+    def authority(self, letter: str, *, above: str, not_after: datetime, **facts: Any) -> None:
+        """Add an authority that was served above certificates."""
+        ends = {row.fingerprint: row.not_after for row in self.rows if isinstance(row, Certificate)}
+        under = [
+            IssuedUnder(authority=letter * 64, fingerprint=each * 64, ends=ends[each * 64], is_direct=True)
+            for each in above
+        ]
+        outliving = sum(each.ends is not None and each.ends > not_after for each in under)
+        self.rows.append(
+            AuthorityRow(
+                fingerprint=letter * 64,
+                subject=f"CN={letter}",
+                not_after=not_after,
+                first_known_at=NOON - HOUR,
+                leaves=len(under),
+                outliving=outliving,
+                **facts,
+            )
+        )
+        self.rows += under
+
     def place(self, letter: str | None, *, address: str, flaws: tuple[str, ...] = (), **facts: Any) -> None:
         place_id = f"place-{len(self.rows)}"
         usual: dict[str, Any] = {"kind": "endpoint", "key": place_id}
@@ -86,6 +109,9 @@ def estate() -> Estate:
     )
     made.certificate("d", subject="", is_ca=True, is_self_issued=True, not_before=NOON - 3650 * DAY)
     made.certificate("e", finding="The bytes are no certificate.")
+    found = {"rule": "pkix.made_up", "severity": "error", "evidence": "serialNumber: -1"}
+    made.authority("f", above="ab", not_after=NOON + 40 * DAY, findings=[found])
+    made.authority("9", above="bc", not_after=NOON + 3650 * DAY)
     made.place("a", address="192.0.2.1", port=443, server_name="www.example.com")
     made.place("a", address="192.0.2.2", port=8443)
     made.place("b", address="192.0.2.1", port=8443, flaws=("not-served", "unused"))
@@ -109,6 +135,16 @@ def estate() -> Estate:
 async def fill(database: Database) -> None:
     rows = estate().rows
     async with database.transaction() as tx:
-        for kind in (Lineage, Certificate, CertificateName, PlaceRow, Sighting, FlawRow, Replacement):
+        for kind in (
+            Lineage,
+            Certificate,
+            CertificateName,
+            AuthorityRow,
+            IssuedUnder,
+            PlaceRow,
+            Sighting,
+            FlawRow,
+            Replacement,
+        ):
             tx.session.add_all([row for row in rows if type(row) is kind])
             await tx.session.flush()

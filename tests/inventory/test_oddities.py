@@ -1,9 +1,11 @@
 """Certificates nobody should have made, through the real way in: events to rows, on both databases."""
 
+import ssl
 import time
 from hashlib import sha256
 from typing import Any
 
+from services.inventory.domain.assessment.quantum import Signature, signature
 from services.inventory.domain.oddities import MOST_INDEXED, Code
 from services.inventory.store.certificates import CertificateFilter
 from shared.events import Event
@@ -34,7 +36,8 @@ async def test_a_batch_of_them_is_kept_each_with_its_bytes_its_fields_and_its_od
         report = await ledger.reading.certificate(name, scope=None)
         assert {each.code for each in report.facts.oddities} == set(odd.codes), title
         assert report.facts.place_count == 1
-        assert "BEGIN CERTIFICATE" in (await ledger.reading.pem(name, scope=None)).pem
+        pem = (await ledger.reading.pem(name, scope=None)).pem
+        assert ssl.PEM_cert_to_DER_cert(pem) == odd.bytes(), title
         if not odd.codes or not odd.codes[0].startswith("unreadable"):
             assert report.row.not_after is not None or "unreadable-validity" in odd.codes, title
     assert (await ledger.reading.certificate(old.fingerprint, scope=None)).facts.oddities == []
@@ -46,3 +49,18 @@ async def test_a_batch_of_them_is_kept_each_with_its_bytes_its_fields_and_its_od
     beyond = CertificateFilter(name=row.names[MOST_INDEXED])
     assert not await ledger.reading.certificates(beyond, after=None, limit=9)
     await ledger.work()
+
+
+async def test_algorithms_of_tomorrow_and_of_elsewhere_are_kept_and_named(ledger: Ledger) -> None:
+    said = {}
+    for number, title in enumerate(("with an ML-DSA key", "with a GOST key", "with an ML-KEM key")):
+        der = CORPUS[title].bytes()
+        name = sha256(der).hexdigest()
+        await ledger.hear(found_bytes(name, [der], where(number), NOON))
+        row = (await ledger.reading.certificate(name, scope=None)).row
+        said[title] = (row.key_type, row.finding, signature(row))
+    assert said == {
+        "with an ML-DSA key": ("ml-dsa-65", None, Signature.POST_QUANTUM),
+        "with a GOST key": ("gost-2012-256", None, Signature.CLASSICAL),
+        "with an ML-KEM key": ("ml-kem-768", None, Signature.CLASSICAL),
+    }

@@ -8,12 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
+from services.inventory.actions.relations import Relations
 from services.inventory.service import SCHEMA, build
+from services.inventory.store import authorities
 from shared.bus.sqlite import SqliteBus
 from shared.events.discovery import Place
+from shared.lint import Finding, Severity
 from shared.store import Database
 from tests.builders import bearer, surroundings
-from tests.inventory.ledger import DAY, NOON, Ledger, found, found_bytes, place
+from tests.inventory.ledger import DAY, HOUR, NOON, Ledger, found, found_bytes, place
 from tests.inventory.office import Office
 from tests.oddities import corpus
 from tests.servers.tls import CertificateAuthority, fingerprint
@@ -62,11 +65,9 @@ async def pages(client: httpx.AsyncClient, path: str, **query: Any) -> list[dict
 async def test_every_list_can_be_paged_and_every_object_leads_on(
     client: httpx.AsyncClient, database: Database, bus: SqliteBus, lab_ca: CertificateAuthority
 ) -> None:
-    authorities = [CertificateAuthority(f"CA {n}", parent=lab_ca, now=NOON + n * DAY) for n in range(3)]
-    wild = [
-        each.issue("*.shop.test", not_before=NOON - DAY, not_after=NOON + 30 * DAY) for each in authorities
-    ]
-    twin = authorities[0].issue("*.shop.test", not_before=NOON - DAY, not_after=NOON + 30 * DAY)
+    issuing = [CertificateAuthority(f"CA {n}", parent=lab_ca, now=NOON + n * DAY) for n in range(3)]
+    wild = [each.issue("*.shop.test", not_before=NOON - DAY, not_after=NOON + 30 * DAY) for each in issuing]
+    twin = issuing[0].issue("*.shop.test", not_before=NOON - DAY, not_after=NOON + 30 * DAY)
     ledger = Ledger(database, bus)
     events = [
         found(each, place(2 * number + at), NOON)
@@ -91,7 +92,7 @@ async def test_every_list_can_be_paged_and_every_object_leads_on(
     assert [each["fingerprint"] for each in device["found"]] == [wild[0].fingerprint]
     issuers = await pages(client, "/v1/issuers")
     assert [each["subject"] for each in issuers] == ["CN=CA 0", "CN=CA 1", "CN=CA 2"]
-    first = f"/v1/issuers/{fingerprint(authorities[0].certificate)}"
+    first = f"/v1/issuers/{fingerprint(issuing[0].certificate)}"
     assert (await client.get(first)).json()["leaves"] == {"known": 2, "outliving": 0}
     assert len(await pages(client, f"{first}/certificates")) == 2
     assert len(await pages(client, f"/v1/certificates/{twin.fingerprint}/history", on="2026-03-03")) == 2
@@ -106,6 +107,55 @@ async def test_every_list_can_be_paged_and_every_object_leads_on(
         await client.get("/v1/places/history", params={"key": place(1).key, "on": "2026-03-03"})
     ).json()
     assert [each["fingerprint"] for each in history["servings"]] == [wild[0].fingerprint]
+
+
+async def test_issuers_are_found_by_what_they_break_and_by_when_they_end(
+    client: httpx.AsyncClient, database: Database, bus: SqliteBus, lab_ca: CertificateAuthority
+) -> None:
+    above = [CertificateAuthority(f"CA {n}", parent=lab_ca, now=NOON + n * DAY) for n in range(3)]
+    leaves = [
+        each.issue(f"{number}.test", not_before=NOON - DAY, not_after=NOON + 30 * DAY)
+        for number, each in enumerate(above)
+    ]
+    ledger = Ledger(database, bus)
+    await Office(ledger).group("own", "name = 1.test")
+    await ledger.hear(*(found(each, place(number), NOON) for number, each in enumerate(leaves)))
+    await ledger.work()
+    absent = Finding(rule="pkix.key_usage_absent", severity=Severity.WARNING, evidence="nothing is there")
+    serial = Finding(rule="pkix.serial_number", severity=Severity.ERROR, evidence="serialNumber: -1")
+    async with database.transaction() as tx:
+        said = {
+            fingerprint(above[0].certificate): [absent, serial],
+            fingerprint(above[1].certificate): [absent],
+        }
+        await authorities.keep_findings(tx, said, linter="pkilint", now=NOON)
+
+    async def listed(**asked: Any) -> list[str]:
+        return [
+            each["subject"].removeprefix("CN=CA ") for each in await pages(client, "/v1/issuers", **asked)
+        ]
+
+    assert await listed(rule="pkix.key_usage_absent") == ["0", "1"]
+    assert await listed(severity="error") == ["0"]
+    assert await listed(rule="pkix.key_usage_absent", severity="error") == []
+    first_end = above[0].certificate.not_valid_after_utc
+    assert await listed(severity="warning", expires_before=(first_end + HOUR).isoformat()) == ["0"]
+    shown = [each["broken_rules"] for each in await pages(client, "/v1/issuers")]
+    assert shown == [{"warning": 1, "error": 1}, {"warning": 1}, {}]
+    counted = (await client.get("/v1/issuer-findings")).json()["rules"]
+    assert [(each["rule"], each["severity"], each["issuers"]) for each in counted] == [
+        ("pkix.key_usage_absent", "warning", 2),
+        ("pkix.serial_number", "error", 1),
+    ]
+    own = await Relations(database).issuer_rules(scope=frozenset({"own"}))
+    assert [(each.rule, each.issuers) for each in own] == [("pkix.key_usage_absent", 1)]
+    for query, names in (
+        ("issuer.finding = pkix.serial_number", ["0.test"]),
+        ("issuer.finding.severity = warning", ["0.test", "1.test"]),
+        ("not issuer.finding", ["2.test"]),
+    ):
+        found_by = await pages(client, "/v1/certificates", query=query)
+        assert sorted(each["names"][0] for each in found_by) == names, query
 
 
 async def test_a_certificate_is_shown_with_its_owner_and_groups_wherever_it_is_shown(
@@ -164,6 +214,7 @@ async def test_a_bill_of_materials_is_sent_as_cyclonedx_and_a_bad_query_is_told_
 ) -> None:
     answer = await client.get("/v1/cbom", params={"spec": "1.6"})
     assert answer.headers["content-type"].startswith("application/vnd.cyclonedx+json; version=1.6")
+    assert answer.headers["content-disposition"] == 'attachment; filename="certificates.cdx.json"'
     assert answer.json()["specVersion"] == "1.6"
     refused = await client.get("/v1/cbom", params={"query": "expires <"})
     assert refused.status_code == 422

@@ -13,16 +13,11 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.portal.visits import ROOMS, violations
+from tests.portal.visits import ROOMS, SECTIONS, violations
 
 AXE = Path("portal/node_modules/axe-core/axe.min.js")
-TABS = {
-    "/discovery": ("Schedules", "Sources"),
-    "/renewal": ("Orders", "Profiles", "Authorities"),
-    "/provisioning": ("Rollouts", "Windows and freezes", "Targets", "Bindings", "Proposals"),
-    "/spread": ("Issuers", "Shared keys", "Wildcards", "Places"),
-    "/settings": ("Teams", "Who owns what", "Groups", "Policies", "Authorities", "Channels", "Who is told"),
-}
+THINGS = {"certificates": ("Trust", "Rules", "History"), "issuers": ()}
+"""The first of each list, and the sections of its page."""
 _WAIT_MS = 120_000
 
 
@@ -78,19 +73,17 @@ def look(page: Page, url: str, folder: Path) -> None:
     for path in ROOMS:
         page.goto(url + path)
         _shoot(page, folder / f"{path.strip('/') or 'overview'}.png")
-        for tab in TABS.get(path, ()):
+        for tab in SECTIONS.get(path, ()):
             page.get_by_role("tab", name=tab, exact=True).click()
             _shoot(page, folder / f"{path.strip('/')}-{tab.lower().replace(' ', '-')}.png")
-    page.goto(f"{url}/certificates")
-    first = page.locator("tbody a").first
-    if first.count() or _appears(page, "tbody a"):
-        first.click()
-        _shoot(page, folder / "certificate.png")
-
-
-def _appears(page: Page, selector: str) -> bool:
-    page.locator(selector).first.wait_for(timeout=_WAIT_MS)
-    return True
+    for room, sections in THINGS.items():
+        page.goto(f"{url}/{room}")
+        page.locator("tbody a").first.click()
+        name = room.removesuffix("s")
+        _shoot(page, folder / f"{name}.png")
+        for section in sections:
+            page.get_by_role("tab", name=section).click()
+            _shoot(page, folder / f"{name}-{section.lower()}.png")
 
 
 def _shoot(page: Page, at: Path) -> None:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.journeys.platforms import Embedded, Platform, until
 from tests.portal.conftest import SIZE
-from tests.portal.visits import choose, visit
+from tests.portal.visits import add, choose, done, opened, text, visit
 from tests.servers.nginx import Nginx, Site
 from tests.servers.tls import CertificateAuthority
 from tests.servers.webhook import Webhook
@@ -40,23 +40,6 @@ def site(tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[Site]:
     nginx.start()
     yield made
     nginx.stop()
-
-
-def text(within: Locator, label: str) -> Locator:
-    """Return the box whose label begins so."""
-    return within.locator("input, textarea").and_(within.page.get_by_label(re.compile(f"^{label}")))
-
-
-def opened(page: Page, name: str) -> Locator:
-    """Open a form, and return it."""
-    page.get_by_role("button", name=name).click()
-    return page.get_by_role("dialog")
-
-
-def done(form: Locator, name: str) -> None:
-    """Send a form; it closes when it was taken."""
-    form.get_by_role("button", name=name).click()
-    expect(form).to_have_count(0)
 
 
 def test_from_nothing_to_the_first_scan_owner_alert_and_automated_renewal(
@@ -121,8 +104,7 @@ def test_from_nothing_to_the_first_scan_owner_alert_and_automated_renewal(
         profile = opened(page, "New profile")
         text(profile, "Name").fill("web")
         choose(profile, "Authority", "house-ca")
-        text(profile, "Allowed names").fill("*.first.test")
-        text(profile, "Allowed names").press("Enter")
+        add(profile, "Allowed names", "*.first.test")
         done(profile, "New profile")
         steps[3].get_by_role("button", name="Have it renewed by itself").first.click()
         done(page.get_by_role("dialog"), "Have it renewed by itself")

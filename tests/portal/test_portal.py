@@ -7,7 +7,16 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.journeys.platforms import Platform, accepted, until
 from tests.portal.conftest import HOSTILE
-from tests.portal.visits import ROOMS, sign_in, upload, violations, visit
+from tests.portal.visits import (
+    ROOMS,
+    SECTIONS,
+    in_light_and_dark,
+    section,
+    sign_in,
+    upload,
+    violations,
+    visit,
+)
 from tests.servers.tls import CertificateAuthority
 
 
@@ -16,11 +25,29 @@ def test_a_room_has_no_serious_finding_of_accessibility_in_light_and_dark(
     page: Page, platform: Platform, axe: str, path: str
 ):
     visit(page, platform, path)
-    found = {}
-    for colours in ("light", "dark"):
-        page.emulate_media(color_scheme=colours)
-        found[colours] = violations(page, axe)
-    assert found == {"light": [], "dark": []}
+    assert in_light_and_dark(page, axe) == []
+
+
+@pytest.mark.parametrize("path", SECTIONS)
+def test_the_other_sections_of_a_room_have_no_serious_finding_of_accessibility(
+    page: Page, platform: Platform, axe: str, path: str
+):
+    found = []
+    for name in SECTIONS[path]:
+        section(page, platform, path, name)
+        found += [f"{name}, {each}" for each in in_light_and_dark(page, axe)]
+    assert found == []
+
+
+def test_a_section_has_an_address_that_leads_back_to_it(page: Page, platform: Platform):
+    section(page, platform, "/settings", "Secret stores")
+    page.reload()
+    expect(page.get_by_role("tab", name="Secret stores")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("tab", name="Channels").click()
+    page.go_back()
+    expect(page.get_by_role("tab", name="Secret stores")).to_have_attribute("aria-selected", "true")
+    visit(page, platform, "/settings")
+    expect(page.get_by_role("tab", name="People and machines")).to_have_attribute("aria-selected", "true")
 
 
 def test_the_overview_says_what_is_known_and_whether_tonight_is_safe(page: Page, platform: Platform):
@@ -42,6 +69,7 @@ def test_a_certificate_is_found_by_a_question_and_shown_with_all_that_is_known(
     page.get_by_role("link", name="imap.test").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("imap.test")
     expect(page.get_by_role("cell", name="ring/1")).to_be_visible()
+    page.get_by_role("tab", name="History").click()
     expect(page.get_by_role("region", name="What happened")).to_contain_text("found")
 
 

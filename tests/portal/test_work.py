@@ -14,7 +14,7 @@ from tests.journeys.platforms import Platform, accepted, items, until
 from tests.journeys.test_a_canary_that_fails_stops_the_rollout import bound
 from tests.journeys.test_a_distrusted_ca_is_replaced_as_one_job import verified
 from tests.portal.conftest import SIZE
-from tests.portal.visits import choose, sign_in, upload, visit
+from tests.portal.visits import choose, person, sign_in, upload, visit
 from tests.servers.nginx import StartNginx
 from tests.servers.ssh import Sshd
 from tests.servers.tls import CertificateAuthority, fingerprint
@@ -219,14 +219,6 @@ def test_the_audit_trail_is_searched_by_who_whose_name_is_completed(
         expect(row.get_by_text('name: "dora"')).to_be_visible()
         page.reload()
         expect(box).to_have_value("admin")
-
-
-def person(client: httpx.Client, name: str, role: str) -> str:
-    """Return what somebody signs in with."""
-    body = {"name": name, "kind": "person", "roles": [role]}
-    made = accepted(client.post("/inventory/v1/principals", json=body))
-    key = accepted(client.post(f"/inventory/v1/principals/{made['id']}/api-keys", json={}))
-    return str(key["key"])
 
 
 def inbox(page: Page) -> Locator:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import httpx
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from services.provisioner.actions.deployments import Deployments
 from services.provisioner.actions.drifts import Drifts
 from services.provisioner.actions.key_requests import KeyRequests
 from services.provisioner.actions.key_work import KeyWork
-from services.provisioner.actions.keys import sealing_public_key
+from services.provisioner.actions.keys import OwnKey, sealing_public_key
 from services.provisioner.actions.permits import Permits, WaitingDeployments
 from services.provisioner.actions.plans import Plans
 from services.provisioner.actions.policies import Policies, Policy
@@ -37,7 +37,6 @@ from services.provisioner.connectors.renewal import Renewal, purpose
 from services.provisioner.connectors.wire import Endpoint, Handshakes
 from services.provisioner.domain import Phase, Schedule, State
 from services.provisioner.events import WORDS
-from services.provisioner.service import SCHEMA
 from services.provisioner.store.approvals import APPROVALS, Kind
 from shared.access import Principal
 from shared.approvals.actions import Approvals, Patience
@@ -51,8 +50,9 @@ from shared.ssh import Credential
 from shared.store import Database
 from shared.store.plumbing import OUTBOX
 from tests.builders import LOOPBACK
-from tests.provisioner.ssh_host import SshHost
-from tests.servers.tls import Issued
+
+if TYPE_CHECKING:  # the bench's worker, which works in here too, does not need it
+    from tests.servers.tls import Issued
 
 CALLER = Principal(id="tester", name="Tester", roles=frozenset({"admin"}))
 WAITS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
@@ -168,7 +168,7 @@ class Workshop:
 
     async def renew(
         self,
-        issued: Issued,
+        issued: "Issued",
         *,
         lineage: str = "lineage",
         key_pem: bytes | None = None,
@@ -185,7 +185,7 @@ class Workshop:
             await self.deployments.begin(tx, event, now=self.time())
         return order
 
-    async def has_deployed(self, issued: Issued, binding: store.Binding, *, order: str = "before") -> None:
+    async def has_deployed(self, issued: "Issued", binding: store.Binding, *, order: str = "before") -> None:
         """Remember a certificate as one that was put there long ago, by a deployment that `only` does not return."""
         self.vault.keys[order] = issued.key_pem
         told = Event.of(
@@ -265,7 +265,7 @@ class Workshop:
 
 
 def renewed(
-    issued: Issued, *, lineage: str, order: str, key_is_on_target: bool = False
+    issued: "Issued", *, lineage: str, order: str, key_is_on_target: bool = False
 ) -> CertificateRenewed:
     """Return renewal's event for a certificate."""
     chain = [each.public_bytes(Encoding.DER) for each in (issued.certificate, *issued.issuers)]
@@ -297,6 +297,8 @@ async def workshop(
 ) -> AsyncIterator[Workshop]:
     """Set up a workshop over a database, which gets its tables unless it has them."""
     if not has_tables:
+        from services.provisioner.service import SCHEMA
+
         await SCHEMA.upgrade(database)
     time, vault = Time(), Vault()
     sealer = Sealer([KeyEncryptionKey(b"k" * 32)])
@@ -310,6 +312,7 @@ async def workshop(
     async with vault.client() as client:
         means = Means(
             sealer=sealer,
+            own_key=OwnKey(database, sealer),
             renewal=Renewal(client),
             accesses=accesses,
             wire=Handshakes(),
@@ -376,8 +379,23 @@ def sending_of(database: Database) -> Sending:
     return Sending(Rollouts(database, approvals=approvals_of(database), ring=_nobody))
 
 
+class LoggedInto(Protocol):
+    """A host that lets somebody in by a key."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def host_key(self) -> str: ...
+    @property
+    def client_key(self) -> str: ...
+
+
 def access(
-    host: SshHost,
+    host: LoggedInto,
     *,
     credential: Credential | None = None,
     port: int | None = None,

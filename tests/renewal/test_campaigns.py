@@ -228,6 +228,17 @@ async def test_planning_goes_on_where_inventory_was_away_and_ends_where_the_quer
     assert (wrong.state, wrong.last_error) == (CampaignState.ABORTED, problem["detail"])
 
 
+async def test_a_profile_stays_while_a_campaign_is_to_order_by_it(shop: Workshop) -> None:
+    away = Campaigning(shop, [known(number) for number in range(2)])
+    row = await away.planned(waves=SMALL)
+    [profile] = await shop.profiles.page(after=None, limit=10, caller=CALLER)
+    with pytest.raises(Conflict, match="A campaign is to order by web"):
+        await shop.profiles.delete(profile.row.id, caller=CALLER)
+    await away.campaigns.abort(row.id, reason="another way", caller=CALLER, now=shop.time())
+    await shop.profiles.delete(profile.row.id, caller=CALLER)
+    assert await shop.profiles.page(after=None, limit=10, caller=CALLER) == []
+
+
 async def test_a_campaign_reaches_no_further_than_who_has_made_it(small_shop: Workshop) -> None:
     away = Campaigning(small_shop, [known(0), known(1, groups=["other"])])
     await small_shop.profiles.put_into(

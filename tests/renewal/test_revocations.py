@@ -101,6 +101,20 @@ async def test_that_it_holds_is_taken_from_who_has_seen_it(shop: Workshop) -> No
     assert confirmed.fingerprint == fingerprint
 
 
+async def test_the_revocation_of_one_certificate_is_asked_for_by_its_fingerprint(shop: Workshop) -> None:
+    fingerprint = await obtained(shop)
+    other = await obtained(shop)
+    await revoke(shop, fingerprint)
+    await revoke(shop, other)
+
+    async def of(wanted: str) -> list[str]:
+        rows = await shop.revocations.page(after=None, limit=10, caller=CALLER, fingerprint=wanted)
+        return [row.fingerprint for row in rows]
+
+    assert await of(other) == [other]
+    assert await of("0" * 64) == []
+
+
 async def test_after_its_replacement_means_not_before_it_is_seen(shop: Workshop) -> None:
     fingerprint = await obtained(shop)
     await revoke(shop, fingerprint, Start.AFTER_REPLACEMENT)

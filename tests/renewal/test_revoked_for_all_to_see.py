@@ -75,6 +75,9 @@ async def test_what_our_own_authority_has_revoked_is_seen_at_its_responder(api: 
     shown = await become(api, f"/v1/revocations/{revocation['id']}", "confirmed", "failed", "unconfirmed")
     assert (shown["state"], shown["confirmed_by"]) == ("confirmed", "ocsp")
     assert [each["step"] for each in shown["steps"]] == ["requested", "revoked", "confirmed"]
+    for asked_for, found in ((renewed["fingerprint"], [revocation["id"]]), ("0" * 64, [])):
+        listed = (await api.get("/v1/revocations", params={"fingerprint": asked_for})).json()["items"]
+        assert [each["id"] for each in listed] == found
     authority = (await api.get("/v1/authorities")).json()["items"][0]["id"]
     crl = x509.load_der_x509_crl((await api.get(f"/v1/authorities/{authority}/crl")).content)
     [entry] = list(crl)

@@ -87,6 +87,25 @@ async def test_a_profile_is_changed_by_who_has_read_it_last(api: httpx.AsyncClie
     assert wrong.json()["errors"][0]["pointer"] == "/body/key_custody"
 
 
+async def test_a_profile_is_forgotten_as_long_as_nothing_goes_by_it(api: httpx.AsyncClient) -> None:
+    await trust(api)
+    [made] = (await api.get("/v1/profiles")).json()["items"]
+    path, enrolment = f"/v1/profiles/{made['id']}", "/v1/enrolments/lineage"
+    assert (await api.delete(path, headers=VIEWER)).status_code == 403
+    await api.put(enrolment, json={"profile": "web"})
+    refused = await api.delete(path)
+    assert (refused.status_code, refused.json()["detail"]) == (409, "Lineages are renewed by web.")
+    assert "/v1/enrolments/" in refused.json()["next_step"]
+    await api.delete(enrolment)
+    assert (await api.delete(path)).status_code == 204
+    assert (await api.get(path)).status_code == (await api.delete(path)).status_code == 404
+
+    again = f"/v1/profiles/{(await api.post('/v1/profiles', json=PROFILE)).json()['id']}"
+    await api.post("/v1/orders", json={"names": ["a.example.test"], "profile": "web"})
+    assert "stays as the record" in (await api.delete(again)).json()["detail"]
+    assert (await api.get(again)).status_code == 200
+
+
 async def test_a_budget_is_set_and_shown(api: httpx.AsyncClient) -> None:
     made = await trust(api)
     path = f"/v1/authorities/{made['id']}/budget"

@@ -16,8 +16,10 @@ HTML = {"Accept": "text/html"}
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a portal of one page and one script."""
-    (tmp_path / "assets").mkdir()
+    """A client of a portal of one page, one script and the worker of downloads."""
+    for folder in ("assets", "downloads"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "downloads" / "worker.js").write_text("2")
     (tmp_path / "index.html").write_text(PAGE)
     (tmp_path / "assets" / "index-B7amBagx.js").write_text("1")
     app = Starlette(routes=portal_routes(tmp_path))
@@ -51,6 +53,23 @@ async def test_built_files_are_kept_by_browsers_for_ever(client: httpx.AsyncClie
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert (await client.get("/assets/other.js")).status_code == 404
+
+
+async def test_the_worker_of_downloads_stands_at_the_folder_it_serves_and_is_asked_for_each_time(
+    client: httpx.AsyncClient,
+):
+    answer = await client.get("/downloads/worker.js")
+    assert (answer.status_code, answer.text) == (200, "2")
+    assert "javascript" in answer.headers["content-type"]
+    assert "cache-control" not in answer.headers
+    assert "service-worker-allowed" not in answer.headers  # it is in charge of nothing beside its folder
+
+
+async def test_what_the_worker_would_have_served_is_no_page_where_there_is_no_worker(
+    client: httpx.AsyncClient,
+):
+    answer = await client.get("/downloads/inventory/v1/certificates/export", headers=HTML)
+    assert answer.status_code == 404
 
 
 def test_where_it_was_not_built_there_is_none(tmp_path: Path):

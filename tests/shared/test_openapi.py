@@ -13,7 +13,7 @@ from shared.examples import Examples
 from shared.http import Body, Routes, View
 from shared.local_time import LocalTime
 from shared.openapi import may_fail, needs, objects, operations
-from tests.shared.test_http import garden
+from tests.shared.http.garden import garden
 
 Writer = Annotated[Principal, requires("trees:write")]
 

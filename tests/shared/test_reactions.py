@@ -252,3 +252,84 @@ async def test_events_are_foreseen_while_those_before_them_are_written(desk: Des
     desk.reactor = Reactor(desk.database, SqliteBus(Path("unused")), table, clock=utc_now, at_once=2)
     assert await desk.hear(*(tick(number) for number in range(5))) == [DONE] * 5
     assert seen == [2, 3, 4]
+
+
+async def test_sets_are_under_way_together_each_holding_what_it_bears_upon_after_the_one_before(
+    desk: Desk,
+) -> None:
+    if desk.database.is_sqlite:  # it has one writer
+        return
+    held: list[list[int]] = []
+    under_way, most = 0, 0
+    has_begun = anyio.Event()
+
+    def ended() -> None:
+        nonlocal under_way
+        under_way -= 1
+
+    async def hold(tx: Transaction, events: Sequence[Event[Any]]) -> None:
+        nonlocal under_way, most
+        held.append([event.data.number for event in events])
+        under_way += 1
+        most = max(most, under_way)
+        tx.after_commit(ended)
+
+    async def write(tx: Transaction, event: Event[Ticked]) -> None:
+        if event.data.number == 2:
+            has_begun.set()
+        with anyio.fail_after(30):
+            await has_begun.wait()  # the first set is not through before the second is under way
+        await _effect(tx, event)
+
+    desk.reactor = Reactor(
+        desk.database,
+        SqliteBus(Path("unused")),
+        [Reaction(Ticked, write)],
+        clock=utc_now,
+        at_once=2,
+        abreast=2,
+        before=hold,
+    )
+    assert await desk.hear(*(tick(number) for number in range(7))) == [DONE] * 7
+    assert held == [[0, 1], [2, 3], [4, 5], [6]]
+    assert most == 2
+    assert await effects(desk.database) == dict.fromkeys(range(7), 1)
+
+
+async def test_what_nobody_expects_is_raised_as_it_is(desk: Desk) -> None:
+    async def hold(_tx: Transaction, _events: Sequence[Event[Any]]) -> None:
+        raise KeyError("nobody expects this")
+
+    async def nothing(_tx: Transaction, _event: Event[Ticked]) -> None:
+        return None
+
+    desk.reactor = Reactor(
+        desk.database,
+        SqliteBus(Path("unused")),
+        [Reaction(Ticked, nothing)],
+        clock=utc_now,
+        abreast=2,
+        before=hold,
+    )
+    with pytest.raises(KeyError, match="nobody expects"):
+        await desk.hear(tick(1))
+    assert await desk.noted() == 0
+
+
+async def test_what_an_event_says_is_worked_out_when_it_comes_and_a_failure_ends_nothing(desk: Desk) -> None:
+    heard: list[int] = []
+
+    async def nothing(_tx: Transaction, _event: Event[Ticked]) -> None:
+        return None
+
+    def hear(event: Event[Ticked]) -> None:
+        heard.append(event.data.number)
+        raise ValueError("nothing can be made of it")
+
+    table = [Reaction(Ticked, nothing, hear=hear)]
+    reactor = Reactor(desk.database, SqliteBus(Path("unused")), table, clock=utc_now)
+    event = tick(7)
+    read = reactor.read(Message(id=event.id, type=event.type, body=event.to_bytes()))
+    assert (read, heard) == (event, [7])
+    assert reactor.read(Message(id="x", type=event.type, body=b"no event")) is not None
+    assert heard == [7]

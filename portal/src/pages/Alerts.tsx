@@ -1,7 +1,7 @@
 import { Anchor, Group, SegmentedControl, Select, Stack } from "@mantine/core";
 import { Link, useSearchParams } from "react-router";
 import { data, notifier } from "../api";
-import type { paths } from "../contracts/notifier";
+import type { components, paths } from "../contracts/notifier";
 import { Empty } from "../parts/Empty";
 import { Listing } from "../parts/Listing";
 import { Severity, State } from "../parts/Marks";
@@ -10,6 +10,15 @@ import { When } from "../parts/When";
 import { plain } from "../words";
 
 type Wanted = NonNullable<paths["/v1/alerts"]["get"]["parameters"]["query"]>;
+type Alerted = components["schemas"]["AlertView"];
+
+/** Return why nobody is told of it any more, or where else it is. */
+function standing(of: Alerted): string {
+  if (of.state !== "open") return of.state;
+  if (of.muted_at) return "muted";
+  if (of.snoozed_until) return "put off";
+  return of.acknowledged_at ? "acknowledged" : of.state;
+}
 
 export function Alerts() {
   const [params, setParams] = useSearchParams();
@@ -64,7 +73,7 @@ export function Alerts() {
             { title: "Since", cell: (each) => <When at={each.opened_at} /> },
             {
               title: "State",
-              cell: (each) => <State of={each.acknowledged_at ? "acknowledged" : each.state} />,
+              cell: (each) => <State of={standing(each)} />,
             },
           ]}
           empty={<Empty title="No alert">Nothing of this kind is open.</Empty>}

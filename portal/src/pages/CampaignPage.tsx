@@ -1,27 +1,26 @@
-import { Anchor, Button, Group, List, Stack, Text } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { Anchor, Group, List, Stack, Text } from "@mantine/core";
 import { Link, useParams } from "react-router";
 import { data, renewal } from "../api";
 import type { components } from "../contracts/renewal";
 import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
 import { Detail, Halves } from "../parts/Detail";
+import { Download } from "../parts/Download";
 import { Empty } from "../parts/Empty";
 import { Facts } from "../parts/Facts";
-import { Failure } from "../parts/Failure";
+import { Form } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { Share } from "../parts/Share";
-import { save } from "../parts/save";
 import { When } from "../parts/When";
 import { Who } from "../parts/Who";
 import { count, many } from "../words";
 
 type Campaign = components["schemas"]["CampaignView"];
-type Report = components["schemas"]["CampaignReport"];
+type Reported = components["schemas"]["CampaignReport"];
 
-const REPORTED = ["running", "paused", "finished", "aborted"];
+const WITH_REPORT = ["running", "paused", "finished", "aborted"];
 
 /** A campaign: what it would do before it is started, and then how far it is. */
 export function CampaignPage() {
@@ -39,14 +38,15 @@ export function CampaignPage() {
   );
 }
 
-function Shown({ known }: { known: Report }) {
+function Shown({ known }: { known: Reported }) {
   return (
     <Page
       title={known.name}
       lead={<State of={known.state} />}
       actions={
         <Group gap="xs">
-          {REPORTED.includes(known.state) ? <Download of={known} /> : null}
+          {WITH_REPORT.includes(known.state) ? <Report of={known} /> : null}
+          {known.state === "finished" && known.counts.failed ? <TryFailedAgain of={known} /> : null}
           <Steering of={known} />
         </Group>
       }
@@ -156,80 +156,127 @@ function Items({ of }: { of: string }) {
 
 /** What can be done about a campaign in its state. */
 export function Steering({ of }: { of: Campaign }) {
-  const params = { path: { campaign_id: of.id } };
   switch (of.state) {
     case "running":
       return (
-        <Act
-          label="Pause"
-          variant="default"
-          what="Nothing more is ordered; what is under way goes on."
-          reason
-          run={(reason) =>
-            data(renewal.POST("/v1/campaigns/{campaign_id}/pause", { params, body: { reason } }))
-          }
-        />
+        <Group gap="xs" wrap="nowrap">
+          <Pause of={of} />
+          <Abort of={of} />
+        </Group>
       );
     case "paused":
       return (
         <Group gap="xs" wrap="nowrap">
-          <Act
-            label="Resume"
-            what="The campaign goes on with its next wave."
-            run={() =>
-              data(
-                renewal.POST("/v1/campaigns/{campaign_id}/resume", { params, body: { retry_failed: false } }),
-              )
-            }
-          />
-          <Act
-            label="Abort"
-            color="red"
-            variant="light"
-            what="Nothing more of it is ever ordered; what was replaced stays, and the report says how far it came."
-            reason
-            run={(reason) =>
-              data(renewal.POST("/v1/campaigns/{campaign_id}/abort", { params, body: { reason } }))
-            }
-          />
+          <Resume of={of} />
+          <Abort of={of} />
         </Group>
       );
     case "planned":
-      return of.plan_digest ? (
-        <Act
-          label="Start"
-          what="The plan begins with its first wave, once it is approved."
-          run={() =>
-            data(
-              renewal.POST("/v1/campaigns/{campaign_id}/start", {
-                params,
-                body: { plan_digest: of.plan_digest ?? "" },
-              }),
-            )
-          }
-        />
-      ) : null;
+      return (
+        <Group gap="xs" wrap="nowrap">
+          <Start of={of} />
+          <PlanAnew of={of} />
+          <Abort of={of} />
+        </Group>
+      );
+    case "planning":
+    case "awaiting_approval":
+      return <Abort of={of} />;
     default:
       return null;
   }
 }
 
-/** What was done, line by line, as an auditor checks it: `everleaf verify-evidence`. */
-function Download({ of }: { of: Campaign }) {
+function Pause({ of }: { of: Campaign }) {
   const params = { path: { campaign_id: of.id } };
-  const made = useMutation({
-    mutationFn: () =>
-      save(
-        renewal.GET("/v1/campaigns/{campaign_id}/evidence", { params, parseAs: "blob" }),
-        `campaign-${of.id}.ndjson`,
-      ),
-  });
   return (
-    <>
-      <Button size="xs" variant="default" loading={made.isPending} onClick={() => made.mutate()}>
-        Signed report
-      </Button>
-      {made.error ? <Failure error={made.error} /> : null}
-    </>
+    <Act
+      label="Pause"
+      variant="default"
+      what="Nothing more is ordered; what is under way goes on."
+      reason
+      run={(reason) => data(renewal.POST("/v1/campaigns/{campaign_id}/pause", { params, body: { reason } }))}
+    />
+  );
+}
+
+function Resume({ of }: { of: Campaign }) {
+  return (
+    <Form
+      label="Resume"
+      service="renewal"
+      path="/v1/campaigns/{campaign_id}/resume"
+      ids={{ campaign_id: of.id }}
+      what="The campaign goes on with its next wave; failures of this one are no reason to stop any more."
+    />
+  );
+}
+
+function Start({ of }: { of: Campaign }) {
+  const params = { path: { campaign_id: of.id } };
+  return of.plan_digest ? (
+    <Act
+      label="Start"
+      what="The plan begins with its first wave, once it is approved."
+      run={() =>
+        data(
+          renewal.POST("/v1/campaigns/{campaign_id}/start", {
+            params,
+            body: { plan_digest: of.plan_digest ?? "" },
+          }),
+        )
+      }
+    />
+  ) : null;
+}
+
+function PlanAnew({ of }: { of: Campaign }) {
+  const params = { path: { campaign_id: of.id } };
+  return (
+    <Act
+      label="Plan anew"
+      variant="default"
+      what="It is asked again what the query finds, and which profile replaces each. Nothing is ordered."
+      run={() => data(renewal.POST("/v1/campaigns/{campaign_id}/plan", { params }))}
+    />
+  );
+}
+
+function TryFailedAgain({ of }: { of: Campaign }) {
+  const params = { path: { campaign_id: of.id } };
+  return (
+    <Act
+      label="Try again what has failed"
+      what="What has failed is ordered again; what was replaced stays."
+      run={() =>
+        data(renewal.POST("/v1/campaigns/{campaign_id}/resume", { params, body: { retry_failed: true } }))
+      }
+    />
+  );
+}
+
+function Abort({ of }: { of: Campaign }) {
+  const params = { path: { campaign_id: of.id } };
+  return (
+    <Act
+      label="Abort"
+      color="red"
+      variant="light"
+      what="Nothing more of it is ever ordered; what was replaced stays, and the report says how far it came."
+      reason
+      run={(reason) => data(renewal.POST("/v1/campaigns/{campaign_id}/abort", { params, body: { reason } }))}
+    />
+  );
+}
+
+/** What was done, line by line, as an auditor checks it: `everleaf verify-evidence`. */
+function Report({ of }: { of: Campaign }) {
+  const params = { path: { campaign_id: of.id } };
+  return (
+    <Download
+      label="Signed report"
+      file={`campaign-${of.id}.ndjson`}
+      ask={() => renewal.GET("/v1/campaigns/{campaign_id}/evidence", { params, parseAs: "blob" })}
+    />
   );
 }

@@ -1,26 +1,23 @@
-import { Anchor, Button, Grid, Group, Menu, Paper, Pill, Stack, Text } from "@mantine/core";
+import { Anchor, Button, Grid, Group, Menu, Pill, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Fragment, useState } from "react";
 import { Link, useSearchParams } from "react-router";
-import { data, inventory, renewal } from "../api";
+import { data, inventory } from "../api";
 import type { components } from "../contracts/inventory";
-import { Act } from "../parts/Act";
-import { named, useGroupChoices, useTeamChoices } from "../parts/choices";
-import { Edited } from "../parts/Edited";
 import { Empty } from "../parts/Empty";
-import { Form } from "../parts/Form";
 import { type Column, Listing } from "../parts/Listing";
 import { Nobody, Standing } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { QueryBox } from "../parts/QueryBox";
 import { TellMe } from "../parts/TellMe";
 import { When } from "../parts/When";
-import { count, issuerOf, keyOf, many, nameOf } from "../words";
+import { askedFor, issuerOf, keyOf, many, nameOf } from "../words";
+import { Bulk } from "./certificates/Bulk";
+import { Export } from "./certificates/Export";
+import { Facets } from "./certificates/Facets";
+import { SavedMenu, SaveQuery } from "./certificates/Saved";
 
 type Certificate = components["schemas"]["CertificateView"];
-
-const FACETS = ["urgency", "issuer", "key.type", "key.size", "owner", "place.port"];
-const SHOWN = 6;
 
 const COLUMNS: Record<string, Column<Certificate>> = {
   name: {
@@ -109,7 +106,14 @@ export function Certificates() {
       lead={number.data ? many(number.data.count, "certificate") : undefined}
       actions={
         <>
-          {question ? <TellMe query={question} /> : null}
+          <SavedMenu ask={ask} />
+          {question && !number.error ? (
+            <>
+              <SaveQuery query={question} />
+              <TellMe query={question} />
+            </>
+          ) : null}
+          {number.data ? <Export query={query} all={number.data.count} /> : null}
           <ColumnMenu chosen={columns} choose={setColumns} />
         </>
       }
@@ -191,60 +195,10 @@ function Narrowed({ isNarrowed, ask }: { isNarrowed: boolean; ask: (query: strin
           Only what is current
         </Anchor>
       )}
-      <Anchor component={Link} to={`/certificates?query=${encodeURIComponent(ENDED)}`} size="sm">
+      <Anchor component={Link} to={askedFor(ENDED)} size="sm">
         Ended, and still in use
       </Anchor>
     </Group>
-  );
-}
-
-interface BulkProps {
-  query: string;
-  /** How many the query finds. */
-  all: number;
-  chosen: string[];
-  done: () => void;
-}
-
-/** What is done to many at once: to those chosen, or to all that the query finds. */
-function Bulk({ query, all, chosen, done }: BulkProps) {
-  const choices = {
-    owner: useTeamChoices(),
-    add_to_groups: useGroupChoices(),
-    remove_from_groups: useGroupChoices(),
-  };
-  const what = chosen.length ? many(chosen.length, "certificate") : `all ${count(all)} that are found`;
-  return (
-    <>
-      <Text size="sm" c="dimmed" role="status">
-        {chosen.length ? `${count(chosen.length)} chosen` : ""}
-      </Text>
-      <Form
-        label={chosen.length ? "Change the chosen" : "Change all of these"}
-        variant="default"
-        disabled={chosen.length === 0 && !query}
-        service="inventory"
-        path="/v1/certificates/bulk"
-        fields={["owner", "add_to_groups", "remove_from_groups", "add_tags", "remove_tags", "set_fields"]}
-        along={chosen.length ? { fingerprints: chosen } : { query }}
-        choices={choices}
-        what={`What is given here is changed of ${what}; what is left out stays.`}
-        submit={`Change ${what}`}
-        shown={(edit) => <Edited id={String(edit.id)} />}
-      />
-      <Act
-        label="Have the chosen renewed"
-        variant="default"
-        disabled={chosen.length === 0}
-        what={`The profiles that fit renew ${what} before they end.`}
-        run={async () => {
-          for (const fingerprint of chosen) {
-            await data(renewal.POST("/v1/adoptions", { body: { fingerprint } }));
-          }
-          done();
-        }}
-      />
-    </>
   );
 }
 
@@ -252,7 +206,7 @@ function ColumnMenu({ chosen, choose }: { chosen: string[]; choose: (names: stri
   const toggled = (name: string) =>
     Object.keys(COLUMNS).filter((each) => (each === name) !== chosen.includes(each));
   return (
-    <Menu closeOnItemClick={false}>
+    <Menu withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <Button variant="default" size="xs">
           Columns
@@ -260,64 +214,15 @@ function ColumnMenu({ chosen, choose }: { chosen: string[]; choose: (names: stri
       </Menu.Target>
       <Menu.Dropdown>
         {Object.entries(COLUMNS).map(([name, column]) => (
-          <Menu.Item
+          <Menu.CheckboxItem
             key={name}
-            role="menuitemcheckbox"
-            aria-checked={chosen.includes(name)}
-            onClick={() => choose(toggled(name))}
-            leftSection={<span aria-hidden="true">{chosen.includes(name) ? "✓" : "·"}</span>}
+            checked={chosen.includes(name)}
+            onChange={() => choose(toggled(name))}
           >
             {column.title}
-          </Menu.Item>
+          </Menu.CheckboxItem>
         ))}
       </Menu.Dropdown>
     </Menu>
-  );
-}
-
-function Facets({ query, ask }: { query: string; ask: (query: string) => void }) {
-  const teams = useTeamChoices();
-  const asked = useQuery({
-    queryKey: ["certificates", "facets", query],
-    queryFn: () =>
-      data(
-        inventory.GET("/v1/certificates/facets", {
-          params: { query: { by: FACETS.join(","), limit: SHOWN, ...(query ? { query } : {}) } },
-        }),
-      ),
-  });
-  const facets = asked.data?.facets.filter((facet) => facet.buckets.length > 0) ?? [];
-  if (facets.length === 0) {
-    return null;
-  }
-  return (
-    <Paper withBorder p="md" component="aside" aria-label="Narrow down">
-      <Group align="flex-start" gap="lg">
-        {facets.map((facet) => (
-          <Stack key={facet.field} gap={2} w={{ base: "45%", lg: "100%" }}>
-            <Text size="sm" fw={600}>
-              {facet.field}
-            </Text>
-            {facet.buckets.map((bucket) => (
-              <Group key={String(bucket.value)} justify="space-between" wrap="nowrap" gap="xs">
-                <Anchor
-                  component="button"
-                  type="button"
-                  size="sm"
-                  truncate
-                  title={String(bucket.value)}
-                  onClick={() => ask(bucket.query)}
-                >
-                  {facet.field === "owner" ? named([String(bucket.value)], teams) : String(bucket.value)}
-                </Anchor>
-                <Text size="sm" c="dimmed">
-                  {count(bucket.count)}
-                </Text>
-              </Group>
-            ))}
-          </Stack>
-        ))}
-      </Group>
-    </Paper>
   );
 }

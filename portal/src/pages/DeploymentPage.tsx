@@ -69,6 +69,7 @@ function Shown({ id, known }: { id: string; known: Deployment }) {
                     {known.order_id}
                   </Anchor>
                 ),
+                "Waits because": known.hold_reason,
                 "Failed at": known.failed_step,
                 Reason: known.reason,
                 "Next step": known.next_step,

@@ -27,6 +27,8 @@ import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { When } from "../parts/When";
 import { count, plain, shortly } from "../words";
+import { CtLogs } from "./discovery/CtLogs";
+import { Names } from "./discovery/Names";
 import { Steering } from "./ScanPage";
 import { ReadNow } from "./SourcePage";
 
@@ -34,13 +36,15 @@ export function Discovery() {
   return (
     <Page
       title="Discovery"
-      lead="Every TLS certificate there is: by scans without a login, and from sources with one."
+      lead="Every TLS certificate there is: by scans without a login, from sources with one, and by name from public logs."
     >
       <Tabs defaultValue="scans" keepMounted={false}>
         <Tabs.List mb="md">
           <Tabs.Tab value="scans">Scans</Tabs.Tab>
           <Tabs.Tab value="schedules">Schedules</Tabs.Tab>
           <Tabs.Tab value="sources">Sources</Tabs.Tab>
+          <Tabs.Tab value="logs">Transparency logs</Tabs.Tab>
+          <Tabs.Tab value="names">Names</Tabs.Tab>
           <Tabs.Tab value="missed">Why was it missed?</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="scans">
@@ -51,6 +55,12 @@ export function Discovery() {
         </Tabs.Panel>
         <Tabs.Panel value="sources">
           <Sources />
+        </Tabs.Panel>
+        <Tabs.Panel value="logs">
+          <CtLogs />
+        </Tabs.Panel>
+        <Tabs.Panel value="names">
+          <Names />
         </Tabs.Panel>
         <Tabs.Panel value="missed">
           <Missed />
@@ -301,7 +311,10 @@ function Missed() {
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          setWanted(`${target.trim()}:${port}`);
+          const next = `${target.trim()}:${port}`;
+          // Asked again, it may have another answer: a scan may have ended meanwhile.
+          if (next === wanted) void asked.refetch();
+          else setWanted(next);
         }}
       >
         <Group align="flex-end">

@@ -9,8 +9,11 @@ import { State } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { nameOf } from "../words";
 import { NewScan } from "./Discovery";
-import { MakeAuthority, MakeProfile } from "./Renewal";
-import { ApplyOwnership, CatchUp, MakeChannel, MakeOwnership, MakeTeam } from "./Settings";
+import { MakeAuthority } from "./renewal/Authorities";
+import { MakeProfile } from "./renewal/Profiles";
+import { CatchUp, MakeChannel } from "./settings/Channels";
+import { ApplyOwnership, MakeOwnership } from "./settings/Ownership";
+import { MakeTeam } from "./settings/Teams";
 
 const ONE = { params: { query: { limit: 1 } } };
 const OFTEN_MS = 3_000;

@@ -7,11 +7,11 @@ import { Act } from "../parts/Act";
 import { Card } from "../parts/Card";
 import { Empty } from "../parts/Empty";
 import { Failure } from "../parts/Failure";
-import { picked } from "../parts/Fields";
-import { Form, Remove } from "../parts/Form";
+import { Form } from "../parts/Form";
 import { Listing } from "../parts/Listing";
 import { Page } from "../parts/Page";
 import { save } from "../parts/save";
+import { Upkeep } from "../parts/Upkeep";
 import { When } from "../parts/When";
 import { plain } from "../words";
 
@@ -50,7 +50,15 @@ export function Reports() {
             {
               title: "",
               cell: (each) => (
-                <Group gap="xs" wrap="nowrap">
+                <Upkeep
+                  of={each}
+                  service="notifier"
+                  path="/v1/report-schedules/{schedule_id}"
+                  ids={{ schedule_id: each.id }}
+                  fields={MAILED}
+                  choices={{ channel_id: mail }}
+                  gone={`${each.name} is mailed no more.`}
+                >
                   <Act
                     label="Send now"
                     variant="default"
@@ -63,24 +71,7 @@ export function Reports() {
                       )
                     }
                   />
-                  <Form
-                    label="Change"
-                    variant="default"
-                    service="notifier"
-                    method="patch"
-                    path="/v1/report-schedules/{schedule_id}"
-                    ids={{ schedule_id: each.id }}
-                    fields={MAILED}
-                    initial={picked(each, MAILED)}
-                    choices={{ channel_id: mail }}
-                  />
-                  <Remove
-                    what={`${each.name} is mailed no more.`}
-                    service="notifier"
-                    path="/v1/report-schedules/{schedule_id}"
-                    ids={{ schedule_id: each.id }}
-                  />
-                </Group>
+                </Upkeep>
               ),
             },
           ]}

@@ -12,6 +12,9 @@ import { Page } from "../parts/Page";
 import { When } from "../parts/When";
 import { Wide } from "../parts/Wide";
 
+/** As long as it is in one of these states, it can be aborted. */
+const ALIVE = ["awaiting_approval", "running", "stopped"];
+
 type Rollout = paths["/v1/rollouts/{rollout_id}"]["get"]["responses"][200]["content"]["application/json"];
 
 /** Canaries, a share, the rest: how far a certificate has come, and what has stopped it. */
@@ -32,32 +35,7 @@ export function RolloutPage() {
 
 function Shown({ path, known }: { path: { rollout_id: string }; known: Rollout }) {
   return (
-    <Page
-      title="Rollout"
-      lead={<State of={known.state} />}
-      actions={
-        known.state === "stopped" ? (
-          <Group gap="xs">
-            <Act
-              label="Go on"
-              what="The rollout goes on where it stopped; what failed is tried again."
-              run={() => data(provisioner.POST("/v1/rollouts/{rollout_id}/resume", { params: { path } }))}
-            />
-            <Act
-              label="Abort"
-              color="red"
-              what="What has not begun never begins; what is in place stays."
-              reason
-              run={(reason) =>
-                data(
-                  provisioner.POST("/v1/rollouts/{rollout_id}/abort", { params: { path }, body: { reason } }),
-                )
-              }
-            />
-          </Group>
-        ) : null
-      }
-    >
+    <Page title="Rollout" lead={<State of={known.state} />} actions={<Steering of={known} path={path} />}>
       <Halves
         wide={5}
         left={
@@ -127,5 +105,31 @@ function Shown({ path, known }: { path: { rollout_id: string }; known: Rollout }
         }
       />
     </Page>
+  );
+}
+
+function Steering({ of, path }: { of: Rollout; path: { rollout_id: string } }) {
+  return (
+    <>
+      {of.state === "stopped" ? (
+        <Act
+          label="Go on"
+          what="The rollout goes on where it stopped; what failed is tried again."
+          run={() => data(provisioner.POST("/v1/rollouts/{rollout_id}/resume", { params: { path } }))}
+        />
+      ) : null}
+      {ALIVE.includes(of.state) ? (
+        <Act
+          label="Abort"
+          color="red"
+          variant="light"
+          what="What has not begun never begins; what is in place stays."
+          reason
+          run={(reason) =>
+            data(provisioner.POST("/v1/rollouts/{rollout_id}/abort", { params: { path }, body: { reason } }))
+          }
+        />
+      ) : null}
+    </>
   );
 }

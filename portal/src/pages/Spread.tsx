@@ -5,13 +5,10 @@ import { data, inventory } from "../api";
 import { Card } from "../parts/Card";
 import { Empty } from "../parts/Empty";
 import { Listing } from "../parts/Listing";
-import { Urgency } from "../parts/Marks";
 import { Page } from "../parts/Page";
 import { Reach, type Reached } from "../parts/Reach";
 import { When } from "../parts/When";
-import { count, many, nameOf } from "../words";
-
-const askedFor = (query: string) => `/certificates?query=${encodeURIComponent(query)}`;
+import { askedFor, count, issuerOf, many, nameOf } from "../words";
 
 const DRAWN = 8;
 
@@ -29,8 +26,8 @@ function Maps() {
   });
   const cas = (issuers.data?.items ?? []).map((each) => ({
     key: each.fingerprint,
-    label: each.subject ?? each.fingerprint,
-    to: askedFor(`issuer = "${(each.subject ?? "").replace(/["\\]/g, "\\$&")}"`),
+    label: each.subject ? issuerOf(each.subject) : each.fingerprint,
+    to: `/issuers/${each.fingerprint}`,
     size: each.leaves.known,
     says: `${many(each.leaves.known, "certificate")}${each.leaves.outliving ? `, ${count(each.leaves.outliving)} outlive it` : ""}`,
     isBad: each.leaves.outliving > 0 || (each.urgency ?? "renew") !== "renew",
@@ -69,43 +66,24 @@ function Drawn({ hub, of, none }: { hub: string; of: Reached[]; none: string }) 
   return widest.length ? <Reach hub={hub} of={widest} /> : <Text size="sm">{none}</Text>;
 }
 
-/** How far one key, one wildcard or one CA reaches. */
+/** How far one key or one wildcard reaches, and what hangs on which CA. */
 export function Spread() {
   const [params] = useSearchParams();
   const key = params.get("key");
   return (
     <Page
       title="Spread"
-      lead="What one key, one wildcard certificate or one issuer reaches, the widest first."
+      lead="What one key or one wildcard certificate reaches, and what hangs on which issuer, the widest first."
     >
       <Tabs defaultValue={key ? "keys" : "map"} keepMounted={false}>
         <Tabs.List mb="md">
           <Tabs.Tab value="map">Map</Tabs.Tab>
-          <Tabs.Tab value="issuers">Issuers</Tabs.Tab>
           <Tabs.Tab value="keys">Shared keys</Tabs.Tab>
           <Tabs.Tab value="wildcards">Wildcards</Tabs.Tab>
           <Tabs.Tab value="places">Places</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="map">
           <Maps />
-        </Tabs.Panel>
-        <Tabs.Panel value="issuers">
-          <Listing
-            label="Issuers"
-            queryKey={["issuers"]}
-            load={(cursor) =>
-              data(inventory.GET("/v1/issuers", { params: { query: cursor ? { cursor } : {} } }))
-            }
-            rowKey={(each) => each.fingerprint}
-            columns={[
-              { title: "Issuer", cell: (each) => each.subject },
-              { title: "Ends", cell: (each) => <When at={each.not_after} /> },
-              { title: "State", cell: (each) => <Urgency of={each.urgency} /> },
-              { title: "Certificates under it", cell: (each) => count(each.leaves.known) },
-              { title: "That outlive it", cell: (each) => count(each.leaves.outliving) },
-            ]}
-            empty={<Empty title="No issuer is known">They are read from the chains that are served.</Empty>}
-          />
         </Tabs.Panel>
         <Tabs.Panel value="keys">
           <Listing

@@ -34,6 +34,8 @@ export interface Asking {
   kind?: string;
   /** What the fields hold at first. */
   initial?: Values;
+  /** Of which version that is: a change of another one is refused. */
+  version?: number;
   /** What is sent along and not asked for. */
   along?: Values;
   choices?: Record<string, { value: string; label: string }[]>;
@@ -46,11 +48,14 @@ export interface Asking {
 
 interface FormProps extends ButtonProps, Asking {
   label: string;
+  /** What stands over the form, where that is more than what is on the button. */
+  title?: string;
 }
 
 /** A button that opens a form for what an operation of a contract takes. */
 export function Form({
   label,
+  title = label,
   service,
   method,
   path,
@@ -59,6 +64,7 @@ export function Form({
   kinds,
   kind,
   initial,
+  version,
   along,
   choices,
   shown,
@@ -68,7 +74,8 @@ export function Form({
   ...button
 }: FormProps) {
   const [opened, { open, close }] = useDisclosure(false);
-  const asking = { service, method, path, ids, fields, kinds, kind, initial, along, choices, shown, what };
+  const contracted = { service, method, path, ids, fields, kinds, kind };
+  const asking = { ...contracted, initial, version, along, choices, shown, what };
   return (
     <>
       <Button size="xs" {...button} onClick={open}>
@@ -77,7 +84,7 @@ export function Form({
       <Modal
         opened={opened}
         onClose={close}
-        title={label}
+        title={title}
         size="lg"
         closeButtonProps={{ "aria-label": "Close" }}
       >
@@ -104,6 +111,7 @@ export function Asked({
   kinds,
   kind: decided,
   initial = {},
+  version,
   along = {},
   choices,
   shown,
@@ -112,6 +120,8 @@ export function Asked({
   onDone,
 }: Asking) {
   const [values, setValues] = useState<Values>(initial);
+  // What is shown while the form is open may be of a later version than what it began with.
+  const [begun] = useState(version);
   const known = useQueryClient();
   const document = useQuery({ queryKey: ["contract", service], queryFn: () => contract(service), ...ONCE });
   const listed = useQuery({
@@ -121,7 +131,7 @@ export function Asked({
     ...ONCE,
   });
   const done = useMutation({
-    mutationFn: () => send(service, method, path, { ids, body: { ...values, ...along } }),
+    mutationFn: () => send(service, method, path, { ids, body: { ...values, ...along }, version: begun }),
     onSuccess: async (answer) => {
       onDone?.(answer);
       await known.invalidateQueries();

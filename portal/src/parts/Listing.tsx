@@ -7,10 +7,12 @@ import {
   ScrollArea,
   Stack,
   Table,
+  Text,
   VisuallyHidden,
 } from "@mantine/core";
 import { keepPreviousData, type QueryKey, useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useState } from "react";
+import { count } from "../words";
 import { Failure } from "./Failure";
 
 export interface Column<Row> {
@@ -22,6 +24,8 @@ export interface Column<Row> {
 export interface PageOf<Row> {
   items: Row[];
   next_cursor?: string | null;
+  /** How many there are, where that is counted: not all of them may be shown. */
+  total?: number;
 }
 
 interface ListingProps<Row> {
@@ -70,6 +74,7 @@ function Rows<Row>({ label, queryKey, load, columns, rowKey, empty, every, chose
   }
   const next = asked.data?.next_cursor;
   const shown = asked.data?.items.map(rowKey) ?? [];
+  const total = asked.data?.total ?? 0;
   const isWhole = shown.length > 0 && shown.every((key) => chosen?.keys.includes(key));
   if (asked.data && asked.data.items.length === 0 && cursor === undefined) {
     return <Paper withBorder>{empty}</Paper>;
@@ -130,6 +135,11 @@ function Rows<Row>({ label, queryKey, load, columns, rowKey, empty, every, chose
           </Table.Tbody>
         </Table>
       </ScrollArea>
+      {total > shown.length ? (
+        <Text size="sm" c="dimmed" p="sm">
+          The first {count(shown.length)} of {count(total)}.
+        </Text>
+      ) : null}
       {cursor !== undefined || next ? (
         <Group justify="flex-end" p="sm" gap="xs">
           <Button

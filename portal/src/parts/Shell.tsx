@@ -20,6 +20,8 @@ import { Sound } from "./Sound";
 const ROOMS: [string, string][] = [
   ["/", "Overview"],
   ["/certificates", "Certificates"],
+  ["/issuers", "Issuers"],
+  ["/exceptions", "Exceptions"],
   ["/spread", "Spread"],
   ["/discovery", "Discovery"],
   ["/renewal", "Renewal"],
@@ -29,6 +31,7 @@ const ROOMS: [string, string][] = [
   ["/alerts", "Alerts"],
   ["/reports", "Reports"],
   ["/audit", "Audit"],
+  ["/dead-letters", "Dead letters"],
   ["/settings", "Settings"],
 ];
 

@@ -1,30 +1,19 @@
-import { Button, Modal, MultiSelect, Stack, TagsInput, Text, TextInput } from "@mantine/core";
-import { useDisclosure } from "@mantine/hooks";
+import { Button, MultiSelect, Stack, TagsInput, Text, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { data, inventory, notifier } from "../api";
 import { useChannelChoices } from "./choices";
+import { Dialog } from "./Dialog";
 import { Failure } from "./Failure";
 
 const THRESHOLDS = ["30d", "7d=critical"];
 
 /** Have somebody told of what a query finds: a group of what it finds, and a rule for that group. */
 export function TellMe({ query }: { query: string }) {
-  const [opened, { open, close }] = useDisclosure(false);
   return (
-    <>
-      <Button size="xs" variant="default" onClick={open}>
-        Alert me of these
-      </Button>
-      <Modal
-        opened={opened}
-        onClose={close}
-        title="Alert me of these"
-        closeButtonProps={{ "aria-label": "Close" }}
-      >
-        <Telling query={query} done={close} />
-      </Modal>
-    </>
+    <Dialog label="Alert me of these" variant="default">
+      {(close) => <Telling query={query} done={close} />}
+    </Dialog>
   );
 }
 

@@ -8,6 +8,7 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["minute", 60],
 ];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 export function relativeTime(instant: string, now = Date.now()): string {
@@ -22,6 +23,11 @@ export function relativeTime(instant: string, now = Date.now()): string {
 
 export function exactTime(instant: string | null | undefined): string {
   return instant ? exact.format(new Date(instant)) : "never";
+}
+
+/** Return the day of an instant, where the hour says nothing. */
+export function dayOf(instant: string): string {
+  return day.format(new Date(instant));
 }
 
 /** An instant: how far away, and exactly when in the viewer's own zone. */

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Fragment } from "react";
 import { data, inventory } from "../api";
+import { type Person, person } from "../session";
 
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -19,6 +20,11 @@ export function useName(id: string): string {
     refetchInterval: false,
   });
   return asked.data ?? id;
+}
+
+/** Return who is signed in, as soon as that is known. */
+export function useMe(): Person | null {
+  return useQuery({ queryKey: ["person"], queryFn: person }).data ?? null;
 }
 
 export function Everybody({ ids }: { ids: string[] }) {

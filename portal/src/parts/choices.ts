@@ -21,6 +21,11 @@ export function useGroupChoices() {
   return asked.data?.items.map((each) => ({ value: each.id, label: each.name })) ?? [];
 }
 
+/** As those, for what can be for everybody too. */
+export function useOpenGroupChoices(): Choice[] {
+  return [{ value: "*", label: "everybody" }, ...useGroupChoices()];
+}
+
 /** Teams by name, for forms that take the id of one. */
 export function useTeamChoices() {
   const asked = useQuery({

@@ -9,13 +9,13 @@ from datetime import datetime
 
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.crossings import Crossings, record, tell_aging
-from services.inventory.actions.looks import Told, latest_of_each, plain
+from services.inventory.actions.looks import latest_of_each
 from services.inventory.actions.organising import settle
 from services.inventory.actions.timeline import Entry, note_all
 from services.inventory.domain.thresholds import Crossing
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import arrivals, associations, certificates, chains
-from services.inventory.store.arrivals import Look, NewCertificate
+from services.inventory.store.arrivals import Known, Look, NewCertificate
 from shared.events.discovery import CertificateFound
 from shared.events.inventory import CertificatesArrived
 from shared.ids import new_id
@@ -29,41 +29,24 @@ class Arrivals:
         self._crossings = crossings
         self._assessing = assessing
 
-    async def take_in(self, tx: Transaction, every: Sequence[Told], *, now: datetime) -> set[str]:
-        """Take in what is new altogether; return the ids of those events. What they name is held."""
-        looks = plain(every)
-        if not looks:
-            return set()
-        looks = await self._unknown(tx, looks)
+    async def take_in(
+        self, tx: Transaction, looks: Mapping[str, Look], known: Known, *, now: datetime
+    ) -> set[str]:
+        """Take in what is new altogether of these looks, by event; return the ids of those events. What they name is held."""
+        looks = _unknown(looks, known)
         new, passed = self._certificates(looks, now=now)
         taken = {event_id: look for event_id, look in looks.items() if look.seen.fingerprint in new}
         if taken:
             await self._keep(tx, taken, new, now=now)
             tx.emit(CertificatesArrived(fingerprints=list(new)), now=now)
-            await self._tell(tx, passed, now=now)
-            await _tell_aging(tx, new.values(), now=now)
+            await tell_begun(tx, new.values(), passed, now=now)
         return set(taken)
-
-    async def _unknown(self, tx: Transaction, looks: Mapping[str, Look]) -> dict[str, Look]:
-        """Return those that are new altogether; a certificate that is not so at one place is left out at all."""
-        known = await arrivals.known(
-            tx,
-            places=[look.place_id for look in looks.values()],
-            fingerprints=sorted({look.seen.fingerprint for look in looks.values()}),
-            addresses=sorted({look.seen.place.address for look in looks.values()}),
-        )
-        others = known.fingerprints | {
-            look.seen.fingerprint
-            for look in looks.values()
-            if look.place_id in known.places or look.seen.place.address in known.addresses
-        }
-        return {event_id: look for event_id, look in looks.items() if look.seen.fingerprint not in others}
 
     def _certificates(
         self, looks: Mapping[str, Look], *, now: datetime
     ) -> tuple[dict[str, NewCertificate], dict[str, Sequence[Crossing]]]:
-        """Return the certificates that can be read, and of those that are urgent what they have crossed, by fingerprint."""
-        new, passed = {}, {}
+        """Return the certificates that can be read, and what they have crossed, by fingerprint."""
+        new, passed = {}, dict[str, Sequence[Crossing]]()
         for look in latest_of_each(looks.values()):
             fingerprint = look.seen.fingerprint
             reading = look.reading()
@@ -72,8 +55,7 @@ class Arrivals:
             new[fingerprint] = NewCertificate(
                 id=new_id(), lineage_id=new_id(), reading=reading, chain=look.chain[1:], first_known_at=now
             )
-            if crossed := self._crossings.begin(new[fingerprint], now=now):
-                passed[fingerprint] = crossed
+            passed[fingerprint] = self._crossings.begin(new[fingerprint], now=now)
         in_order(new.values())
         return new, passed
 
@@ -94,16 +76,28 @@ class Arrivals:
         await associations.mark(tx, fingerprints=new)
         await self._assessing.begun(tx, [look.place_id for look in looks], now=now)
 
-    async def _tell(
-        self, tx: Transaction, passed: Mapping[str, Sequence[Crossing]], *, now: datetime
-    ) -> None:
-        """Tell of those that are urgent from the start."""
-        if passed:
-            await record(tx, await certificates.fresh(tx.session, list(passed)), passed, now=now)
+
+def _unknown(looks: Mapping[str, Look], known: Known) -> dict[str, Look]:
+    """Return those that are new altogether; a certificate that is not so at one place is left out at all."""
+    others = known.fingerprints | {
+        look.seen.fingerprint
+        for look in looks.values()
+        if look.place_id in known.places or look.seen.place.address in known.addresses
+    }
+    return {event_id: look for event_id, look in looks.items() if look.seen.fingerprint not in others}
 
 
-async def _tell_aging(tx: Transaction, new: Iterable[NewCertificate], *, now: datetime) -> None:
-    """Tell of those of which half of the life is over from the start."""
+async def tell_begun(
+    tx: Transaction,
+    new: Iterable[NewCertificate],
+    passed: Mapping[str, Sequence[Crossing]],
+    *,
+    now: datetime,
+) -> None:
+    """Tell of new certificates that are urgent, or of which half of the life is over, from the start; `passed` is what they have crossed."""
+    urgent = [fingerprint for fingerprint, crossed in passed.items() if crossed]
+    if urgent:
+        await record(tx, await certificates.fresh(tx.session, urgent), passed, now=now)
     aging = [each.fingerprint for each in new if each.is_aging]
     if aging:
         await tell_aging(tx, await certificates.fresh(tx.session, aging), now=now)
@@ -119,16 +113,8 @@ def in_order(new: Iterable[NewCertificate]) -> None:
 async def keep_bytes(
     tx: Transaction, kept: Mapping[tuple[str, ...], Sequence[bytes]], *, now: datetime
 ) -> None:
-    """Keep certificates that nobody knew and those above them: chains of bytes by their fingerprints, leaf first."""
-    leaves = {names[0]: ders[0] for names, ders in kept.items()}
-    above = {
-        name: der
-        for names, ders in kept.items()
-        for name, der in zip(names[1:], ders[1:], strict=True)
-        if name not in leaves
-    }
-    await certificates.keep_new_ders(tx, leaves)
-    await certificates.keep_ders(tx, above)
+    """Keep certificates that nobody knew: chains of bytes by their fingerprints, leaf first; those above are kept already."""
+    await certificates.keep_new_ders(tx, {names[0]: ders[0] for names, ders in kept.items()})
     await chains.keep_new_chains(tx, {tuple(names) for names in kept}, now=now)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from services.inventory.actions import organising
 from services.inventory.actions.compliance import Compliance
+from services.inventory.actions.holding import hold_certificates
 from services.inventory.domain.assessment import digests
 from services.inventory.domain.assessment.assess import Assessment, assess
 from services.inventory.domain.assessment.quantum import Timeline
@@ -102,6 +103,7 @@ class Assessing:
                 return False
         async with self._database.transaction() as tx:
             await hold(tx, "assessing")
+            await hold_certificates(tx, await assessments.due_certificates(tx, now=now, limit=BATCH))
             due = await assessments.due(tx, now=now, limit=BATCH)
             await self._judge(tx, due, now=now)
         return len(due) == BATCH

@@ -8,6 +8,7 @@ import anyio
 import structlog
 
 from services.inventory.actions.assessing import Assessing
+from services.inventory.actions.holding import hold_certificates
 from services.inventory.domain.chains.batches import Judged, judge_each, read_issuers, unjudged
 from services.inventory.domain.chains.verdicts import ChainState
 from services.inventory.store import certificates, chains, revocations
@@ -81,6 +82,7 @@ class Chains:
         batch = _Batch(rows=rows, ders=ders, known={}, asked=set(), fetched=set())
         judged = await self._judge(batch, now=now)
         async with self._database.transaction() as tx:
+            await hold_certificates(tx, {row.fingerprint for row in rows})
             await _keep(tx, rows, judged, now=now)
             for row, each in zip(rows, judged, strict=True):
                 await self._tell(tx, row.fingerprint, each, now=now)

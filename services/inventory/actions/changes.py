@@ -9,18 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.inventory.actions.arrivals import found_entry, in_order, keep_bytes
+from services.inventory.actions.arrivals import found_entry, in_order, keep_bytes, tell_begun
 from services.inventory.actions.assessing import Assessing
 from services.inventory.actions.crossings import Crossings
-from services.inventory.actions.looks import Told, plain
 from services.inventory.actions.organising import inherit_all
 from services.inventory.actions.replacements import Replacements, Succession
 from services.inventory.actions.timeline import note_all
 from services.inventory.domain.certificates import Reading, have_same_names
+from services.inventory.domain.thresholds import Crossing
 from services.inventory.store import arrivals, associations, changes, labels, replacements
-from services.inventory.store.arrivals import Look, NewCertificate
-from services.inventory.store.changes import Turn
-from services.inventory.store.tables import Certificate, Sighting
+from services.inventory.store.arrivals import Known, Look, NewCertificate
+from services.inventory.store.changes import Now, Old, Turn
 from shared.events.inventory import CertificatesArrived
 from shared.ids import new_id
 from shared.store import Transaction
@@ -30,7 +29,7 @@ from shared.store import Transaction
 class _Change:
     """A new certificate, the one that it is found in the place of, and the looks that found it, by event."""
 
-    old: Certificate
+    old: Old
     reading: Reading
     chain: Sequence[str]
     looks: dict[str, Look] = field(default_factory=dict)
@@ -60,31 +59,32 @@ class Changes:
         self._crossings = crossings
         self._assessing = assessing
 
-    async def take_in(self, tx: Transaction, every: Sequence[Told], *, now: datetime) -> set[str]:
-        """Take in what is a plain change; return the ids of those events. What they name is held."""
-        looks = plain(every)
-        if not looks:
+    async def take_in(
+        self, tx: Transaction, looks: Mapping[str, Look], known: Known, *, now: datetime
+    ) -> set[str]:
+        """Take in what is a plain change of these looks, by event; return the ids of those events. What they name is held."""
+        if known.places.isdisjoint(look.place_id for look in looks.values()):
             return set()
         seen = await changes.sightings(tx, [look.place_id for look in looks.values()])
         looks = _where(looks, lambda look: _is_turn(look, seen.get(look.place_id)))
-        found = await self._changes(tx, looks, seen, now=now)
+        found = await self._changes(tx, looks, known, seen, now=now)
         if found:
             await self._keep(tx, found, seen, now=now)
         return {event_id for each in found for event_id in each.looks}
 
     async def _changes(
-        self, tx: Transaction, looks: Mapping[str, Look], seen: Mapping[str, Sighting], *, now: datetime
+        self,
+        tx: Transaction,
+        looks: Mapping[str, Look],
+        known: Known,
+        seen: Mapping[str, Now],
+        *,
+        now: datetime,
     ) -> list[_Change]:
         """Return the changes that bear upon nothing but one certificate that is known and one that is not."""
         before = {look.place_id: seen[look.place_id].fingerprint or "" for look in looks.values()}
         if not before:
             return []
-        known = await arrivals.known(
-            tx,
-            places=(),
-            fingerprints=[look.seen.fingerprint for look in looks.values()],
-            addresses=[look.seen.place.address for look in looks.values()],
-        )
         old = await changes.certificates(tx, before.values())
         replaced = {print_ for print_, _ in await replacements.are_replaced(tx, list(old))}
         pairs = {(before[look.place_id], look.seen.fingerprint) for look in looks.values()}
@@ -113,13 +113,15 @@ class Changes:
         )
 
     async def _keep(
-        self, tx: Transaction, found: Sequence[_Change], seen: Mapping[str, Sighting], *, now: datetime
+        self, tx: Transaction, found: Sequence[_Change], seen: Mapping[str, Now], *, now: datetime
     ) -> None:
-        new = await self._certificates(tx, found, now=now)
+        new, passed = await self._certificates(tx, found, now=now)
         tx.emit(CertificatesArrived(fingerprints=list(new)), now=now)
         looks = {event_id: look for each in found for event_id, look in each.looks.items()}
         await changes.turn(tx, [_turn(look, seen[look.place_id]) for look in looks.values()])
-        await changes.keep_negotiated(tx, list(looks.values()))
+        await changes.keep_negotiated(
+            tx, [look for look in looks.values() if look.negotiated != seen[look.place_id].negotiated_digest]
+        )
         entries = [
             (new[look.seen.fingerprint].lineage_id, found_entry(look.seen, event_id=event_id))
             for event_id, look in looks.items()
@@ -128,14 +130,15 @@ class Changes:
         await self._replacements.begin(tx, [_succession(each) for each in found if each.is_newer])
         prints = [print_ for each in found for print_ in (each.old.fingerprint, each.reading.fingerprint)]
         await self._replacements.settle(tx, prints, now=now)
-        await self._crossings.assess(tx, prints, now=now)
+        await self._crossings.assess(tx, [each.old.fingerprint for each in found], beside=new, now=now)
+        await tell_begun(tx, new.values(), passed, now=now)
         await associations.mark(tx, fingerprints=prints)
         await self._assessing.changed(tx, [look.place_id for look in looks.values()], now=now)
 
     async def _certificates(
         self, tx: Transaction, found: Sequence[_Change], *, now: datetime
-    ) -> dict[str, NewCertificate]:
-        """Add the new certificates, each in its lineage and with what it inherits there."""
+    ) -> tuple[dict[str, NewCertificate], dict[str, Sequence[Crossing]]]:
+        """Add the new certificates, each in its lineage and with what it inherits there; return also what they have crossed."""
         new = {
             each.reading.fingerprint: NewCertificate(
                 id=new_id(),
@@ -147,15 +150,14 @@ class Changes:
             for each in found
         }
         in_order(new.values())
-        for each in new.values():
-            self._crossings.begin(each, now=now)
+        passed = {name: self._crossings.begin(each, now=now) for name, each in new.items()}
         heirs = await inherit_all(tx, [new[each.reading.fingerprint] for each in found if each.is_of_lineage])
         kept = {look.chain: look.seen.chain for each in found for look in each.looks.values()}
         await keep_bytes(tx, kept, now=now)
         begins = {new[each.reading.fingerprint].lineage_id for each in found if not each.is_of_lineage}
         await arrivals.keep_certificates(tx, list(new.values()), begins=begins)
         await labels.inherit(tx, heirs)
-        return new
+        return new, passed
 
 
 def _where(looks: Mapping[str, Look], is_so: Callable[[Look], bool]) -> dict[str, Look]:
@@ -164,7 +166,7 @@ def _where(looks: Mapping[str, Look], is_so: Callable[[Look], bool]) -> dict[str
     return {event_id: look for event_id, look in looks.items() if look.seen.fingerprint not in others}
 
 
-def _is_turn(look: Look, seen: Sighting | None) -> bool:
+def _is_turn(look: Look, seen: Now | None) -> bool:
     """Return whether an endpoint has, after all that is known of it, another certificate."""
     return (
         seen is not None
@@ -175,7 +177,7 @@ def _is_turn(look: Look, seen: Sighting | None) -> bool:
     )
 
 
-def is_quiet(row: Certificate, *, now: datetime) -> bool:
+def is_quiet(row: Old, *, now: datetime) -> bool:
     """Return whether nothing is to be told of a certificate that has not been yet."""
     return row.next_crossing_at is None or row.next_crossing_at > now
 
@@ -186,7 +188,7 @@ def _one_of_each_lineage(found: Sequence[_Change]) -> list[_Change]:
     return [each for each in found if several[each.old.lineage_id] == 1]
 
 
-def _turn(look: Look, seen: Sighting) -> Turn:
+def _turn(look: Look, seen: Now) -> Turn:
     return Turn(
         place_id=look.place_id,
         at=look.seen.observed_at,

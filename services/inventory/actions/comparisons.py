@@ -2,8 +2,8 @@
 
 Each event leads by indexed rows to the few stores and endpoints that it may say something of, and those are judged
 anew from what is kept: so neither the order of events nor their repetition matters. Replicas keep out of each other's
-way by the address of an endpoint, the front of a store and the private key: who holds one sees what was written under
-it before.
+way by the address of an endpoint, the front of a store and the private key, all of which are held before (`actions/holding.py`):
+who holds one sees what was written under it before.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -15,10 +15,9 @@ from services.inventory.domain.configured import Front, judge
 from services.inventory.domain.slots import Stored, wanted_names
 from services.inventory.store import holdings, joins, places
 from services.inventory.store.holdings import Before
-from services.inventory.store.locks import hold
 from services.inventory.store.tables import HeldRow, PlaceRow
 from shared.events import Event
-from shared.events.discovery import Held, Place, SourceRead
+from shared.events.discovery import Place, SourceRead
 from shared.events.inventory import Flaw
 from shared.store import Transaction
 
@@ -35,7 +34,7 @@ class Comparisons:
         """Take in that a run has shown a store: that the run was complete may be known already."""
         front = await joins.front_of(tx, place) if run_id is not None else None
         if front is not None and await joins.show_front(tx, front, run_id=run_id or "", at=at):
-            await self._hold_and_judge(tx, await joins.unexplained(tx.session, front), now=now)
+            await self._endpoints(tx, await joins.unexplained(tx.session, front), now=now)
 
     async def store_changed(
         self, tx: Transaction, place: str, *, before: Before, at: datetime, now: datetime
@@ -44,7 +43,6 @@ class Comparisons:
         row = await holdings.held_row(tx, place)
         if row is None:
             return
-        await _hold(tx, row, key_was=before.key_fingerprint)
         held = (await holdings.stored(tx.session, [place], scope=None)).get(place)
         front = _front(held)
         if row.front_id is not None and before.is_named and _is_named_no_more(held, before):
@@ -63,12 +61,10 @@ class Comparisons:
     ) -> None:
         """Judge an endpoint anew, and what is configured for it; `was` is what it served before."""
         place_id = places.place_id(place.key)
-        await hold(tx, f"address {place.address}")
         fronts = (await joins.fronts_at(tx.session, [place.address])).get(place.address, ())
         if not fronts:
             return
         ids = [front.id for front in fronts]
-        await hold(tx, *(f"front {front}" for front in ids))
         await joins.await_look(tx, [place_id], is_awaited=False)
         slots = await joins.configured_at(
             tx.session, ids, ports=[place.port or 0], names=wanted_names(place.server_name)
@@ -84,13 +80,7 @@ class Comparisons:
         said = event.data
         if said.is_complete:
             found = await joins.keep_read(tx, said.source_id, run_id=said.run_id, read_at=said.started_at)
-            await self._hold_and_judge(tx, found, now=now)
-
-    async def _hold_and_judge(self, tx: Transaction, ids: Sequence[str], *, now: datetime) -> None:
-        addresses = sorted({row.address for row in await places.rows_of(tx.session, ids)})
-        fronts = await joins.fronts_at(tx.session, addresses)
-        await hold(tx, *(f"front {front.id}" for beside in fronts.values() for front in beside))
-        await self._endpoints(tx, ids, now=now)
+            await self._endpoints(tx, found, now=now)
 
     async def _others_with(self, tx: Transaction, key: str, place: str, *, now: datetime) -> None:
         """Judge the places of a key on another host anew, where one host more or less makes the difference there."""
@@ -133,16 +123,6 @@ async def _endpoint(tx: Transaction, row: PlaceRow, fronts: Sequence[Front]) -> 
     if verdict.is_awaited:
         await joins.await_look(tx, [row.id])
     return (Finding(flaw=Flaw.NOT_CONFIGURED),) if verdict.is_foreign else ()
-
-
-async def _hold(tx: Transaction, row: HeldRow, *, key_was: str | None) -> None:
-    """Hold the fronts that a store had and has, the addresses of one that is not known yet, and the keys."""
-    addresses = Held.model_validate(row.details).addresses
-    front = joins.front_id(addresses) if addresses else None
-    if front is not None and not await joins.has_front(tx, front):
-        await hold(tx, *(f"address {address}" for address in addresses))
-    await hold(tx, *(f"front {each}" for each in (row.front_id, front) if each is not None))
-    await hold(tx, *(f"key {each}" for each in (key_was, row.key_fingerprint) if each is not None))
 
 
 def _front(held: Stored | None) -> str | None:

@@ -1,9 +1,10 @@
 """Notices when a certificate crosses a threshold, and tells it once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from services.inventory.actions.holding import hold_certificates
 from services.inventory.actions.organising import settle
 from services.inventory.actions.timeline import Entry, note_all
 from services.inventory.domain import thresholds
@@ -11,7 +12,6 @@ from services.inventory.domain.thresholds import Crossing, Limit
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import associations, certificates, places, replacements, teams, whereabouts
 from services.inventory.store.arrivals import NewCertificate
-from services.inventory.store.locks import hold
 from services.inventory.store.organised import TeamRow
 from services.inventory.store.tables import Certificate
 from shared.events.inventory import CertificateAging, CertificateExpiring, Contact, Owner, Urgency
@@ -35,12 +35,17 @@ class Crossings:
             due = await certificates.due_crossings(session, now=now, limit=BATCH)
         if due:
             async with self._database.transaction() as tx:
+                await hold_certificates(tx, due)
                 await self.assess(tx, due, now=now)
         return len(due) == BATCH
 
-    async def assess(self, tx: Transaction, fingerprints: Sequence[str], *, now: datetime) -> None:
-        """Bring the urgency of these certificates up to date, and what rules say of them; tell what is news."""
-        await hold(tx, *fingerprints)
+    async def assess(
+        self, tx: Transaction, fingerprints: Sequence[str], *, beside: Collection[str] = (), now: datetime
+    ) -> None:
+        """Bring the urgency of these certificates, which are held, up to date, and what rules say of them; tell what is news.
+
+        What rules say is made true of those `beside` too, whose urgency is as it should be.
+        """
         rows = await certificates.fresh(tx.session, fingerprints)
         current = await _current(tx, rows)
         turned = [row.fingerprint for row in rows if row.is_current != (row.fingerprint in current)]
@@ -57,7 +62,7 @@ class Crossings:
                 aging.append(row)
         await associations.mark(tx, fingerprints=turned)
         # Before it is told: a certificate that is told to expire is told with its owner.
-        await settle(tx, [row.fingerprint for row in rows], now=now)
+        await settle(tx, [*(row.fingerprint for row in rows), *beside], now=now)
         await record(tx, rows, passed, now=now)
         await tell_aging(tx, aging, now=now)
 

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.inventory.actions import rules
+from services.inventory.actions.holding import hold_certificates
 from services.inventory.actions.labels import Labels, labels_of
 from services.inventory.actions.organising import EVALUATION
 from services.inventory.actions.outcomes import (
@@ -25,7 +26,7 @@ from services.inventory.actions.outcomes import (
 from services.inventory.actions.wanted import Wanted, as_json, changes, refuse_scoped
 from services.inventory.domain.edits import person
 from services.inventory.store import certificates, edits, labels
-from services.inventory.store.locks import hold, share
+from services.inventory.store.locks import share
 from services.inventory.store.matching import count, visible
 from services.inventory.store.organised import EditRow
 from services.inventory.store.tables import Certificate
@@ -57,7 +58,7 @@ class Edits:
         """Change one certificate. Raises `NotFound`, `Stale`, `Invalid`, `Forbidden` or `Conflict`."""
         async with self._database.transaction() as tx:
             # In this order everywhere: certificates, then the evaluation of groups, then groups.
-            await hold(tx, fingerprint)
+            await hold_certificates(tx, [fingerprint])
             await share(tx, EVALUATION)
             await _one_of(tx.session, fingerprint, caller)
             asked = await changes(tx, wanted, caller=caller)
@@ -113,7 +114,7 @@ class Edits:
             if row is None:
                 return False
             fingerprints = await following_of(tx.session, row)
-            await hold(tx, *fingerprints)
+            await hold_certificates(tx, fingerprints)
             batch = await foresee(tx.session, row, fingerprints, now=now)
             counts = Counts()
             by = (row.created_by, str(row.changes["by"])) if "by" in row.changes else None

@@ -25,26 +25,36 @@ class Told(NamedTuple):
     """None for a store, and where the chain is not of the certificate that is named: that is said where it is taken in alone."""
 
 
+MOST_HEARD = 5_000
+"""Remembered of what was heard; what comes again to another replica is never asked for here."""
+
+
 class Telling:
-    """Works out what events say, and remembers it of the latest batch: whoever takes them in next asks again."""
+    """Works out what events say, once, and remembers it until they are taken in."""
 
     def __init__(self) -> None:
-        self._latest: dict[str, Told] = {}
+        self._heard: dict[str, Told] = {}
+
+    def hear(self, event: Found) -> None:
+        """Work out what an event says."""
+        if len(self._heard) >= MOST_HEARD:
+            self._heard.clear()
+        self._heard[event.id] = _told(event, event.data.place.key)
 
     def of(self, events: Sequence[Found]) -> list[Told]:
         """Return events with what they say."""
-        before = self._latest
-        found = [self._again(before.get(event.id), event) for event in events]
-        if not all(
-            each.event.id in before for each in found
-        ):  # else they are a part of that batch, as the next may be
-            self._latest = {each.event.id: each for each in found}
-        return found
+        return [self._of(event) for event in events]
 
-    def _again(self, known: Told | None, event: Found) -> Told:
-        if known is not None and known.event is event:
-            return known
-        return _told(event, event.data.place.key)
+    def forget(self, ids: Iterable[str]) -> None:
+        """Forget what events say that nobody will ask about again."""
+        for id_ in ids:
+            self._heard.pop(id_, None)
+
+    def _of(self, event: Found) -> Told:
+        known = self._heard.get(event.id)
+        if known is None or known.event is not event:
+            self.hear(event)
+        return self._heard[event.id]
 
 
 def _told(event: Found, key: str) -> Told:

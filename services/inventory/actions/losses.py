@@ -11,9 +11,8 @@ from services.inventory.actions.replacements import Replacements
 from services.inventory.actions.timeline import Entry, note_all
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import associations, changes, joins, replacements
-from services.inventory.store.changes import Turn
+from services.inventory.store.changes import Now, Old, Turn
 from services.inventory.store.places import place_id
-from services.inventory.store.tables import Certificate, Sighting
 from shared.events import Event
 from shared.events.discovery import PlaceLost
 from shared.store import Transaction
@@ -48,9 +47,7 @@ class Losses:
             await self._keep(tx, lost, seen, known, now=now)
         return {event.id for event in lost.values()}
 
-    async def _undecided(
-        self, tx: Transaction, fingerprints: set[str], *, now: datetime
-    ) -> dict[str, Certificate]:
+    async def _undecided(self, tx: Transaction, fingerprints: set[str], *, now: datetime) -> dict[str, Old]:
         """Return the certificates that have no successor, and no threshold that was not told yet."""
         replaced = {print_ for print_, _ in await replacements.are_replaced(tx, sorted(fingerprints))}
         rows = await changes.certificates(tx, fingerprints - replaced)
@@ -60,8 +57,8 @@ class Losses:
         self,
         tx: Transaction,
         lost: Mapping[str, Lost],
-        seen: Mapping[str, Sighting],
-        known: Mapping[str, Certificate],
+        seen: Mapping[str, Now],
+        known: Mapping[str, Old],
         *,
         now: datetime,
     ) -> None:
@@ -108,7 +105,7 @@ def _plain(events: Sequence[Lost]) -> dict[str, Lost]:
     }
 
 
-def _is_turn(event: Lost, seen: Sighting | None) -> bool:
+def _is_turn(event: Lost, seen: Now | None) -> bool:
     return (
         seen is not None
         and seen.fingerprint is not None

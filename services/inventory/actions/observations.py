@@ -11,15 +11,21 @@ from services.inventory.actions.certificates import Chain, chain_of, know
 from services.inventory.actions.changes import Changes
 from services.inventory.actions.comparisons import Comparisons
 from services.inventory.actions.crossings import Crossings
-from services.inventory.actions.looks import Telling, Told, latest_of_each
+from services.inventory.actions.looks import Telling, Told, latest_of_each, plain
 from services.inventory.actions.losses import Losses, lost_entry
 from services.inventory.actions.replacements import Replacements, Succession
 from services.inventory.actions.timeline import note
 from services.inventory.domain.certificates import chain_digest, have_same_names
 from services.inventory.domain.holdings import is_proof
 from services.inventory.domain.servings import Serving, observe
-from services.inventory.store import associations, certificates, holdings, places, replacements
-from services.inventory.store.locks import hold
+from services.inventory.store import (
+    arrivals,
+    associations,
+    certificates,
+    holdings,
+    places,
+    replacements,
+)
 from services.inventory.store.tables import Certificate
 from shared.events import Event
 from shared.events.discovery import CertificateFound, PlaceLost, SourceRead
@@ -27,7 +33,7 @@ from shared.store import Transaction
 
 
 class Observations:
-    """What was seen, worked into the inventory."""
+    """What was seen, worked into the inventory. What the events bear upon is held (`actions/holding.py`)."""
 
     def __init__(
         self,
@@ -53,6 +59,10 @@ class Observations:
         else:
             await self._served(tx, event, now=now)
 
+    def hear(self, event: Event[CertificateFound]) -> None:
+        """Work out what an event says, while the database is busy with those before it."""
+        self._told.hear(event)
+
     async def unchanged(
         self, tx: Transaction, events: Sequence[Event[CertificateFound]]
     ) -> list[Event[CertificateFound]]:
@@ -67,8 +77,9 @@ class Observations:
                 known = latest.get(each.key)
                 latest[each.key] = each if known is None else max(known, each, key=_when)
         looks = {each.look.place_id: each for each in latest.values() if each.look is not None}
-        touched = await places.touch_all(tx, [each.look for each in looks.values() if each.look is not None])
-        settled = {looks[at].event.id for at in touched}
+        left = await places.touch_all(tx, [each.look for each in looks.values() if each.look is not None])
+        settled = {each.event.id for at, each in looks.items() if at not in left}
+        self._told.forget(settled)
         return [each.event for each in every if each.event.id not in settled]
 
     async def foresee(self, events: Sequence[Event[CertificateFound]]) -> None:
@@ -82,11 +93,15 @@ class Observations:
         self, tx: Transaction, events: Sequence[Event[CertificateFound]], *, now: datetime
     ) -> list[Event[CertificateFound]]:
         """Take in sets what is new and what has changed plainly; return what else was found."""
-        left = self._told.of(events)
-        for sets in (self._arrivals, self._changes):
-            taken = await sets.take_in(tx, left, now=now) if left else set()
-            left = [each for each in left if each.event.id not in taken]
-        return [each.event for each in left]
+        looks = plain(self._told.of(events))
+        self._told.forget(event.id for event in events)
+        taken = set[str]()
+        if looks:
+            known = await arrivals.known(tx, list(looks.values()))
+            for sets in (self._arrivals, self._changes):
+                left = {event_id: look for event_id, look in looks.items() if event_id not in taken}
+                taken |= await sets.take_in(tx, left, known, now=now)
+        return [event for event in events if event.id not in taken]
 
     async def usually_lost(
         self, tx: Transaction, events: Sequence[Event[PlaceLost]], *, now: datetime
@@ -114,7 +129,6 @@ class Observations:
         seen = event.data
         chain = chain_of(seen.fingerprint, seen.chain)
         place = places.place_id(seen.place.key)
-        await hold(tx, place)
         before = await holdings.before(tx, place)
         is_news = seen.held is not None and await holdings.keep_held(
             tx, place, seen.held, at=seen.observed_at
@@ -139,13 +153,11 @@ class Observations:
     ) -> str | None:
         """Work in what was not known before; return what was there until now."""
         seen = event.data
-        await hold(tx, places.place_id(seen.place.key))
         place = await places.keep_place(tx, seen.place)
         known = await places.sighting(tx, place)
         was = known.fingerprint if known is not None else None
         before, after = await places.neighbours(tx, place, at=seen.observed_at)
         beside = [fingerprint for fingerprint in (before, after) if fingerprint is not None]
-        await hold(tx, seen.fingerprint, *beside)
         row = await know(tx, chain, lineage_id=None, beside=beside, now=now)
         old = await places.window(tx, place, at=seen.observed_at)
         new = observe(old, fingerprint=seen.fingerprint, at=seen.observed_at)
@@ -177,7 +189,6 @@ class Observations:
     async def lost(self, tx: Transaction, event: Event[PlaceLost], *, now: datetime) -> None:
         """Take in that a place does not answer any more."""
         said = event.data
-        await hold(tx, places.place_id(said.place.key))
         place = await places.keep_place(tx, said.place)
         stored, known = await holdings.before(tx, place), await places.sighting(tx, place)
         was = known.fingerprint if known is not None else None
@@ -187,7 +198,6 @@ class Observations:
         await _keep(tx, place, old=old, new=new, chain=None, proves=proves)
         before, _after = await places.neighbours(tx, place, at=said.observed_at)
         fingerprint = before or said.fingerprint
-        await hold(tx, fingerprint)
         row = await certificates.certificate(tx.session, fingerprint)
         if row is not None and _is_one_more(old, new, None):
             note(tx, row.lineage_id, lost_entry(event, fingerprint))

@@ -12,16 +12,18 @@ from services.inventory.domain.oddities import Code
 from services.inventory.domain.servings import Serving
 from services.inventory.store import authorities, certificates, flaws, oddities, relations, spreads
 from services.inventory.store.association_tables import AuthorityRow
-from services.inventory.store.authorities import Leaves
+from services.inventory.store.authorities import Leaves, RuleCount
 from services.inventory.store.relations import Device, Period, Placed
 from services.inventory.store.tables import Certificate, PlaceRow
 from services.inventory.store.visibility import Scope
 from shared.access import known
 from shared.events.inventory import Flaw
+from shared.lint import Severity
 from shared.store import Database
 
 SHOWN = 100
 PLACES_SHOWN = 1000
+MOST_RULES = 500
 _NAMES_SHOWN = 20
 
 
@@ -230,6 +232,8 @@ class Relations:
         limit: int,
         ends_before: datetime | None = None,
         is_outlived: bool | None = None,
+        rule: str | None = None,
+        severity: Severity | None = None,
         scope: Scope,
     ) -> list[Issuer]:
         """Return `limit + 1` authorities, those that end first first."""
@@ -240,6 +244,8 @@ class Relations:
                 limit=limit,
                 ends_before=ends_before,
                 is_outlived=is_outlived,
+                rule=rule,
+                severity=severity,
                 scope=scope,
             )
             counts = await authorities.count_leaves(session, rows, scope=scope)
@@ -253,6 +259,11 @@ class Relations:
             counts = await authorities.count_leaves(session, [row], scope=scope)
             valid = await authorities.count_valid(session, fingerprint, now=now, scope=scope)
         return Issuer(row=row, leaves=counts.get(fingerprint, Leaves()), valid=valid)
+
+    async def issuer_rules(self, *, scope: Scope) -> Sequence[RuleCount]:
+        """Return which rules are broken, and by how many authorities."""
+        async with self._database.read() as session:
+            return await authorities.rules_broken(session, scope=scope, limit=MOST_RULES)
 
     async def certificates_under(
         self,

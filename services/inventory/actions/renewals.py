@@ -11,7 +11,6 @@ from services.inventory.actions.replacements import Replacements
 from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import assessments, certificates, lineages, regrouped, revocations
-from services.inventory.store.locks import hold
 from shared.events import Event
 from shared.events.provisioner import CertificateDeployed
 from shared.events.renewal import CertificateRenewed, CertificateRevoked
@@ -20,7 +19,7 @@ from shared.x509 import fingerprint
 
 
 class Renewals:
-    """Renewals and deployments, worked into the inventory."""
+    """Renewals and deployments, worked into the inventory. What the events bear upon is held (`actions/holding.py`)."""
 
     def __init__(self, *, replacements: Replacements, crossings: Crossings) -> None:
         self._replacements = replacements
@@ -39,7 +38,6 @@ class Renewals:
         said = event.data
         both = [print_ for print_ in (said.old_fingerprint, said.fingerprint) if print_ is not None]
         root = chain_of(fingerprint(said.root), [said.root]) if said.root else None
-        await hold(tx, *both, *([root.fingerprint] if root else []))
         if root is not None:
             # What it has issued is known by these events, served or not; and so is when it ends itself.
             await know(tx, root, lineage_id=None, beside=(), now=now)
@@ -60,7 +58,6 @@ class Renewals:
         """Note that a target serves the new certificate; with the last one, none may serve the old any more."""
         said = event.data
         both = [print_ for print_ in (said.old_fingerprint, said.fingerprint) if print_ is not None]
-        await hold(tx, *both)
         await begin_lineage(tx, said.lineage_id, title="", now=now)
         text = f"{said.target} serves the new certificate."
         note(tx, said.lineage_id, entry(event, Happening.DEPLOYED, text, at=said.deployed_at))
@@ -76,7 +73,6 @@ class Renewals:
     async def revoked(self, tx: Transaction, event: Event[CertificateRevoked], *, now: datetime) -> None:
         """Note that an authority has taken a certificate back, and ask at once whether that is to be seen."""
         said = event.data
-        await hold(tx, said.fingerprint)
         await begin_lineage(tx, said.lineage_id, title="", now=now)
         await revocations.ask_again(tx, said.fingerprint, at=now)
         text = f"{said.authority} has revoked it on the word of {said.requested_by} ({said.reason})."

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from services.inventory.actions.timeline import Entry, note_all
 from services.inventory.domain.replacements import (
@@ -45,7 +46,7 @@ class Replacements:
 
     async def open(self, tx: Transaction, succession: Succession) -> Replacement:
         """Return the replacement of one certificate by another, begun where it is not yet."""
-        row = await replacements.keep_replacement(tx, _fresh(succession))
+        row = await replacements.keep_replacement(tx, _begun(succession))
         row.opened_at = min(row.opened_at, succession.at)
         if succession.order_id is not None:
             row.order_id, row.lineage_id = succession.order_id, succession.lineage_id
@@ -54,7 +55,7 @@ class Replacements:
 
     async def begin(self, tx: Transaction, successions: Sequence[Succession]) -> None:
         """Begin replacements by certificates that nobody knew; each certificate may stand in one of them."""
-        await copy_rows(tx, Replacement, [_fresh(each).model_dump() for each in successions])
+        await copy_rows(tx, Replacement, [_begun(each) for each in successions])
         await whereabouts.watch_all(tx, [each.old_fingerprint for each in successions])
 
     def is_overdue(self, at: datetime, *, now: datetime) -> bool:
@@ -83,17 +84,15 @@ class Replacements:
             row.id: judge(_standing(row), found[row.id], now=now, stale_after=self._stale_after)
             for row in rows
         }
+        news = await _told(tx, [row for row in rows if verdicts[row.id].is_news], verdicts)
+        # What is asked comes before: rows that had been changed would be written for it, and once more later.
         for row in rows:
             row.state = verdicts[row.id].state
-        news = [row for row in rows if verdicts[row.id].is_news]
-        entries = [
-            (told.row.lineage_id, _tell(tx, told, found[told.row.id], now=now))
-            for told in await _told(tx, news, verdicts)
-        ]
-        await note_all(tx, entries)
+        entries = [(told.row.lineage_id, _tell(tx, told, found[told.row.id], now=now)) for told in news]
         for row in rows:
             overdue = overdue_at(_standing(row), stale_after=self._stale_after)
             row.due_at = overdue if overdue is not None and overdue > now else None
+        await note_all(tx, entries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,17 +128,18 @@ async def _told(
     ]
 
 
-def _fresh(succession: Succession) -> Replacement:
-    return Replacement(
-        id=new_id(),
-        lineage_id=succession.lineage_id,
-        old_fingerprint=succession.old_fingerprint,
-        fingerprint=succession.fingerprint,
-        order_id=succession.order_id,
-        state=State.OPEN,
-        opened_at=succession.at,
-        stale_places=[],
-    )
+def _begun(succession: Succession) -> dict[str, Any]:
+    """Return the row of a replacement that begins: of many, an object for each would cost more than writing them."""
+    return {
+        "id": new_id(),
+        "lineage_id": succession.lineage_id,
+        "old_fingerprint": succession.old_fingerprint,
+        "fingerprint": succession.fingerprint,
+        "order_id": succession.order_id,
+        "state": State.OPEN,
+        "opened_at": succession.at,
+        "stale_places": [],
+    }
 
 
 def _standing(row: Replacement) -> Standing:

@@ -10,11 +10,11 @@ import anyio
 from cryptography import x509
 
 from services.inventory.actions.assessing import Assessing
+from services.inventory.actions.holding import hold_certificates
 from services.inventory.actions.timeline import Entry, note
 from services.inventory.domain.revocation import next_look, settled
 from services.inventory.domain.timeline import Happening
 from services.inventory.store import certificates, places, revocations
-from services.inventory.store.locks import hold
 from services.inventory.store.revocations import Due
 from services.inventory.store.tables import Certificate, RevocationRow
 from shared.apart import Unfinished, run_apart
@@ -75,8 +75,12 @@ class Revocations:
             asked = [each.row for each in due if _is_to_be_asked(each, now=now)]
         if asked:
             words = await self._ask(asked, now=now)
-            async with self._database.transaction() as tx:
-                await self._keep(tx, words, now=now)
+            names = sorted(words)
+            for start in range(0, len(names), BATCH):  # each is held until all of its part is kept
+                part = {name: words[name] for name in names[start : start + BATCH]}
+                async with self._database.transaction() as tx:
+                    await hold_certificates(tx, part)
+                    await self._keep(tx, part, now=now)
         return len(due) >= BATCH
 
     async def _ask(self, rows: Sequence[RevocationRow], *, now: datetime) -> Mapping[str, Word]:
@@ -246,7 +250,6 @@ def _write(row: RevocationRow, word: Word) -> None:
 
 async def _tell(tx: Transaction, row: RevocationRow, *, now: datetime) -> None:
     """Tell that a certificate in use is revoked, where it is still in use."""
-    await hold(tx, row.fingerprint)
     certificate = await certificates.certificate(tx.session, row.fingerprint)
     if certificate is None or not certificate.is_current or row.revoked_at is None:
         return

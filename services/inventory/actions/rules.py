@@ -9,8 +9,10 @@ from services.inventory.store.queries import condition as condition_of
 from shared.errors import Fault, Invalid
 
 _REMEMBERED = 2000
-_BY_THE_CLOCK = frozenset({"place.seen"})
-"""Fields that change with every look, also where it finds nothing new."""
+_BY_THE_CLOCK = frozenset(
+    {"place.seen", "issuer.expires", "issuer.outlived", "issuer.finding", "issuer.finding.severity"}
+)
+"""Fields that change with every look, also where it finds nothing new, or with what is found out about authorities."""
 
 
 def check(text: str, *, pointer: str, may_ask_for_groups: bool = True) -> None:

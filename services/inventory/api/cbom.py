@@ -39,6 +39,10 @@ def cbom_routes(cbom: Cbom, *, clock: Clock) -> Routes:
         ] = None,
     ) -> StreamingResponse:
         bill = cbom.bill(spec=spec, query=query, now=clock(), scope=caller.scope)
-        return StreamingResponse(bill, media_type=f"{MEDIA_TYPE}; version={spec}")
+        return StreamingResponse(
+            bill,
+            media_type=f"{MEDIA_TYPE}; version={spec}",
+            headers={"Content-Disposition": 'attachment; filename="certificates.cdx.json"'},
+        )
 
     return routes

@@ -14,6 +14,7 @@ from services.inventory.actions.reading import CertificateReport, Reading
 from services.inventory.api.labels import Labelled
 from services.inventory.api.places import SeenPlaceView
 from services.inventory.api.wanted import Sorted, Wanted
+from services.inventory.domain.assessment.quantum import Signature, signature
 from services.inventory.domain.chains.verdicts import ChainState
 from services.inventory.domain.oddities import Code
 from shared.access import Principal, requires
@@ -87,6 +88,10 @@ class CertificateReportView(CertificateView):
         description="What its authority says; empty where nobody was asked, or it names nobody to ask."
     )
     findings: dict[Severity, int] = Field(description="How many rules it breaks, by severity.")
+    pq_signature: Signature = Field(
+        description="What its key and its signature rest on: its part of post-quantum readiness; that of a place, where key "
+        "exchange counts too, is with the place's assessment."
+    )
     place_count: int
     places: list[SeenPlaceView]
     thresholds_passed: list[CrossedView]
@@ -175,6 +180,7 @@ def _reported(report: CertificateReport) -> Mapping[str, Any]:
         **vars(report.labels),
         **vars(facts),
         **vars(facts.judged),
+        "pq_signature": signature(report.row),
         "places": _parts(SeenPlaceView, facts.places),
         "thresholds_passed": _parts(CrossedView, facts.crossed),
         "oddities": _parts(OddityView, facts.oddities),

@@ -1,5 +1,6 @@
 """The routes of issuers: intermediates and roots as they were served, their ends, and what is under them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
@@ -49,6 +50,7 @@ class IssuerView(View):
     )
     first_known_at: datetime
     leaves: LeavesView
+    broken_rules: dict[Severity, int] = Field(description="How many rules it breaks, by severity.")
 
 
 class IssuerFindingView(View):
@@ -58,6 +60,21 @@ class IssuerFindingView(View):
     severity: Severity
     evidence: str = Field(description="A line for each place in the certificate, and what is there.")
     remedy: str | None
+
+
+class IssuerRuleCountView(View):
+    """How many intermediates and roots break a rule."""
+
+    rule: str
+    severity: Severity
+    remedy: str | None
+    issuers: int
+
+
+class IssuerRuleCountsView(View):
+    """Which rules are broken by intermediates and roots, the most broken first; at most 500."""
+
+    rules: list[IssuerRuleCountView]
 
 
 class IssuerReportView(IssuerView):
@@ -83,16 +100,39 @@ def issuer_routes(relations: Relations, reading: Reading, *, clock: Clock) -> Ro
         outlived: Annotated[
             bool | None, Query(description="Whether a certificate under it ends later than it does.")
         ] = None,
+        rule: Annotated[
+            str | None, Query(description="A rule that it breaks, as the linter names it.")
+        ] = None,
+        severity: Annotated[
+            Severity | None,
+            Query(description="The severity of a rule that it breaks; of `rule`, where both are given."),
+        ] = None,
     ) -> Page[IssuerView]:
         rows = await relations.issuers(
             after=ending(paging),
             limit=paging.limit,
             ends_before=expires_before,
             is_outlived=outlived,
+            rule=rule,
+            severity=severity,
             scope=caller.scope,
         )
         return paging.page(
             [_shown(row) for row in rows], key=lambda view: _end(view.not_after, view.fingerprint)
+        )
+
+    @routes.get("/issuer-findings", summary="Count the intermediates and roots that break each rule")
+    async def count_issuer_findings(caller: Reader) -> IssuerRuleCountsView:
+        return IssuerRuleCountsView(
+            rules=[
+                IssuerRuleCountView(
+                    rule=row.rule,
+                    severity=Severity(row.severity),
+                    remedy=remedy(row.rule),
+                    issuers=row.issuers,
+                )
+                for row in await relations.issuer_rules(scope=caller.scope)
+            ]
         )
 
     @routes.get("/issuers/{fingerprint}", summary="Show an intermediate or root, and how much is under it")
@@ -133,7 +173,11 @@ def issuer_routes(relations: Relations, reading: Reading, *, clock: Clock) -> Ro
 
 def _shown(found: Issuer) -> IssuerView:
     return IssuerView.model_validate(
-        {**found.row.model_dump(), "leaves": LeavesView.model_validate(found.leaves)}
+        {
+            **found.row.model_dump(),
+            "leaves": LeavesView.model_validate(found.leaves),
+            "broken_rules": Counter(each["severity"] for each in found.row.findings),
+        }
     )
 
 

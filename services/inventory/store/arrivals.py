@@ -90,15 +90,14 @@ class Known:
     """Those at which something is configured."""
 
 
-async def known(
-    tx: Transaction, *, places: Collection[str], fingerprints: Collection[str], addresses: Collection[str]
-) -> Known:
-    """Return which of these are known."""
+async def known(tx: Transaction, looks: Collection[Look]) -> Known:
+    """Return what is known of that which these looks have found."""
+    places = {look.place_id for look in looks}
     seen = sa.select(col(Sighting.place_id)).where(among(tx.session, col(Sighting.place_id), places))
     return Known(
         places=frozenset((await tx.session.scalars(seen)).all()),
-        fingerprints=frozenset(await _known_certificates(tx, fingerprints)),
-        addresses=frozenset(await joins.fronts_at(tx.session, addresses)),
+        fingerprints=frozenset(await _known_certificates(tx, {look.seen.fingerprint for look in looks})),
+        addresses=frozenset(await joins.fronts_at(tx.session, {look.seen.place.address for look in looks})),
     )
 
 

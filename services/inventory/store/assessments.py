@@ -21,8 +21,9 @@ from services.inventory.store.assessment_tables import (
 from services.inventory.store.tables import Certificate, PlaceRow, Sighting
 from services.inventory.store.visibility import Scope, visible_certificates, visible_places
 from shared.events.discovery import TlsFacts
-from shared.store import Transaction, insert, write_rows
+from shared.store import Instant, Json, Transaction, insert, write_rows
 from shared.store.bulk import copy_rows
+from shared.store.parameters import table_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +42,13 @@ async def make_due(tx: Transaction, places: Collection[str], *, at: datetime) ->
     """Have places judged anew."""
     if not places:
         return
-    rows = [{"place_id": place, "due_at": at, "details": {}} for place in sorted(places)]
-    new = insert(tx, AssessmentRow)
+    given = table_of(tx, {"place_id": sa.Text}, [(place,) for place in sorted(places)])
+    rows = sa.select(given.c.place_id, sa.literal(at, type_=Instant), sa.literal({}, type_=Json)).where(
+        sa.true()
+    )  # SQLite takes ON CONFLICT behind a SELECT for a join where no WHERE is between
+    new = insert(tx, AssessmentRow).from_select(["place_id", "due_at", "details"], rows)
     due = new.on_conflict_do_update(index_elements=["place_id"], set_={"due_at": new.excluded.due_at})
-    await write_rows(tx, due, rows)
+    await tx.session.execute(due)
 
 
 async def begin_due(tx: Transaction, places: Collection[str], *, at: datetime) -> None:
@@ -92,16 +96,23 @@ class Due(NamedTuple):
     pq_key_exchange: str | None
 
 
+async def due_certificates(tx: Transaction, *, now: datetime, limit: int) -> set[str]:
+    """Return the fingerprints of the certificates at places that are due."""
+    places = _first_due(col(AssessmentRow.place_id), now=now, limit=limit)
+    query = sa.select(col(Sighting.fingerprint)).where(col(Sighting.place_id).in_(places))
+    return {print_ for print_ in await tx.session.scalars(query) if print_ is not None}
+
+
 async def due(tx: Transaction, *, now: datetime, limit: int) -> Sequence[Due]:
     """Return places that are due, held: what changes meanwhile makes them due again."""
-    query = (
-        sa.select(*(col(getattr(AssessmentRow, name)) for name in Due._fields))
-        .where(col(AssessmentRow.due_at) <= now)
-        .order_by(col(AssessmentRow.due_at), col(AssessmentRow.place_id))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return [Due._make(row) for row in (await tx.session.execute(query)).all()]
+    query = _first_due(*(col(getattr(AssessmentRow, name)) for name in Due._fields), now=now, limit=limit)
+    rows = await tx.session.execute(query.with_for_update(skip_locked=True))
+    return [Due._make(row) for row in rows.all()]
+
+
+def _first_due(*columns: Any, now: datetime, limit: int) -> sa.Select[Any]:
+    query = sa.select(*columns).where(col(AssessmentRow.due_at) <= now)
+    return query.order_by(col(AssessmentRow.due_at), col(AssessmentRow.place_id)).limit(limit)
 
 
 async def judged(session: AsyncSession, places: Sequence[str]) -> list[Judged]:

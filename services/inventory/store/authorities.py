@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.inventory.store.association_tables import AuthorityRow, IssuedUnder
+from services.inventory.store.authority_findings import FOUND, RULE, SEVERITY, is_breaking
 from services.inventory.store.tables import Certificate
 from services.inventory.store.visibility import Scope, visible_certificates
 from shared.lint import Finding
@@ -23,6 +24,15 @@ class Leaves:
     known: int = 0
     outliving: int = 0
     """Of those, the ones that end later than the authority does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleCount:
+    """How many authorities break a rule."""
+
+    rule: str
+    severity: str
+    issuers: int
 
 
 async def known(session: AsyncSession, fingerprints: Collection[str]) -> Sequence[AuthorityRow]:
@@ -128,6 +138,8 @@ async def page(
     limit: int,
     ends_before: datetime | None,
     is_outlived: bool | None,
+    rule: str | None,
+    severity: str | None,
     scope: Scope,
 ) -> Sequence[AuthorityRow]:
     """Return `limit + 1` authorities, those that end first first; those of which no end is known are left out."""
@@ -141,9 +153,22 @@ async def page(
         query = query.where(
             col(AuthorityRow.outliving) > 0 if is_outlived else col(AuthorityRow.outliving) == 0
         )
+    if rule is not None or severity is not None:
+        query = query.where(is_breaking(rule=rule, severity=severity))
     if scope is not None:
         query = query.where(_is_seen(scope))
     return (await session.scalars(query.order_by(ends, fingerprint).limit(limit + 1))).all()
+
+
+async def rules_broken(session: AsyncSession, *, scope: Scope, limit: int) -> list[RuleCount]:
+    """Return which rules are broken by how many authorities, the most broken first."""
+    number = sa.func.count()
+    query = sa.select(RULE, SEVERITY, number).select_from(AuthorityRow).join(FOUND, sa.true())
+    if scope is not None:
+        query = query.where(_is_seen(scope))
+    query = query.group_by(RULE, SEVERITY).order_by(number.desc(), RULE, SEVERITY).limit(limit)
+    rows = (await session.execute(query)).all()
+    return [RuleCount(rule=rule, severity=severity, issuers=count) for rule, severity, count in rows]
 
 
 def _is_seen(scope: Scope) -> sa.ColumnElement[bool]:

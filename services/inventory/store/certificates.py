@@ -77,13 +77,13 @@ async def visible(session: AsyncSession, fingerprint: str, *, scope: Scope) -> C
 
 async def certificates(session: AsyncSession, fingerprints: Sequence[str]) -> Sequence[Certificate]:
     """Return those of these certificates that are known."""
-    query = sa.select(Certificate).where(col(Certificate.fingerprint).in_(fingerprints))
+    query = sa.select(Certificate).where(among(session, col(Certificate.fingerprint), fingerprints))
     return (await session.scalars(query)).all()
 
 
 async def fresh(session: AsyncSession, fingerprints: Sequence[str]) -> Sequence[Certificate]:
     """Return those of these certificates that are known, as the database has them, in the order in which they are given."""
-    query = sa.select(Certificate).where(col(Certificate.fingerprint).in_(fingerprints))
+    query = sa.select(Certificate).where(among(session, col(Certificate.fingerprint), fingerprints))
     rows = (await session.scalars(query.execution_options(populate_existing=True))).all()
     order = {fingerprint: at for at, fingerprint in enumerate(fingerprints)}
     return sorted(rows, key=lambda row: order[row.fingerprint])
@@ -122,7 +122,7 @@ async def keep_new_ders(tx: Transaction, ders: Mapping[str, bytes]) -> None:
 
 async def ders(session: AsyncSession, fingerprints: Sequence[str]) -> dict[str, bytes]:
     """Return the bytes that are kept, by fingerprint."""
-    query = sa.select(CertificateDer).where(col(CertificateDer.fingerprint).in_(fingerprints))
+    query = sa.select(CertificateDer).where(among(session, col(CertificateDer.fingerprint), fingerprints))
     return {row.fingerprint: row.der for row in (await session.scalars(query)).all()}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -10,7 +11,7 @@ from sqlmodel import col
 from services.inventory.store.arrivals import Look
 from services.inventory.store.assessment_tables import PlaceTlsRow
 from services.inventory.store.tables import Certificate, ServingRow, Sighting
-from shared.store import Instant, Transaction, insert, write_rows
+from shared.store import Instant, Transaction, insert
 from shared.store.bulk import copy_rows
 from shared.store.parameters import among, table_of
 
@@ -36,21 +37,53 @@ _TURN = {
     "chain_digest": sa.Text,
     "negotiated": sa.BigInteger,
 }
+_NEGOTIATED = {
+    "place_id": sa.Text,
+    "version": sa.Text,
+    "suite": sa.Text,
+    "group": sa.Text,
+    "negotiated_at": Instant,
+}
 _QUIET = {"synchronize_session": False}
 
 
-async def sightings(tx: Transaction, places: Collection[str]) -> dict[str, Sighting]:
+class Now(NamedTuple):
+    """What a place serves now: rows of columns, since an object of each would cost a multiple."""
+
+    place_id: str
+    fingerprint: str | None
+    last_seen: datetime
+    is_watched: bool
+    is_awaited: bool
+    negotiated_digest: int | None
+
+
+class Old(NamedTuple):
+    """A certificate that is known, as far as it is asked what comes after it."""
+
+    fingerprint: str
+    lineage_id: str
+    names: list[str]
+    not_before: datetime | None
+    next_crossing_at: datetime | None
+    owner_id: str | None
+    owner_set_by: str | None
+
+
+_NOW = [getattr(Sighting, name) for name in Now._fields]
+_OLD = [getattr(Certificate, name) for name in Old._fields]
+
+
+async def sightings(tx: Transaction, places: Collection[str]) -> dict[str, Now]:
     """Return what these places serve now, as the database has it."""
-    query = sa.select(Sighting).where(among(tx.session, col(Sighting.place_id), places))
-    rows = (await tx.session.scalars(query.execution_options(populate_existing=True))).all()
-    return {row.place_id: row for row in rows}
+    query = sa.select(*_NOW).where(among(tx.session, col(Sighting.place_id), places))
+    return {row.place_id: Now._make(row) for row in (await tx.session.execute(query)).all()}
 
 
-async def certificates(tx: Transaction, fingerprints: Collection[str]) -> dict[str, Certificate]:
+async def certificates(tx: Transaction, fingerprints: Collection[str]) -> dict[str, Old]:
     """Return those of these certificates that are known."""
-    query = sa.select(Certificate).where(among(tx.session, col(Certificate.fingerprint), fingerprints))
-    rows = (await tx.session.scalars(query.execution_options(populate_existing=True))).all()
-    return {row.fingerprint: row for row in rows}
+    query = sa.select(*_OLD).where(among(tx.session, col(Certificate.fingerprint), fingerprints))
+    return {row.fingerprint: Old._make(row) for row in (await tx.session.execute(query)).all()}
 
 
 async def turn(tx: Transaction, turns: Sequence[Turn]) -> None:
@@ -96,26 +129,31 @@ def _serving(each: Turn) -> dict[str, object]:
 async def keep_negotiated(tx: Transaction, looks: Sequence[Look]) -> None:
     """Keep how TLS was spoken with endpoints, unless it was spoken otherwise later."""
     rows = [
-        {
-            "place_id": look.place_id,
-            "version": look.seen.tls_version,
-            "suite": look.seen.cipher_suite,
-            "group": look.seen.group,
-            "negotiated_at": look.seen.observed_at,
-        }
+        (
+            look.place_id,
+            look.seen.tls_version,
+            look.seen.cipher_suite,
+            look.seen.group,
+            look.seen.observed_at,
+        )
         for look in sorted(looks, key=lambda look: look.place_id)
         if look.negotiated is not None
     ]
-    new = insert(tx, PlaceTlsRow)
-    told = {name: new.excluded[name] for name in ("version", "suite", "group", "negotiated_at")}
+    if not rows:
+        return
+    given = table_of(tx, _NEGOTIATED, rows)
+    # SQLite takes ON CONFLICT behind a SELECT for a join where no WHERE is between.
+    values = sa.select(*(given.c[name] for name in _NEGOTIATED)).where(sa.true())
+    new = insert(tx, PlaceTlsRow).from_select(list(_NEGOTIATED), values)
+    told = {name: new.excluded[name] for name in _NEGOTIATED if name != "place_id"}
     before = col(PlaceTlsRow.negotiated_at)
     is_later = sa.or_(before.is_(None), before <= new.excluded.negotiated_at)
-    await write_rows(
-        tx, new.on_conflict_do_update(index_elements=["place_id"], set_=told, where=is_later), rows
+    await tx.session.execute(
+        new.on_conflict_do_update(index_elements=["place_id"], set_=told, where=is_later)
     )
 
 
-async def heirs(tx: Transaction, lineages: Collection[str]) -> dict[str, Certificate]:
+async def heirs(tx: Transaction, lineages: Collection[str]) -> dict[str, Old]:
     """Return of each of these lineages the certificate that is valid longest."""
     of = col(Certificate.lineage_id)
     order = (col(Certificate.not_after).desc(), col(Certificate.id).desc())
@@ -124,5 +162,5 @@ async def heirs(tx: Transaction, lineages: Collection[str]) -> dict[str, Certifi
         sa.select(col(Certificate.fingerprint), number).where(among(tx.session, of, lineages)).subquery()
     )
     first = sa.select(numbered.c.fingerprint).where(numbered.c.number == 1)
-    query = sa.select(Certificate).where(col(Certificate.fingerprint).in_(first))
-    return {row.lineage_id: row for row in (await tx.session.scalars(query)).all()}
+    query = sa.select(*_OLD).where(col(Certificate.fingerprint).in_(first))
+    return {row.lineage_id: Old._make(row) for row in (await tx.session.execute(query)).all()}

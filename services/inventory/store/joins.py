@@ -23,6 +23,7 @@ from services.inventory.store.tables import (
 )
 from shared.events.inventory import Flaw
 from shared.store import Transaction, insert, write_rows
+from shared.store.parameters import among
 
 MOST_FRONTS = 50
 """At one address; what more hosts say to have is nobody's own (a container bridge, say) and tells nothing."""
@@ -49,11 +50,6 @@ async def front_of(tx: Transaction, place: str) -> str | None:
     query = sa.select(col(HeldRow.front_id)).where(col(HeldRow.place_id) == place)
     found: str | None = await tx.session.scalar(query)
     return found
-
-
-async def has_front(tx: Transaction, front: str) -> bool:
-    """Return whether a front is known."""
-    return await tx.session.scalar(sa.select(col(FrontRow.id)).where(col(FrontRow.id) == front)) is not None
 
 
 async def keep_front(tx: Transaction, front: str, addresses: Sequence[str], *, at: datetime) -> None:
@@ -139,7 +135,7 @@ async def fronts_at(session: AsyncSession, addresses: Collection[str]) -> Mappin
     """Return the fronts of each address that has some, and not too many: those are not even fetched."""
     own = (
         sa.select(col(FrontAddress.address))
-        .where(col(FrontAddress.address).in_(addresses))
+        .where(among(session, col(FrontAddress.address), addresses))
         .group_by(col(FrontAddress.address))
         .having(sa.func.count() <= MOST_FRONTS)
     )
@@ -155,6 +151,27 @@ async def fronts_at(session: AsyncSession, addresses: Collection[str]) -> Mappin
         front = Front(id=row.id, changed_at=row.changed_at, read_at=row.read_at)
         found.setdefault(address, []).append(front)
     return found
+
+
+async def fronts_and_keys_of(tx: Transaction, stores: Collection[str]) -> tuple[set[str], set[str]]:
+    """Return the fronts that stores are known to have, and the private keys that they are known to hold."""
+    query = sa.select(col(HeldRow.front_id), col(HeldRow.key_fingerprint))
+    rows = (await tx.session.execute(query.where(among(tx.session, col(HeldRow.place_id), stores)))).all()
+    fronts = {front for front, _ in rows if front is not None}
+    return fronts, {key for _, key in rows if key is not None}
+
+
+async def fronts_of_runs(tx: Transaction, runs: Collection[str]) -> set[str]:
+    """Return the fronts that runs of sources have shown, and those that have an address in common with one."""
+    own, beside = aliased(FrontAddress), aliased(FrontAddress)
+    query = (
+        sa.select(col(beside.front_id))
+        .distinct()
+        .join(own, col(own.address) == col(beside.address))
+        .join(FrontRow, col(FrontRow.id) == col(own.front_id))
+        .where(among(tx.session, col(FrontRow.run_id), runs))
+    )
+    return set((await tx.session.scalars(query)).all())
 
 
 async def configured_at(

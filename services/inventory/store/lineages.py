@@ -1,6 +1,6 @@
 """Lineages and their timelines."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from sqlmodel import col
 from services.inventory.store.tables import Certificate, Crossed, Lineage, Replacement, TimelineRow
 from services.inventory.store.visibility import Scope, visible_certificates, visible_entries, visible_lineages
 from shared.store import Transaction, insert
+from shared.store.parameters import among
 
 
 async def keep_lineage(tx: Transaction, row: Lineage) -> None:
@@ -50,6 +51,12 @@ async def members(session: AsyncSession, lineage_id: str, *, scope: Scope) -> Se
     )
     order = (col(Certificate.not_after).desc(), col(Certificate.id).desc())
     return (await session.scalars(query.order_by(*order).limit(1000))).all()
+
+
+async def certificates_of(tx: Transaction, ids: Collection[str]) -> set[str]:
+    """Return the fingerprints of the certificates of these lineages."""
+    mine = among(tx.session, col(Certificate.lineage_id), ids)
+    return set((await tx.session.scalars(sa.select(col(Certificate.fingerprint)).where(mine))).all())
 
 
 async def page(session: AsyncSession, *, scope: Scope, after: str | None, limit: int) -> Sequence[Lineage]:

@@ -14,6 +14,7 @@ from services.inventory.domain.query import Asked
 from services.inventory.domain.servings import Serving
 from services.inventory.store.arrivals import Look
 from services.inventory.store.flaws import has_flaw
+from services.inventory.store.locks import are_several
 from services.inventory.store.queries import place_condition
 from services.inventory.store.tables import PlaceRow, ServingRow, Sighting
 from services.inventory.store.visibility import Scope, visible_lost_places, visible_places, visible_servings
@@ -90,7 +91,7 @@ _SIGHTINGS = cast(sa.Table, sa.inspect(Sighting).local_table)
 async def touch_all(tx: Transaction, looks: Sequence[Look]) -> set[str]:
     """Note that places serve what they served before, as they did, and that it means nothing: one UPDATE for all.
 
-    Returns those places; one that is not in the answer was left as it was. Each place may be given once.
+    Returns the places that were left as they were: nearly always none. Each place may be given once.
     """
     # In one order, so that replicas do not wait for each other in a circle.
     rows = sorted(
@@ -119,7 +120,12 @@ async def touch_all(tx: Transaction, looks: Sequence[Look]) -> set[str]:
         .values(last_seen=given.c.at)
         .returning(seen.place_id)
     )
-    return set((await tx.session.scalars(query)).all())
+    if not are_several(tx):  # SQLite changes nothing within a question
+        return {row[0] for row in rows} - set((await tx.session.scalars(query)).all())
+    touched = query.cte("touched")
+    every = table_of(tx, {"place_id": sa.Text}, [(row[0],) for row in rows])
+    left = sa.select(every.c.place_id).where(every.c.place_id.not_in(sa.select(touched.c.place_id)))
+    return set((await tx.session.scalars(left)).all())
 
 
 async def keep_place(tx: Transaction, place: Place) -> str:
@@ -136,12 +142,30 @@ async def sighting(tx: Transaction, place: str) -> Sighting | None:
     return found
 
 
-async def served_at(tx: Transaction, ids: Collection[str]) -> set[str]:
-    """Return the fingerprints of the certificates that these places serve now."""
-    query = sa.select(col(Sighting.fingerprint)).where(
-        among(tx.session, col(Sighting.place_id), ids), col(Sighting.fingerprint).is_not(None)
+async def served_around(tx: Transaction, looks: Collection[tuple[str, datetime]]) -> set[str]:
+    """Return the fingerprints of the certificates that places serve now, and served last before an instant and first after it."""
+    query = sa.select(col(Sighting.place_id), col(Sighting.fingerprint), col(Sighting.first_seen))
+    query = query.where(among(tx.session, col(Sighting.place_id), {place for place, _ in looks}))
+    now = {place: (print_, since) for place, print_, since in (await tx.session.execute(query)).all()}
+    found = {print_ for print_, _ in now.values() if print_ is not None}
+    # Before all that comes later than what is served now is that, and after it nothing.
+    earlier = [
+        (place, at) for place, at in looks if place in now and (now[place][0] is None or at <= now[place][1])
+    ]
+    return found | (await _served_beside(tx, earlier) if earlier else set())
+
+
+async def _served_beside(tx: Transaction, looks: Sequence[tuple[str, datetime]]) -> set[str]:
+    given = table_of(tx, {"place_id": sa.Text, "at": Instant}, looks)
+    mine = sa.select(col(ServingRow.fingerprint)).where(
+        col(ServingRow.place_id) == given.c.place_id, col(ServingRow.fingerprint).is_not(None)
     )
-    return {print_ for print_ in await tx.session.scalars(query) if print_ is not None}
+    since = col(ServingRow.since)
+    before = mine.where(since < given.c.at).order_by(since.desc()).limit(1)
+    after = mine.where(since > given.c.at).order_by(since).limit(1)
+    both = (each.correlate(given).scalar_subquery() for each in (before, after))
+    rows = await tx.session.execute(sa.select(*both).select_from(given))
+    return {print_ for row in rows.all() for print_ in row if print_ is not None}
 
 
 async def window(tx: Transaction, place: str, *, at: datetime) -> list[Serving]:

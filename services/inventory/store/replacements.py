@@ -1,6 +1,6 @@
 """Replacements, and what has been observed about them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,16 +22,16 @@ _IS_PROOF = col(Sighting.is_proof).is_(True)
 """A copy that nothing uses is no place of a certificate here, neither of the old one nor of the new one."""
 
 
-async def keep_replacement(tx: Transaction, row: Replacement) -> Replacement:
+async def keep_replacement(tx: Transaction, row: Mapping[str, Any]) -> Replacement:
     """Add a replacement where there is none of these two yet; return the one there is, held."""
     await tx.session.execute(
         insert(tx, Replacement)
-        .values(row.model_dump())
+        .values(row)
         .on_conflict_do_nothing(index_elements=["old_fingerprint", "fingerprint"])
     )
     query = _held().where(
-        col(Replacement.old_fingerprint) == row.old_fingerprint,
-        col(Replacement.fingerprint) == row.fingerprint,
+        col(Replacement.old_fingerprint) == row["old_fingerprint"],
+        col(Replacement.fingerprint) == row["fingerprint"],
     )
     return (await tx.session.scalars(query)).one()
 
@@ -42,12 +42,8 @@ def _held() -> sa.Select[Replacement]:
 
 async def touching(tx: Transaction, fingerprints: Sequence[str]) -> Sequence[Replacement]:
     """Return the replacements of and by these certificates, held until the transaction ends."""
-    query = _held().where(
-        sa.or_(
-            col(Replacement.old_fingerprint).in_(fingerprints),
-            col(Replacement.fingerprint).in_(fingerprints),
-        )
-    )
+    ends = (col(Replacement.old_fingerprint), col(Replacement.fingerprint))
+    query = _held().where(sa.or_(*(among(tx.session, end, fingerprints) for end in ends)))
     return (await tx.session.scalars(query.order_by(col(Replacement.id)))).all()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.provisioner import store
 from services.provisioner.actions.accesses import Accesses, where
-from services.provisioner.actions.keys import sealing_private_key
+from services.provisioner.actions.keys import OwnKey
 from services.provisioner.actions.outcomes import Change, Job
 from services.provisioner.actions.targets import read_options
 from services.provisioner.connectors import ReplacesInPlace, Target
@@ -45,6 +45,7 @@ class Means:
     """What attempts are made with."""
 
     sealer: Sealer
+    own_key: OwnKey
     renewal: Renewal
     accesses: Accesses
     wire: Wire
@@ -186,7 +187,7 @@ class Attempt:
         return sealed
 
     async def _opened_key(self, sealed: bytes, *, order_id: str) -> bytes:
-        own = await sealing_private_key(self._database, self._means.sealer)
+        own = await self._means.own_key.opened()
         try:
             return open_with(own, sealed, purpose=purpose(order_id, deployment_id=self._job.row.id))
         except CannotOpen as error:
@@ -225,7 +226,7 @@ class Attempt:
         await self._tidy(target)
 
     async def _keep_in_place(self, row: store.Deployment) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.driven() as tx:
             change = Change(tx=tx, row=row, job=self._job, now=self._clock())
             await change.succeed(lease=self._lease, steps=self._steps, look_every=self._means.look_every)
         self._steps = []

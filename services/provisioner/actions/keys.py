@@ -28,9 +28,19 @@ async def sealing_public_key(database: Database, sealer: Sealer, now: datetime) 
     return public_key
 
 
-async def sealing_private_key(database: Database, sealer: Sealer) -> bytes:
-    """Return the raw X25519 private key; keep it no longer than it is needed."""
-    return sealer.open((await _kept(database)).private_key, row=_ROW)
+class OwnKey:
+    """The private half of it. In memory it is as sealed as in the database, which is asked once for it."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._sealed: bytes | None = None
+
+    async def opened(self) -> bytes:
+        """Return the raw X25519 private key; keep it no longer than it is needed. Raises `CannotOpen`."""
+        if self._sealed is None:
+            self._sealed = (await _kept(self._database)).private_key
+        return self._sealer.open(self._sealed, row=_ROW)
 
 
 async def _kept(database: Database) -> Found:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -32,7 +33,7 @@ from shared.audit import Change as Audited
 from shared.documents import holds_secret, revealed
 from shared.events.provisioner import CertificateDeployed, DeploymentFailed
 from shared.sealing import Sealer
-from shared.store import Transaction
+from shared.store import UnitOfWork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +51,17 @@ class Job:
         """Return the kind of target."""
         return target_kind(self.target.kind)
 
-    @property
+    @cached_property
     def slot(self) -> Slot:
         """Return the slot, as the kind of target knows it."""
         return read_slot(self.kind, self.binding.slot)
 
-    @property
+    @cached_property
     def endpoints(self) -> list[Endpoint]:
         """Return what serves the slot."""
         return [Endpoint.model_validate(endpoint) for endpoint in self.binding.endpoints]
 
-    @property
+    @cached_property
     def chain(self) -> tuple[bytes, ...]:
         """Return the certificates as DER, leaf first."""
         return tuple(base64.b64decode(text) for text in self.renewal.chain)
@@ -96,7 +97,7 @@ class Job:
 class Change:
     """A change of a deployment, within one transaction."""
 
-    tx: Transaction
+    tx: UnitOfWork
     row: store.Deployment
     job: Job
     now: datetime
@@ -121,16 +122,15 @@ class Change:
         await store.hold(self.tx, row, lease=lease)
         if self.job.binding.drifted_at is not None:
             self.tx.emit(settled(self.job.binding, at=self.now), now=self.now)
-        rest = await store.rest_of(self.tx, row)
         before = _shown(row)
         row.state, row.phase, row.updated_at = State.DEPLOYED, Phase.TIDYING, self.now
         row.watch_until = row.discovery = row.discovered_at = None
         row.deployed_at, row.repairs = self.now, 0
-        if rest.keys:
-            await self._be_done_with_keys()
         row.sealed_key = row.failure = row.failed_step = row.reason = row.restored = None
         look_at = self.now + look_every if look_every is not None else None
-        await store.keep_in_place(self.tx, row, lease=lease, look_at=look_at, steps=steps)
+        rest = await store.keep_in_place(self.tx, row, lease=lease, look_at=look_at, steps=steps)
+        if rest.keys:
+            await self._be_done_with_keys()
         self._record(before)
         places = [place_of(each) for each in self.job.endpoints]
         event = CertificateDeployed(
@@ -165,7 +165,9 @@ class Change:
         row = self.row
         await store.key_is_bound(self.tx, order_id=row.order_id, now=self.now)
         # Keys that were made for older certificates of this slot wait in vain.
-        await store.clear_keys(self.tx, binding_id=row.binding_id, older_than=row.renewed_at, now=self.now)
+        await store.clear_older_keys(
+            self.tx, binding_id=row.binding_id, older_than=row.renewed_at, now=self.now
+        )
 
     def turn_back(self, error: DeploymentError) -> None:
         """Remember why, and that the target is to become as it was before."""

@@ -24,7 +24,8 @@ Report = Callable[[str, str], None]
 class Part(BaseModel):
     """Options, slot or undo of a kind of target: closed to names it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when it is first used: a platform has targets of few kinds.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class TargetCredential(Credential):

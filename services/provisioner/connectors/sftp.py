@@ -4,6 +4,7 @@ The library's client sends each request by itself, and has tasks that see to man
 deployment that is twice the work. What fails is one of the library's own errors.
 """
 
+import asyncio
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ PIECE = 32 * 1024
 _VERSION = 3
 _MOST = 256 * 1024
 """Bytes of an answer: no server sends more (§3)."""
+_COMPLAINTS = 4000
+"""Bytes."""
 _INIT, _VERSIONED = 1, 2
 _STATUS, _HANDLE, _DATA, _NAME, _ATTRIBUTES, _EXTENDED_REPLY = 101, 102, 103, 104, 105, 201
 _OPEN, _CLOSE, _READ, _WRITE, _FSTAT, _FSETSTAT = 3, 4, 5, 6, 8, 10
@@ -141,25 +144,51 @@ class Space:
         return cls(blocks=blocks, files=files, all_files=all_files)
 
 
-class Sftp:
-    """An open SFTP: one asks at a time. Methods raise `asyncssh.Error`, `SFTPError` of what was refused among them."""
+class Sftp(asyncssh.SSHClientSession[bytes]):
+    """An SFTP in a channel: one asks at a time. Methods raise `asyncssh.Error`, `SFTPError` of what was refused among them."""
 
-    def __init__(self, writer: asyncssh.SSHWriter[bytes], reader: asyncssh.SSHReader[bytes]) -> None:
-        self._writer = writer
-        self._reader = reader
+    def __init__(self) -> None:
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._number = 0
         self._put_off = b""
-        self._arrived = b""
+        self._arrived = bytearray()
+        self._more = asyncio.Event()
+        self._is_over = False
+        self.complaints = bytearray()
+        """The end of what the server says beside, for a person."""
 
-    @classmethod
-    async def start(cls, writer: asyncssh.SSHWriter[bytes], reader: asyncssh.SSHReader[bytes]) -> Self:
-        """Agree on the version, over the two ends of an `sftp-server`."""
-        opened = cls(writer, reader)
-        opened._send(_framed(_INIT, struct.pack(">I", _VERSION)))
-        kind, body = await opened._packet()
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        """Speak over this channel."""
+        self._channel = chan
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        """Take what comes."""
+        if datatype is None:
+            self._arrived += data
+            self._more.set()
+        else:
+            self.complaints += data
+            del self.complaints[:-_COMPLAINTS]
+
+    def eof_received(self) -> bool:
+        """Nothing more will come; what was sent is still to be read by the server."""
+        self._is_over = True
+        self._more.set()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the connection says why to whoever asks it
+        """Nothing more will come."""
+        self.eof_received()
+
+    async def start(self, connection: asyncssh.SSHClientConnection, *, command: str | None = None) -> Self:
+        """Open a channel to sshd's own SFTP server, or to one that a command runs, and agree on the version."""
+        subsystem = None if command is not None else "sftp"
+        await connection.create_session(lambda: self, command, subsystem=subsystem, encoding=None)
+        self._send(_framed(_INIT, struct.pack(">I", _VERSION)))
+        kind, body = await self._packet()
         if kind != _VERSIONED or _u32(body, 0) != _VERSION:
             raise asyncssh.SFTPBadMessage("The server speaks no SFTP version 3")
-        return opened
+        return self
 
     async def all(self, *requests: Request) -> list[Any]:
         """Return what is answered: handles, contents, paths, `Attributes`, or None. Raises the first of what was refused."""
@@ -206,30 +235,40 @@ class Sftp:
 
     def _send(self, packets: bytes) -> None:
         try:
-            self._writer.write(packets)
+            self._open_channel.write(packets)
         except ConnectionError as error:  # what ended the server is for whoever asks to say
             raise asyncssh.SFTPConnectionLost(str(error)) from error
 
     async def _packet(self) -> tuple[int, bytes]:
         """Return what has come next: its kind, and what follows that."""
-        length = _u32(await self._bytes(4), 0)
+        await self._until(4)
+        length = _u32(self._arrived, 0)
         if not 5 <= length <= _MOST:  # noqa: PLR2004 - a kind, and a number of four bytes
             raise asyncssh.SFTPBadMessage(f"The server sends a packet of {length} bytes")
-        packet = await self._bytes(length)
-        return packet[0], packet[1:]
+        end = 4 + length
+        await self._until(end)
+        kind, body = self._arrived[4], bytes(self._arrived[5:end])
+        del self._arrived[:end]
+        return kind, body
 
-    async def _bytes(self, count: int) -> bytes:
+    async def _until(self, count: int) -> None:
+        """Wait until so many bytes have come."""
         while len(self._arrived) < count:
-            data = await self._reader.read(_MOST)
-            if not data:
+            if self._is_over:
                 raise asyncssh.SFTPConnectionLost("Connection closed")
-            self._arrived += data
-        taken, self._arrived = self._arrived[:count], self._arrived[count:]
-        return taken
+            self._more.clear()
+            await self._more.wait()
+
+    @property
+    def _open_channel(self) -> asyncssh.SSHClientChannel[bytes]:
+        if self._channel is None:
+            msg = "nothing can be asked before `start`"
+            raise TypeError(msg)
+        return self._channel
 
     def end(self) -> None:
         """Say that there is nothing more to ask."""
-        self._writer.close()
+        self._open_channel.close()
 
 
 def _answer(kind: int, body: bytes) -> Any:
@@ -295,7 +334,7 @@ def _string(content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + content
 
 
-def _u32(body: bytes, at: int) -> int:
+def _u32(body: bytes | bytearray, at: int) -> int:
     number: int = struct.unpack_from(">I", body, at)[0]
     return number
 

@@ -14,6 +14,7 @@ import asyncssh
 from services.provisioner.connectors import Access, Limits, SshAccess, sftp
 from services.provisioner.connectors.sftp import Attributes, Sftp
 from services.provisioner.connectors.sftp_files import PRIVATE, NewFile, make_files, read_file
+from services.provisioner.connectors.ssh_commands import run_command
 from services.provisioner.connectors.ssh_failures import Absent, Unexplained, named, sftp_failure, within
 from services.provisioner.domain import DeploymentError, Failure
 from shared.errors import Refused, Unavailable
@@ -196,14 +197,14 @@ class Session:
         try:
             async with asyncio.timeout(seconds):
                 with named("run a command"):
-                    done = await self._connection.run(command, errors="replace", **_input(given))
+                    status, said = await run_command(self._connection, command, given=given, keep=keep)
         except TimeoutError:
             return Ran(status=None, output=f"It did not end in {seconds:g} s.")
-        if done.exit_status is None:
+        if status is None:
             raise DeploymentError(
                 Failure.UNREACHABLE, "The connection was lost while a command ran.", step="connect"
             )
-        return Ran(status=done.exit_status, output=_shortened(_text(done.stdout) + _text(done.stderr), keep))
+        return Ran(status=status, output=_shortened(said, keep))
 
     async def _all(self, *requests: sftp.Request, what: str, path: str) -> list[Any]:
         """Return the answers to requests that all have to be granted."""
@@ -257,14 +258,6 @@ def _or_raise(answer: Any) -> Any:
     return answer
 
 
-def _input(given: str | None) -> dict[str, Any]:
-    return {"stdin": asyncssh.DEVNULL} if given is None else {"input": given}
-
-
-def _text(output: asyncssh.BytesOrStr | None) -> str:
-    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
-
-
 def _shortened(text: str, keep: int) -> str:
     text = text.strip()
     return text if len(text) <= keep else f"… {text[-keep:]}"
@@ -295,16 +288,15 @@ async def connect(access: Access, *, prefix: str = "") -> AsyncIterator[Session]
 async def _sftp(connection: asyncssh.SSHClientConnection, prefix: str) -> Sftp:
     """Open SFTP: after a prefix as a command, as sshd's own subsystem has no more rights than the account."""
     if not prefix:
-        writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None)
-        return await Sftp.start(writer, reader)
+        return await Sftp().start(connection)
     found = " ".join(f"if [ -x {each} ]; then exec {prefix} {each}; fi;" for each in _SFTP_SERVERS)
-    writer, reader, errors = await connection.open_session(f"{found} exit 127", encoding=None)
+    files = Sftp()
     try:
-        return await Sftp.start(writer, reader)
+        return await files.start(connection, command=f"{found} exit 127")
     except asyncssh.SFTPError as error:
         if connection.is_closed():
             raise
-        said = _shortened(_text(await errors.read(OUTPUT)), OUTPUT) or error.reason
+        said = _shortened(files.complaints.decode(errors="replace"), OUTPUT) or error.reason
         reason = f"Could not open SFTP after {prefix!r}: {said}"
         raise DeploymentError(Failure.PERMISSION_DENIED, reason, step="connect") from error
 

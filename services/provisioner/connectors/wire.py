@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -20,7 +20,6 @@ from shared.starttls import PROTOCOLS, Framing, OtherProtocol, Refused
 _PAUSE = 0.15
 _IN_A_ROW = 3
 _HANDSHAKE = 5
-_PIECE = 16 * 1024
 
 
 class Endpoint(BaseModel):
@@ -104,24 +103,55 @@ class Handshakes:
 
 @asynccontextmanager
 async def _connected(endpoint: Endpoint) -> AsyncIterator["_Connection"]:
-    reader, writer = await asyncio.open_connection(endpoint.address, endpoint.port)
+    connection = _Connection()
+    loop = asyncio.get_running_loop()
+    await loop.create_connection(lambda: connection, endpoint.address, endpoint.port)
     try:
-        connection = _Connection(reader, writer)
         await connection.speak(endpoint)
         yield connection
     finally:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+        await connection.close()
 
 
-class _Connection:
-    """A connection on its way to TLS, and through its handshake. Methods raise `OSError`, `EOFError`, and what dialogues do."""
+class _Connection(asyncio.Protocol):
+    """A connection on its way to TLS, and through its handshake. Methods raise `OSError`, `EOFError`, and what dialogues do.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    Streams take as long as a handshake that is only begun: here, what has come is waited for, and that is all.
+    """
+
+    def __init__(self) -> None:
+        self._transport = asyncio.WriteTransport()
         self._framing: Framing | None = None
+        self._received = b""
+        self._more, self._closed = asyncio.Event(), asyncio.Event()
+        self._is_over = False
+        self._error: Exception | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Speak over this connection."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what comes."""
+        self._received += data
+        self._more.set()
+
+    def eof_received(self) -> bool:
+        """Nothing more will come; something may still be said."""
+        self._is_over = True
+        self._more.set()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more will come, nor can anything be said."""
+        self._error = exc
+        self.eof_received()
+        self._closed.set()
+
+    async def close(self) -> None:
+        """Be done with it."""
+        self._transport.close()
+        await self._closed.wait()
 
     async def speak(self, endpoint: Endpoint) -> None:
         """Say what comes before TLS."""
@@ -131,7 +161,7 @@ class _Connection:
         try:
             to_send = next(dialogue)
             while True:
-                self._writer.write(to_send)
+                self._transport.write(to_send)
                 to_send = dialogue.send(await self._arrived())
         except StopIteration as end:
             self._framing = end.value
@@ -161,14 +191,17 @@ class _Connection:
         return leaf
 
     async def _arrived(self) -> bytes:
-        data = await self._reader.read(_PIECE)
-        if not data:
-            raise EOFError
+        while not self._received:
+            if self._is_over:
+                raise self._error or EOFError()
+            self._more.clear()
+            await self._more.wait()
+        data, self._received = self._received, b""
         return data
 
     def _send(self, data: bytes) -> None:
         if data:
-            self._writer.write(self._framing.wrap(data) if self._framing else data)
+            self._transport.write(self._framing.wrap(data) if self._framing else data)
 
     def _unwrapped(self, data: bytes) -> bytes:
         return self._framing.unwrap(data) if self._framing else data

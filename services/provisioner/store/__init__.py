@@ -1,14 +1,13 @@
 """What the provisioner remembers: targets, bindings, renewals, deployments and their steps, proposals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from services.provisioner.domain import OPEN, Phase, State
+from services.provisioner.domain import Phase, State
 from services.provisioner.store.approvals import (
     ApprovalRule,
     approval_rules,
@@ -29,6 +28,7 @@ from services.provisioner.store.holds import (
 from services.provisioner.store.key_requests import (
     claim_key,
     clear_keys,
+    clear_older_keys,
     end_all_key_leases,
     held_key,
     is_any_key_due,
@@ -48,6 +48,7 @@ from services.provisioner.store.progress import (
     IN_PLACE,
     LeaseLost,
     Noted,
+    Rest,
     end,
     end_lease,
     go_on,
@@ -106,7 +107,6 @@ from services.provisioner.store.tables import (
     Step,
     Table,
     Target,
-    table_of,
 )
 from services.provisioner.store.windows import (
     ChangeWindow,
@@ -141,6 +141,7 @@ __all__ = [
     "PullOffer",
     "PullToken",
     "Renewal",
+    "Rest",
     "Rollout",
     "RolloutPolicy",
     "SealingKey",
@@ -157,6 +158,7 @@ __all__ = [
     "claim",
     "claim_key",
     "clear_keys",
+    "clear_older_keys",
     "delete_rules_of",
     "delete_timings_of",
     "deployment_at_work",
@@ -223,22 +225,6 @@ SEALING_KEY = Fixed(
     )
 )
 """The sealing key of a name."""
-
-
-_DEPLOYMENTS, _KEYS, _RENEWALS = table_of(Deployment), table_of(KeyRequest), table_of(Renewal)
-_REST = sa.select(
-    sa.exists().where(
-        _DEPLOYMENTS.c.order_id == sa.bindparam("of_order"),
-        _DEPLOYMENTS.c.id != sa.bindparam("of_deployment"),
-        _DEPLOYMENTS.c.state.in_(OPEN),
-    ),
-    sa.exists().where(
-        sa.or_(
-            _KEYS.c.order_id == sa.bindparam("of_order"),
-            _KEYS.c.binding_id == sa.bindparam("of_binding"),
-        )
-    ),
-)
 
 
 async def targets(session: AsyncSession, *, after: str | None, limit: int, scope: Scope) -> Sequence[Target]:
@@ -391,28 +377,6 @@ async def renewal_in_place(session: AsyncSession, deployment: Deployment) -> Ren
     )
     found: Renewal | None = await session.scalar(query.limit(1))
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rest:
-    """What is there beside a deployment that is in place."""
-
-    others: bool
-    """Another deployment of the same order is still to come."""
-    keys: bool
-    """Something was asked to be made on a target for the order, or for the binding."""
-
-
-async def rest_of(tx: Transaction, deployment: Deployment) -> Rest:
-    """Return what is there beside a deployment that is in place."""
-    about = {
-        "of_deployment": deployment.id,
-        "of_order": deployment.order_id,
-        "of_binding": deployment.binding_id,
-    }
-    connection = await tx.session.connection()
-    others, keys = (await connection.execute(_REST, about)).one()
-    return Rest(others=others, keys=keys)
 
 
 async def open_deployments(tx: Transaction, **of: str) -> Sequence[Deployment]:

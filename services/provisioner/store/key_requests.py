@@ -1,14 +1,17 @@
 """Keys that are made on targets: which is due and whose, and which are not needed any more."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from services.provisioner.domain.key_requests import KeyState
-from services.provisioner.store.tables import KeyRequest
-from shared.store import Transaction
+from services.provisioner.store.tables import KeyRequest, table_of
+from shared.store import Instant, Transaction, UnitOfWork
+from shared.store.reader import Fixed
 
 _ALIVE = (KeyState.WANTED, KeyState.BROUGHT)
 
@@ -50,19 +53,38 @@ async def end_all_key_leases(tx: Transaction) -> None:
     await tx.session.execute(sa.update(KeyRequest).values(lease=None, lease_until=None))
 
 
-async def clear_keys(
-    tx: Transaction, *, binding_id: str, now: datetime, older_than: datetime | None = None
-) -> None:
-    """Have the keys removed that wait for the certificates of a binding: all, or those asked for before a time."""
-    stale = sa.update(KeyRequest).where(col(KeyRequest.binding_id) == binding_id)
-    if older_than is None:
-        stale = stale.where(col(KeyRequest.state) == KeyState.BROUGHT)
-    else:
-        stale = stale.where(col(KeyRequest.state).in_(_ALIVE), col(KeyRequest.told_at) < older_than)
-    await tx.session.execute(stale.values(state=KeyState.CLEARING, attempts=0, next_attempt_at=now))
+async def clear_keys(tx: Transaction, *, binding_id: str, now: datetime) -> None:
+    """Have all keys removed that wait for the certificates of a binding."""
+    waits = (col(KeyRequest.binding_id) == binding_id, col(KeyRequest.state) == KeyState.BROUGHT)
+    await tx.session.execute(sa.update(KeyRequest).where(*waits).values(**_CLEARED, next_attempt_at=now))
 
 
-async def key_is_bound(tx: Transaction, *, order_id: str, now: datetime) -> None:
+async def clear_older_keys(unit: UnitOfWork, *, binding_id: str, older_than: datetime, now: datetime) -> None:
+    """Have those keys removed that were asked for, for certificates of a binding, before a time."""
+    await unit.reader.values(_CLEAR_OLDER, of_binding=binding_id, before=older_than, now=now)
+
+
+async def key_is_bound(unit: UnitOfWork, *, order_id: str, now: datetime) -> None:
     """Remember that the key of an order waits no more: it is in place."""
-    done = sa.update(KeyRequest).where(col(KeyRequest.order_id) == order_id)
-    await tx.session.execute(done.values(state=KeyState.OVER, next_attempt_at=None, updated_at=now))
+    await unit.reader.values(_BOUND, of_order=order_id, now=now)
+
+
+_KEYS = table_of(KeyRequest)
+_CLEARED: Mapping[str, Any] = {"state": KeyState.CLEARING, "attempts": 0}
+_NOW = sa.bindparam("now", type_=Instant())
+_CLEAR_OLDER = Fixed(
+    sa.update(_KEYS)
+    .where(
+        _KEYS.c.binding_id == sa.bindparam("of_binding", type_=sa.String()),
+        sa.or_(*(_KEYS.c.state == state for state in _ALIVE)),
+        _KEYS.c.told_at < sa.bindparam("before", type_=Instant()),
+    )
+    .values(**_CLEARED, next_attempt_at=_NOW)
+    .returning(_KEYS.c.order_id)
+)
+_BOUND = Fixed(
+    sa.update(_KEYS)
+    .where(_KEYS.c.order_id == sa.bindparam("of_order", type_=sa.String()))
+    .values(state=KeyState.OVER, next_attempt_at=sa.null(), updated_at=_NOW)
+    .returning(_KEYS.c.order_id)
+)

@@ -8,14 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from services.provisioner.domain import OPEN
 from services.provisioner.store.holds import waits_after
 from services.provisioner.store.places import IS_IN_PLACE
-from services.provisioner.store.tables import Deployment, Renewal, Step, Target, table_of
-from shared.store import Database, Transaction, write_rows
+from services.provisioner.store.tables import Deployment, KeyRequest, Renewal, Step, Target, table_of
+from shared.store import Database, Transaction, UnitOfWork, write_rows
 from shared.store.reader import Fixed
 
 _DEPLOYMENTS, _TARGETS, _STEPS = table_of(Deployment), table_of(Target), table_of(Step)
-_RENEWALS = table_of(Renewal)
+_KEYS, _RENEWALS = table_of(KeyRequest), table_of(Renewal)
 _ON_THE_WAY = ("phase", "sealed_key", "undo", "sealed_undo", "served_before", "updated_at")
 IN_PLACE = (
     *("phase", "state", "sealed_key", "repairs", "failure", "failed_step", "reason", "restored"),
@@ -46,6 +47,16 @@ class Noted:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rest:
+    """What is there beside a deployment that is in place."""
+
+    others: bool
+    """Another deployment of the same order is still to come."""
+    keys: bool
+    """Something was asked to be made on a target for the order, or for the binding."""
+
+
 _NEW_STEP = sa.insert(_STEPS)
 _HELD = (
     sa.select(_DEPLOYMENTS.c.id)
@@ -53,8 +64,24 @@ _HELD = (
     .where(_DEPLOYMENTS.c.id == sa.bindparam("held_id"), _TARGETS.c.lease == sa.bindparam("held_lease"))
     .with_for_update(of=(_TARGETS, _DEPLOYMENTS))  # in the order in which who changes a target takes them
 )
-_HELD_WITH_ITS_ORDER = _HELD.where(_RENEWALS.c.order_id == _DEPLOYMENTS.c.order_id).with_for_update(
-    of=(_TARGETS, _DEPLOYMENTS, _RENEWALS)
+_HELD_WITH_ITS_ORDER = Fixed(
+    _HELD.where(_RENEWALS.c.order_id == _DEPLOYMENTS.c.order_id).with_for_update(
+        of=(_TARGETS, _DEPLOYMENTS, _RENEWALS)
+    )
+)
+_OF_ORDER, _OF_BINDING = (sa.bindparam(name, type_=sa.String()) for name in ("of_order", "of_binding"))
+_OTHER = _DEPLOYMENTS.alias("other")
+_REST = (
+    sa.exists(sa.select(_OTHER.c.id))
+    .where(
+        _OTHER.c.order_id == _OF_ORDER,
+        _OTHER.c.id != sa.bindparam("held_id", type_=sa.String()),
+        sa.or_(*(_OTHER.c.state == state for state in OPEN)),
+    )
+    .label("others"),
+    sa.exists(sa.select(_KEYS.c.order_id))
+    .where(sa.or_(_KEYS.c.order_id == _OF_ORDER, _KEYS.c.binding_id == _OF_BINDING))
+    .label("keys"),
 )
 END_LEASE = (
     sa.update(_TARGETS)
@@ -73,8 +100,13 @@ _IN_PLACE = _changed(IN_PLACE).where(_DEPLOYMENTS.c.id == sa.bindparam("held_id"
 _END = _changed(_AT_THE_END).where(_DEPLOYMENTS.c.id == sa.bindparam("held_id"))
 
 
-def _at_once(names: Sequence[str], *more: Any, is_last: bool = False) -> sa.Update:
-    """Return the change of a deployment, with all that goes with it, as one statement: it does all, or nothing."""
+def _at_once(
+    names: Sequence[str], *more: Any, told: Sequence[Any] = (_DEPLOYMENTS.c.id,), is_last: bool = False
+) -> Fixed:
+    """Return the change of a deployment, with all that goes with it, as one statement: it does all, or nothing.
+
+    `told` is what it returns of what it has changed.
+    """
     held = _HELD.cte("held")
     given = sa.func.unnest(
         *(sa.bindparam(f"{column.name}s", type_=ARRAY(column.type)) for column in _STEPS.c)
@@ -87,13 +119,14 @@ def _at_once(names: Sequence[str], *more: Any, is_last: bool = False) -> sa.Upda
     if is_last:
         # Where the lease is not ours, no row has it: nobody else's is ended.
         beside += [END_LEASE.cte("freed"), waits_after(sa.exists(sa.select(held.c.id))).cte("woken")]
-    whole = _changed(names).where(_DEPLOYMENTS.c.id == held.c.id).returning(_DEPLOYMENTS.c.id)
-    return whole.add_cte(*beside)
+    whole = _changed(names).where(_DEPLOYMENTS.c.id == held.c.id).returning(*told)
+    return Fixed(whole.add_cte(*beside))
 
 
-_GO_ON_AT_ONCE = Fixed(_at_once(_ON_THE_WAY))
-_IN_PLACE_AT_ONCE = _at_once(IN_PLACE, IS_IN_PLACE.cte("bound"))
-_END_AT_ONCE = Fixed(_at_once(_AT_THE_END, is_last=True))
+_GO_ON_AT_ONCE = _at_once(_ON_THE_WAY)
+_IN_PLACE_AT_ONCE = _at_once(IN_PLACE, IS_IN_PLACE.cte("bound"), told=_REST)
+_END_AT_ONCE = _at_once(_AT_THE_END, is_last=True)
+_REST_ALONE = Fixed(sa.select(*_REST))
 
 
 async def go_on(database: Database, row: Deployment, *, lease: str, steps: Sequence[Noted]) -> None:
@@ -124,34 +157,37 @@ async def end(database: Database, row: Deployment, *, lease: str, steps: Sequenc
         await _whole(database, _END_AT_ONCE, values, steps)
 
 
-async def hold(tx: Transaction, deployment: Deployment, *, lease: str) -> None:
+async def hold(unit: UnitOfWork, deployment: Deployment, *, lease: str) -> None:
     """Keep others from changing a deployment, or ending another of its order, until the transaction ends.
 
     So of two deployments that end at once one is the last. Raises `LeaseLost`.
     """
-    connection = await tx.session.connection()
-    about = {"held_id": deployment.id, "held_lease": lease}
-    if (await connection.execute(_HELD_WITH_ITS_ORDER, about)).first() is None:
+    if not await unit.reader.values(_HELD_WITH_ITS_ORDER, held_id=deployment.id, held_lease=lease):
         raise LeaseLost
 
 
 async def keep_in_place(
-    tx: Transaction, row: Deployment, *, lease: str, look_at: datetime | None, steps: Sequence[Noted]
-) -> None:
-    """Keep that a deployment, which is held, was seen in place, and in the slot of its binding.
+    unit: UnitOfWork, row: Deployment, *, lease: str, look_at: datetime | None, steps: Sequence[Noted]
+) -> Rest:
+    """Keep that a deployment, which is held, was seen in place, and in the slot of its binding; return what else there is.
 
-    There it is looked at again at `look_at`; None for never.
+    There it is looked at again at `look_at`; None for never. Raises `LeaseLost`.
     """
-    connection = await tx.session.connection()
     values = _values(row, IN_PLACE)
     seen = {"of_binding": row.binding_id, "seen": row.fingerprint, "at": row.updated_at, "next_look": look_at}
-    if connection.dialect.name == "postgresql":
-        every = {**values, **seen, **_listed(steps), "held_lease": lease}
-        await connection.execute(_IN_PLACE_AT_ONCE, every)
+    if isinstance(unit, Transaction):
+        await write_rows(unit, _IN_PLACE, [values])
+        await write_rows(unit, IS_IN_PLACE, [seen])
+        await keep_steps(unit, steps)
+        about = {"held_id": row.id, "of_order": row.order_id, "of_binding": row.binding_id}
+        found = await unit.reader.values(_REST_ALONE, **about)
     else:
-        await write_rows(tx, _IN_PLACE, [values])
-        await write_rows(tx, IS_IN_PLACE, [seen])
-        await keep_steps(tx, steps)
+        every = {**values, **seen, **_listed(steps), "held_lease": lease, "of_order": row.order_id}
+        found = await unit.reader.values(_IN_PLACE_AT_ONCE, **every)
+    if not found:
+        raise LeaseLost
+    [[others, keys]] = found
+    return Rest(others=bool(others), keys=bool(keys))
 
 
 async def let_go(tx: Transaction, deployment: Deployment, *, lease: str, now: datetime) -> None:

@@ -15,6 +15,9 @@ from shared.store.scopes import ToldGroups
 class Table(SQLModel, registry=registry()):
     """What all tables of this service belong to."""
 
+    # What would validate a row is built when somebody asks for it, which is hardly ever.
+    model_config = {"defer_build": True}
+
 
 def table_of(kind: type[SQLModel]) -> sa.Table:
     """Return the table of a kind of rows: a statement on it costs half of one on the kind, and knows of no row in a session."""

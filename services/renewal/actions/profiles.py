@@ -152,6 +152,15 @@ class Profiles:
             put_into(row, groups, caller=caller)
             return await _named(tx.session, row)
 
+    async def delete(self, profile_id: str, *, caller: Principal) -> None:
+        """Forget a profile that nothing goes by. Raises `NotFound`, `Forbidden` or `Conflict`."""
+        async with self._database.transaction() as tx:
+            row = await tx.session.get(store.Profile, profile_id, with_for_update=True)
+            row = _found(row, profile_id, caller=caller)
+            require_own(row, caller=caller)
+            _refuse_used(row, await store.uses_of(tx.session, profile_id))
+            await tx.session.delete(row)
+
     async def page(self, *, after: str | None, limit: int, caller: Principal) -> list[NamedProfile]:
         """Return profiles that the caller sees, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
@@ -206,6 +215,24 @@ def _check_token(new: NewProfile, *, has_token: bool) -> None:
 
 def _wrong(field: str, text: str, advice: str) -> Invalid:
     return Invalid(text, next_step=advice, faults=[Fault(pointer=f"/body/{field}", message=text)])
+
+
+def _refuse_used(row: store.Profile, uses: store.Uses) -> None:
+    """Raise `Conflict` where something goes by a profile."""
+    if uses.is_enrolled:
+        raise Conflict(
+            f"Lineages are renewed by {row.name}.",
+            next_step="Have each renewed by another profile, or no more: PUT or DELETE /v1/enrolments/{lineage_id}.",
+        )
+    if uses.is_planned:
+        raise Conflict(
+            f"A campaign is to order by {row.name}.", next_step="Wait until it is over, or abort it."
+        )
+    if uses.is_ordered:
+        raise Conflict(
+            f"Certificates were ordered by {row.name}, which stays as the record of their terms.",
+            next_step="Let nobody order by it: PUT /v1/profiles/{profile_id}/groups with none.",
+        )
 
 
 def _found(row: store.Profile | None, profile_id: str, *, caller: Principal) -> store.Profile:

@@ -173,12 +173,24 @@ class Revocations:
         return order
 
     async def page(
-        self, *, after: str | None, limit: int, caller: Principal, state: RevocationState | None = None
+        self,
+        *,
+        after: str | None,
+        limit: int,
+        caller: Principal,
+        fingerprint: str | None = None,
+        state: RevocationState | None = None,
     ) -> Sequence[store.Revocation]:
         """Return revocations that the caller sees, newest first, one more than `limit` where there are more."""
         async with self._database.read() as session:
             return await store.newest(
-                session, store.Revocation, after=after, limit=limit, scope=caller.scope, state=state
+                session,
+                store.Revocation,
+                after=after,
+                limit=limit,
+                scope=caller.scope,
+                fingerprint=fingerprint,
+                state=state,
             )
 
     async def get(

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
+from services.renewal.connectors.log_list import LogListFile
 from services.renewal.connectors.revocation import Lookout
 from services.renewal.domain.policy import Trust
 from services.renewal.domain.validation import (
@@ -24,11 +25,17 @@ Lint = Callable[[bytes], Awaitable[Linted]]
 
 
 class Validator:
-    """Looks at certificates; `lint_public` holds one (DER) against the rules of publicly trusted ones."""
+    """Looks at certificates; `lint_public` holds one (DER) against the rules of publicly trusted ones.
 
-    def __init__(self, lookout: Lookout, *, lint_public: Lint | None = None) -> None:
+    `logs` are the CT logs that browsers take.
+    """
+
+    def __init__(
+        self, lookout: Lookout, *, lint_public: Lint | None = None, logs: LogListFile | None = None
+    ) -> None:
         self._lookout = lookout
         self._lint_public = lint_public or lint_apart
+        self._logs = logs
 
     async def inspect(
         self, chain: Sequence[bytes], *, issuer: bytes | None, trust: Trust, now: datetime
@@ -42,7 +49,8 @@ class Validator:
         if trust is Trust.PUBLIC:
             linted = await self._lint_public(chain[0])
             passed.append(check_findings(linted.findings, rules=linted.rules))
-        logs = check_logs(leaf, trust=trust)
+        known = self._logs.read() if self._logs is not None else None
+        logs = check_logs(leaf, trust=trust, issuer=issuer, known=known)
         passed += [logs] if logs is not None else []
         word = await self._lookout.look(chain[0], issuer=issuer, now=now)
         return [*passed, check_word(word)]

@@ -186,6 +186,10 @@ def profile_routes(profiles: Profiles, *, once: Once, clock: Clock) -> Routes:
     async def put_profile_groups(caller: Writer, profile_id: str, body: GroupsBody) -> ProfileView:
         return _shown(await profiles.put_into(profile_id, body.groups, caller=caller), now=clock())
 
+    @routes.delete("/{profile_id}", summary="Forget a profile that nothing goes by", status_code=204)
+    async def delete_profile(caller: Writer, profile_id: str) -> None:
+        await profiles.delete(profile_id, caller=caller)
+
     return routes
 
 

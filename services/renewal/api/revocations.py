@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import Field, model_validator
 
 from services.renewal.actions.revocations import NewRevocation, Revocations
@@ -103,10 +103,15 @@ def revocation_routes(revocations: Revocations, *, once: Once, clock: Clock) -> 
 
     @routes.get("", summary="List revocations")
     async def list_revocations(
-        caller: Reader, paging: AllPages, state: RevocationState | None = None
+        caller: Reader,
+        paging: AllPages,
+        fingerprint: Annotated[str | None, Query(max_length=64)] = None,
+        state: RevocationState | None = None,
     ) -> Page[RevocationView]:
         after = paging.after[0] if paging.after else None
-        rows = await revocations.page(after=after, limit=paging.limit, caller=caller, state=state)
+        rows = await revocations.page(
+            after=after, limit=paging.limit, caller=caller, fingerprint=fingerprint, state=state
+        )
         return paging.page([RevocationView.model_validate(row) for row in rows], key=lambda view: [view.id])
 
     @routes.get("/{revocation_id}", summary="Show a revocation and its steps")

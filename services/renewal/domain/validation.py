@@ -8,13 +8,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from services.renewal.domain.checks import wrong
+from services.renewal.domain.ct_logs import LogList, is_by
 from services.renewal.domain.policy import Trust
 from shared.extensions import extension
 from shared.lint import Finding, Severity
 from shared.revocation.words import Revocation, Word
 
 _SHORT = timedelta(days=180)
-_LOGS, _MORE_LOGS = 2, 3
+_LOGS, _MORE_LOGS, _OPERATORS = 2, 3, 2
+_CT = "Chrome CT policy"
 _MOST_FINDINGS = 5
 
 
@@ -54,21 +56,43 @@ def check_usage(leaf: x509.Certificate) -> Passed:
     return Passed(check="usage", rule=rule, text="Its key may sign, which TLS needs.")
 
 
-def check_logs(leaf: x509.Certificate, *, trust: Trust) -> Passed | None:
+def check_logs(
+    leaf: x509.Certificate, *, trust: Trust, issuer: bytes | None = None, known: LogList | None = None
+) -> Passed | None:
     """Raise `Refused` where a public certificate is in too few CT logs for browsers to take it.
 
-    Two for up to 180 days, else three (Chrome and Apple CT policies); of embedded SCTs alone (RFC 6962 §3.3).
+    Two for up to 180 days, else three, and of two operators at the least (Chrome and Apple CT policies); of embedded SCTs alone
+    (RFC 6962 §3.3). Which logs browsers take, and whether a timestamp is theirs, is seen where a list of them is `known`.
     """
     if trust is not Trust.PUBLIC:
         return None
-    rule = "Chrome CT policy"
+    timestamps = list(extension(leaf, x509.PrecertificateSignedCertificateTimestamps) or ())
+    if known is None:
+        logs = {each.log_id for each in timestamps}
+        return _in_enough(
+            leaf, len(logs), seen="Their signatures were not looked at: no list of logs is set."
+        )
+    if issuer is None:
+        raise wrong(
+            "nobody can see whether its CT logs have signed for it: its issuer is not known", rule=_CT
+        )
+    believed = {each.log_id: known[each.log_id] for each in timestamps if each.log_id in known}
+    for each in timestamps:
+        log = known.get(each.log_id)
+        if log is not None and not is_by(log, each, leaf=leaf, issuer=issuer):
+            raise wrong(f"the timestamp of {log.name} is not for this certificate", rule="RFC 6962 §3.2")
+    passed = _in_enough(leaf, len(believed), seen="Each has signed for it.")
+    if len({log.operator for log in believed.values()}) < _OPERATORS:
+        raise wrong("all its CT logs are of one operator, and browsers want two", rule=_CT)
+    return passed
+
+
+def _in_enough(leaf: x509.Certificate, count: int, *, seen: str) -> Passed:
     lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc + timedelta(seconds=1)
     needed = _LOGS if lifetime <= _SHORT else _MORE_LOGS
-    scts = extension(leaf, x509.PrecertificateSignedCertificateTimestamps)
-    logs = {sct.log_id for sct in scts or ()}
-    if len(logs) < needed:
-        raise wrong(f"it is in {len(logs)} CT logs, and browsers want {needed}", rule=rule)
-    return Passed(check="ct", rule=rule, text=f"It is in {len(logs)} CT logs; {needed} are needed.")
+    if count < needed:
+        raise wrong(f"it is in {count} CT logs that count, and browsers want {needed}", rule=_CT)
+    return Passed(check="ct", rule=_CT, text=f"It is in {count} CT logs; {needed} are needed. {seen}")
 
 
 def check_findings(findings: Sequence[Finding], *, rules: str) -> Passed:

@@ -53,6 +53,7 @@ from services.renewal.store.challenges import (
     remove_challenge,
 )
 from services.renewal.store.lists import (
+    Uses,
     authorities_of,
     authority_named,
     enrolments,
@@ -61,6 +62,7 @@ from services.renewal.store.lists import (
     profile_named,
     profiles_by_name,
     profiles_of,
+    uses_of,
 )
 from services.renewal.store.orders import (
     LeaseLost,
@@ -155,6 +157,7 @@ __all__ = [
     "Schedule",
     "Step",
     "Table",
+    "Uses",
     "add_items",
     "authorities_of",
     "authority_named",
@@ -239,5 +242,6 @@ __all__ = [
     "unknown_schedules",
     "unlooked_schedules",
     "untimed_schedules",
+    "uses_of",
     "waiting_for_budget",
 ]

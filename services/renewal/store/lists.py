@@ -1,13 +1,14 @@
 """Pages of what renewal remembers, as far as a caller sees it, and what has a name."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from services.renewal.store.campaign_tables import Campaign
+from services.renewal.domain.campaigns import ItemState
+from services.renewal.store.campaign_tables import Campaign, CampaignItem
 from services.renewal.store.tables import LINEAGES, Authority, Enrolment, KeyRelease, Order, Profile
 from shared.groups import EVERYBODY
 from shared.store.scopes import Scope, within
@@ -88,3 +89,25 @@ async def profiles_by_name(session: AsyncSession) -> dict[str, Profile]:
 async def profiles_of(session: AsyncSession, ids: Collection[str | None]) -> Sequence[Profile]:
     """Return profiles by their ids."""
     return (await session.scalars(sa.select(Profile).where(col(Profile.id).in_(ids)))).all()
+
+
+class Uses(NamedTuple):
+    """What goes by a profile."""
+
+    is_enrolled: bool
+    """A lineage is renewed by it."""
+    is_planned: bool
+    """A campaign is to order by it."""
+    is_ordered: bool
+    """Something was ordered by it, whatever became of that."""
+
+
+async def uses_of(session: AsyncSession, profile_id: str) -> Uses:
+    """Return what goes by a profile."""
+    planned = sa.select(CampaignItem).where(
+        col(CampaignItem.profile_id) == profile_id, col(CampaignItem.state) == ItemState.PLANNED
+    )
+    enrolled = sa.select(Enrolment).where(col(Enrolment.profile_id) == profile_id)
+    ordered = sa.select(Order).where(col(Order.profile_id) == profile_id)
+    row = (await session.execute(sa.select(enrolled.exists(), planned.exists(), ordered.exists()))).one()
+    return Uses(*map(bool, row))

@@ -146,6 +146,9 @@ REFERENCES: dict[tuple[str, str, str], Reference] = {
         body=lambda order_id: {"order_id": order_id, "reason": "superseded", "why": "A test."},
     ),
     ("renewal", "GET /v1/orders", "query.lineage_id"): Reference(to="/v1/orders/{order_id}", id="lineage_id"),
+    ("renewal", "GET /v1/revocations", "query.fingerprint"): Reference(
+        to="/v1/revocations/{revocation_id}", id="fingerprint"
+    ),
 }
 _OWN_GROUPS = "an id that is only compared with the groups of the caller: see tests/shared/test_access.py"
 _APPROVERS = "an id that is only compared with the groups of who approves"

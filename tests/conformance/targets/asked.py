@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.provisioner.connectors.aws.session import CALLS, Aws
+from services.provisioner.connectors.aws.account import Aws
+from services.provisioner.connectors.aws.session import CALLS
 from services.provisioner.connectors.planning import PlannedCall, PlannedStep
 from shared.appliances.powershell import PowerShell
 from shared.web import WebApi

@@ -72,6 +72,11 @@ async def test_a_policy_of_ones_own_from_its_first_draft_to_an_exception(
     await _work(ledger)
     shown = (await running.get(f"/v1/places/{PLACE}/assessment")).json()
     assert (shown["grade"], shown["readiness"]["key_exchange"]) == ("B", "none")
+    assert shown["readiness"]["signature"] == "classical"
+    for asked, count in (("pq = none and pq.signature = classical", 1), ("pq.signature = post-quantum", 0)):
+        assert len((await running.get("/v1/certificates", query=asked)).json()["items"]) == count, asked
+    report = (await running.get(f"/v1/certificates/{shown['fingerprint']}")).json()
+    assert report["pq_signature"] == "classical"
     [verdict] = shown["verdicts"]
     [broken] = verdict["rules"]
     assert (verdict["policy"], verdict["verdict"], broken["remedy"]) == ("house", "fail", "Switch it off.")

@@ -14,11 +14,11 @@ from tests.servers.stores import Stores
 from tests.servers.tls import Issued
 
 
-@pytest.fixture
-async def database(stores: Stores, tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated database whose changes are recorded."""
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> AsyncIterator[Database]:
+    """A migrated database of each kind, whose changes are recorded."""
     auditing = Auditing(tables=AUDITED, clock=lambda: datetime.now(UTC))
-    with stores.copy("provisioner", "sqlite", tmp_path) as url:
+    with stores.copy("provisioner", request.param, tmp_path) as url:
         opened = Database(url, source="provisioner", auditing=auditing)
         yield opened
         await opened.close()

@@ -16,8 +16,7 @@ from tests.servers.ssh import Sshd
 @asynccontextmanager
 async def spoken(host: SshHost) -> AsyncIterator[Sftp]:
     async with logged_in(access(host)) as connection:
-        writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None)
-        yield await Sftp.start(writer, reader)
+        yield await Sftp().start(connection)
 
 
 async def test_what_is_asked_at_once_is_answered_in_its_order(host: SshHost, tmp_path: Path):
@@ -64,9 +63,8 @@ async def test_the_answer_to_what_was_given_up_is_not_taken_for_another(host: Ss
 
 async def test_a_server_that_ends_is_a_lost_connection(host: SshHost):
     async with logged_in(access(host)) as connection:
-        writer, reader, _ = await connection.open_session("true", encoding=None)
         with pytest.raises(asyncssh.SFTPConnectionLost):
-            await Sftp.start(writer, reader)
+            await Sftp().start(connection, command="true")
 
 
 async def test_openssh_s_own_server_does_all_that_is_asked_of_it(tmp_path: Path):
@@ -84,8 +82,7 @@ async def test_openssh_s_own_server_does_all_that_is_asked_of_it(tmp_path: Path)
             config=None,
         )
         async with connection:
-            writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None)
-            await _all_that_is_asked(await Sftp.start(writer, reader), tmp_path)
+            await _all_that_is_asked(await Sftp().start(connection), tmp_path)
     finally:
         server.stop()
 

@@ -226,6 +226,21 @@ async def test_numbers_have_no_gap_however_many_change_things_at_once(database: 
     assert sorted(each["sequence"] for each in await entries(database)) == list(range(1, 21))
 
 
+async def test_what_is_driven_is_recorded_in_the_same_row_of_numbers(database: Database):
+    async def driven(number: int) -> None:
+        async with database.driven() as unit:
+            unit.record(Change(kind="door", verb="painted", id=f"{number}"))
+            unit.record(Change(kind="door", verb="oiled", id=f"{number}"))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(5):
+            tasks.start_soon(driven, number)
+            tasks.start_soon(add, database, door(f"{number}"))
+    told = await entries(database)
+    assert sorted(each["sequence"] for each in told) == list(range(1, 16))
+    assert {each["action"] for each in told} == {"door.painted", "door.oiled", "door.created"}
+
+
 async def test_of_what_is_endless_only_the_digest_is_kept(database: Database):
     with on_anns_word():
         await add(database, door(name="x" * 10_000))

@@ -18,6 +18,7 @@ from shared.errors import Invalid, Unavailable
 from shared.events import Payload
 from shared.store import Database, Instant, Json, Transaction, insert, is_away
 from shared.store.plumbing import OUTBOX, PLUMBING
+from shared.store.reader import Fixed
 from shared.tls import client_context
 from tests.servers.postgres import ACCOUNT, OwnDatabase, Postgres
 from tests.servers.processes import free_port
@@ -32,6 +33,15 @@ TREES = sa.Table(
     sa.Column("planted_at", Instant),
     sa.Column("leaves", Json),
     sa.Column("height", sa.Integer),
+)
+
+
+PLANTED = Fixed(sa.insert(TREES).values(name=sa.bindparam("called")).returning(TREES.c.name))
+GROWN = Fixed(
+    sa.update(TREES)
+    .where(TREES.c.name == sa.bindparam("called"))
+    .values(height=sa.func.coalesce(TREES.c.height, 0) + 1)
+    .returning(TREES.c.height)
 )
 
 
@@ -122,6 +132,57 @@ async def test_where_the_event_cannot_be_kept_neither_is_the_change(database: Da
             await plant(tx, "oak")
     async with database.read() as session:
         assert (await session.scalars(sa.select(TREES.c.name))).all() == []
+
+
+async def test_what_is_driven_keeps_a_change_and_its_events_together_and_tells_who_asked(database: Database):
+    rung: list[int] = []
+    async with database.driven() as unit:
+        unit.after_commit(lambda: rung.append(1))
+        await unit.reader.values(PLANTED, called="oak")
+        unit.emit(Planted(name="oak"), now=NOW)
+        unit.emit(Planted(name="elm"), now=NOW)
+        assert await kept_elsewhere(database) == ([], [])
+        assert (rung, database.outbox_bell.is_set()) == ([], False)
+    assert await kept(database) == (["oak"], ["oak", "elm"])
+    assert (rung, database.outbox_bell.is_set()) == ([1], True)
+
+
+async def test_of_what_is_driven_nothing_is_kept_where_it_raises_and_the_next_one_works(database: Database):
+    async def plant_and_fail() -> None:
+        async with database.driven() as unit:
+            await unit.reader.values(PLANTED, called="oak")
+            unit.emit(Planted(name="oak"), now=NOW)
+            raise Storm
+
+    for _ in range(3):
+        with pytest.raises(Storm):
+            await plant_and_fail()
+        assert await kept(database) == ([], [])
+    async with database.driven() as unit:
+        await unit.reader.values(PLANTED, called="elm")
+    assert await kept(database) == (["elm"], [])
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_what_is_driven_and_given_up_holds_nothing_that_others_wait_for(database: Database):
+    await write(database, sa.insert(TREES).values(name="oak", planted_at=NOW))
+    with anyio.move_on_after(0.2):
+        async with database.driven() as unit:
+            assert [tuple(row) for row in await unit.reader.values(GROWN, called="oak")] == [(1,)]
+            await anyio.sleep_forever()
+    with anyio.fail_after(10):
+        async with database.driven() as unit:
+            assert [tuple(row) for row in await unit.reader.values(GROWN, called="oak")] == [(1,)]
+
+
+async def test_what_the_database_refuses_of_what_is_driven_is_no_outage(database: Database):
+    await write(database, sa.insert(TREES).values(name="oak", planted_at=NOW))
+    with pytest.raises(sa.exc.DBAPIError) as raised:
+        async with database.driven() as unit:
+            await unit.reader.values(PLANTED, called="oak")
+    assert not is_away(raised.value)
+    assert raised.value.hide_parameters
+    assert await kept(database) == (["oak"], [])
 
 
 async def test_a_savepoint_undoes_its_own_change_and_its_own_event_only(database: Database):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -67,10 +67,10 @@ class Readiness:
 
 def readiness(subject: Subject, timelines: Sequence[Timeline]) -> Readiness:
     """Return how ready a subject is."""
-    exchange, signature = _key_exchange(subject), _signature(subject)
-    concerned = set(_concerned(exchange, signature))
+    exchange, rests_on = _key_exchange(subject), signature(subject)
+    concerned = set(_concerned(exchange, rests_on))
     deadlines = sorted((each for each in timelines if each.of in concerned), key=lambda each: each.after)
-    return Readiness(key_exchange=exchange, signature=signature, deadlines=tuple(deadlines))
+    return Readiness(key_exchange=exchange, signature=rests_on, deadlines=tuple(deadlines))
 
 
 def _key_exchange(subject: Subject) -> KeyExchange:
@@ -86,14 +86,24 @@ def _key_exchange(subject: Subject) -> KeyExchange:
     return KeyExchange.NONE if tls.knows_all or tls.is_without("TLSv1.3") else KeyExchange.UNKNOWN
 
 
-def _signature(subject: Subject) -> Signature:
-    key, algorithm = _plain(subject.key_type), _plain(subject.signature_algorithm)
+class _Signed(Protocol):
+    @property
+    def key_type(self) -> str | None: ...
+    @property
+    def key_bits(self) -> int | None: ...
+    @property
+    def signature_algorithm(self) -> str | None: ...
+
+
+def signature(certificate: _Signed) -> Signature:
+    """Return what a certificate rests on, wherever it is: its own part of the axis."""
+    key, algorithm = _plain(certificate.key_type), _plain(certificate.signature_algorithm)
     if not key or not algorithm:
         return Signature.UNKNOWN
     if _is_safe(key) and _is_safe(algorithm):
         return Signature.POST_QUANTUM
-    least = _BITS_128.get(subject.key_kind or "")
-    is_weak = least is not None and subject.key_bits is not None and subject.key_bits < least
+    least = _BITS_128.get((certificate.key_type or "").partition("-")[0])
+    is_weak = least is not None and certificate.key_bits is not None and certificate.key_bits < least
     return Signature.CLASSICAL_WEAK if is_weak else Signature.CLASSICAL
 
 

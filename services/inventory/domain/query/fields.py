@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 
 from services.inventory.domain.assessment.grades import LETTERS
-from services.inventory.domain.assessment.quantum import KeyExchange
+from services.inventory.domain.assessment.quantum import KeyExchange, Signature
 from services.inventory.domain.chains.verdicts import OWN, PUBLIC, ChainState
 from services.inventory.domain.oddities import Code
 from services.inventory.domain.query.tree import Operator
@@ -201,6 +201,28 @@ _OF_CERTIFICATES = (
         more=ORDER,
         about="The severity of a rule that it breaks.",
     ),
+    Field(
+        name="issuer.expires",
+        kind=ValueKind.INSTANT,
+        about="When an authority ends that it was served under.",
+    ),
+    Field(
+        name="issuer.outlived",
+        kind=ValueKind.BOOLEAN,
+        about="Whether an authority that it was served under ends before it does.",
+    ),
+    Field(
+        name="issuer.finding",
+        kind=ValueKind.TEXT,
+        about="A rule that an authority breaks that it was served under, as the linter names it.",
+    ),
+    Field(
+        name="issuer.finding.severity",
+        kind=ValueKind.CHOICE,
+        choices=tuple(each.value for each in reversed(Severity)),
+        more=ORDER,
+        about="The severity of such a rule.",
+    ),
     Field(name="revoked", kind=ValueKind.BOOLEAN, about="Whether its authority was seen to have revoked it."),
     Field(
         name="revocation",
@@ -284,6 +306,13 @@ _OF_ASSESSMENTS = (
         subject=Subject.PLACE,
         choices=tuple(each.value for each in KeyExchange),
         about="Whether a place it is at offers key exchange that withstands quantum computers.",
+    ),
+    Field(
+        name="pq.signature",
+        kind=ValueKind.CHOICE,
+        subject=Subject.PLACE,
+        choices=tuple(each.value for each in Signature),
+        about="What key and signature of the certificate at a place rest on.",
     ),
 )
 

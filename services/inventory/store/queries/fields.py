@@ -16,7 +16,8 @@ from services.inventory.domain.assessment.grades import LETTERS
 from services.inventory.domain.query import Operator, Term
 from services.inventory.domain.query.fields import ORDER
 from services.inventory.store.assessment_tables import AssessmentRow, PolicyRow, VerdictRow
-from services.inventory.store.association_tables import OddityRow
+from services.inventory.store.association_tables import AuthorityRow, IssuedUnder, OddityRow
+from services.inventory.store.authority_findings import RULE, SEVERITY, with_finding
 from services.inventory.store.organised import CertificateTag, FieldValue, GroupMember, TeamRow
 from services.inventory.store.queries.comparisons import (
     Column,
@@ -164,9 +165,22 @@ def _policy(verdict: Result) -> Build:
     return build
 
 
-def _severity(term: Term, now: datetime) -> Condition:
+def _severity(of: Column) -> Build:
     choices = [each.value for each in reversed(Severity)]
-    return compare_choice(col(FindingRow.severity), term, choices=choices, now=now)
+    return lambda term, now: compare_choice(of, term, choices=choices, now=now)
+
+
+def _of_issuer(build: Build, *, of: Callable[[Condition], sa.Select[str]]) -> Among:
+    """Return a field of the authorities that a certificate was served under; `of` says which those are of which something is so."""
+    return among(
+        Certificate.fingerprint,
+        IssuedUnder.fingerprint,
+        lambda term, now: col(IssuedUnder.authority).in_(of(build(term, now))),
+    )
+
+
+def _that_are(what: Condition) -> sa.Select[str]:
+    return sa.select(col(AuthorityRow.fingerprint)).where(what).correlate(None)
 
 
 def _urgency(term: Term, now: datetime) -> Condition:
@@ -223,6 +237,13 @@ IS_SERVED: Condition = col(ServedChainRow.chain_digest).in_(
 )
 """Whether a chain is what a place serves now. As `EXISTS` PostgreSQL would make it a join, and misjudge how many that is."""
 IS_READABLE = col(Certificate.finding).is_(None)
+IS_ISSUER_OUTLIVED = col(Certificate.fingerprint).in_(
+    sa.select(col(IssuedUnder.fingerprint))
+    .join(AuthorityRow, col(AuthorityRow.fingerprint) == col(IssuedUnder.authority))
+    # Of the few authorities of which it is so at all, those that an index has behind its end.
+    .where(col(AuthorityRow.outliving) > 0, col(IssuedUnder.ends) > col(AuthorityRow.not_after))
+    .correlate(None)
+)
 
 CERTIFICATE_FIELDS: Mapping[str, Sql] = {
     "fingerprint": column(col(Certificate.fingerprint)),
@@ -260,7 +281,15 @@ CERTIFICATE_FIELDS: Mapping[str, Sql] = {
         FindingRow.fingerprint,
         lambda term, now: compare(col(FindingRow.rule), term, now),
     ),
-    "finding.severity": among(Certificate.fingerprint, FindingRow.fingerprint, _severity),
+    "finding.severity": among(
+        Certificate.fingerprint, FindingRow.fingerprint, _severity(col(FindingRow.severity))
+    ),
+    "issuer.expires": _of_issuer(
+        lambda term, now: compare(col(AuthorityRow.not_after), term, now), of=_that_are
+    ),
+    "issuer.outlived": flag(IS_ISSUER_OUTLIVED),
+    "issuer.finding": _of_issuer(lambda term, now: compare(RULE, term, now), of=with_finding),
+    "issuer.finding.severity": _of_issuer(_severity(SEVERITY), of=with_finding),
     "revoked": flag(IS_REVOKED),
     "revocation": among(
         Certificate.fingerprint,
@@ -312,6 +341,11 @@ PLACE_FIELDS: Mapping[str, Sql] = {
         PlaceRow.id,
         AssessmentRow.place_id,
         lambda term, now: compare(col(AssessmentRow.pq_key_exchange), term, now),
+    ),
+    "pq.signature": among(
+        PlaceRow.id,
+        AssessmentRow.place_id,
+        lambda term, now: compare(col(AssessmentRow.pq_signature), term, now),
     ),
 }
 

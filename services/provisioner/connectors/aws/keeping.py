@@ -5,13 +5,16 @@ is the old ARN, and needs no key. Objects that were made here are known by a tag
 """
 
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from services.provisioner.connectors.aws.acm import imported
-from services.provisioner.connectors.aws.session import CALLS, Aws
+from services.provisioner.connectors.aws.session import CALLS
 from services.provisioner.connectors.pairs import Pair, leaf_in
 from services.provisioner.connectors.planning import PlannedCall
 from services.provisioner.domain import DeploymentError, Failure
+
+if TYPE_CHECKING:  # as in `session`
+    from services.provisioner.connectors.aws.account import Aws
 
 Keeper = Literal["acm", "iam"]
 TAG = "everleaf:slot"
@@ -23,7 +26,7 @@ _PAGE = 1000
 class Keeping:
     """The certificates of an account in one region, and those of IAM, that belong to one slot."""
 
-    def __init__(self, aws: Aws, *, region: str, label: str, is_for_cloudfront: bool = False) -> None:
+    def __init__(self, aws: "Aws", *, region: str, label: str, is_for_cloudfront: bool = False) -> None:
         """`label` says whose objects are ours."""
         self._aws = aws
         self._region = region
