@@ -58,7 +58,8 @@ def of_portal(folder: Path, *arguments: str) -> Answer:
         return Answer(of=of, unknown="all of it: there is no npm")
     said, complaint = _run([npm, "audit", "--omit=dev", "--json", *arguments], folder=folder)
     if said is None or "vulnerabilities" not in said:
-        return Answer(of=of, unknown=complaint)
+        reason = f"all of it: {said['message']}" if said and "message" in said else complaint
+        return Answer(of=of, unknown=reason)
     return Answer(
         of=of,
         faults=tuple(
