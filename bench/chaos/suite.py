@@ -44,7 +44,7 @@ class ChaosSuite:
     @contextmanager
     def stage(self, name: str, *, folder: Path, scale: float) -> Iterator[Scenario]:  # noqa: ARG002 - PostgreSQL needs a folder of its own
         """Start everything; raises NotMeasured where a real server is missing."""
-        lifecycles = max(SITES, round(LIFECYCLES * scale))
+        lifecycles = max(2 * SITES, round(LIFECYCLES * scale))  # nothing is struck before each site has one
         try:
             with staged(sites=SITES, replicas=2, nodes=3) as stage:
                 title = f"{lifecycles:,} lifecycles while everything is struck (seed {SEED})"
