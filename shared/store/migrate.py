@@ -49,7 +49,7 @@ class Schema:
         present, newest = self._versions(connection)
         if _fits(present, newest):
             return
-        from alembic import command  # noqa: PLC0415 - see the top
+        from alembic import command  # noqa: PLC0415 - imported when there is something to migrate
 
         config = self._config(connection)
         config.attributes["after_each"] = after_each
@@ -89,20 +89,20 @@ class Schema:
             return await connection.run_sync(self._compare)
 
     def _compare(self, connection: sa.Connection) -> list[object]:
-        from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - see the top
-        from alembic.migration import MigrationContext  # noqa: PLC0415 - the same
+        from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - imported when there is something to migrate
+        from alembic.migration import MigrationContext  # noqa: PLC0415 - imported when there is something to migrate
 
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(context, self.metadata))  # type: ignore[arg-type] # takes several, as env.py does
 
     def write_revision(self, connection: sa.Connection, *, number: str, words: str) -> None:
         """Write the next migration from the difference between code and database."""
-        from alembic import command  # noqa: PLC0415 - see the top
+        from alembic import command  # noqa: PLC0415 - imported when there is something to migrate
 
         command.revision(self._config(connection), message=words, rev_id=number, autogenerate=True)
 
     def _config(self, connection: sa.Connection) -> "Config":
-        from alembic.config import Config  # noqa: PLC0415 - see the top
+        from alembic.config import Config  # noqa: PLC0415 - imported when there is something to migrate
 
         config = Config()
         config.set_main_option("script_location", str(_LOCATION))

@@ -86,7 +86,7 @@ class OfAws:
 @asynccontextmanager
 async def aws_of(access: Access, options: AwsOptions) -> AsyncIterator["Aws"]:
     """Log into AWS for one piece of work."""
-    from services.provisioner.connectors.aws.account import Aws  # noqa: PLC0415 - see above
+    from services.provisioner.connectors.aws.account import Aws  # noqa: PLC0415 - the AWS library is imported when there is a target at AWS
 
     seconds = access.limits.transfer.total_seconds()
     with failures("connect"):
